@@ -1,0 +1,46 @@
+package core
+
+import "github.com/peregrine-rpc/peregrine/wire"
+
+// assembly puts the fragments of one message together.
+type assembly struct {
+	buf     []byte
+	got     []uint64 // bitmap of fragments
+	missing int
+	stride  int
+}
+
+// begin starts over for the message that m is a fragment of, in buf.
+func (a *assembly) begin(m *wire.Message, buf []byte) {
+	a.buf = buf
+	a.restart(m)
+}
+
+func (a *assembly) restart(m *wire.Message) {
+	a.stride = int(m.Stride)
+	a.missing = (len(a.buf) + a.stride - 1) / a.stride
+	words := (a.missing + 63) / 64
+	if cap(a.got) < words {
+		a.got = make([]uint64, words)
+	}
+	a.got = a.got[:words]
+	clear(a.got)
+}
+
+// add takes in a fragment and says whether the message is complete. A sender
+// whose MTU shrank cuts its message anew in smaller pieces; older, larger ones
+// that are still under way are then of no use.
+func (a *assembly) add(m *wire.Message) (complete bool) {
+	if int(m.Total) != len(a.buf) || int(m.Stride) > a.stride {
+		return false
+	}
+	if int(m.Stride) < a.stride {
+		a.restart(m)
+	}
+	if word, bit := &a.got[m.Index/64], uint64(1)<<(m.Index%64); *word&bit == 0 {
+		*word |= bit
+		a.missing--
+		copy(a.buf[int(m.Index)*a.stride:], m.Body)
+	}
+	return a.missing == 0
+}

@@ -1,0 +1,80 @@
+package core
+
+import "time"
+
+// Call is one request and its completion. The caller owns it and may use it
+// again once Done has been called; that makes a call without an allocation.
+type Call struct {
+	// Method says which handler of the server runs.
+	Method uint16
+	// Request is the message to send. It must not change until Done.
+	Request []byte
+	// Buf is where the response goes if it fits its capacity. If Buf is nil, a
+	// response of one packet is not copied: Response is then a view of receive
+	// memory, valid only during Done.
+	Buf []byte
+	// Timeout is how long to wait for the response, from Submit on; 0 means
+	// for ever. It travels with the request, and the server does not begin work
+	// that has expired.
+	Timeout time.Duration
+	// Done is called once, on the endpoint's goroutine, when Response or Err is
+	// set. It may submit this or other calls.
+	Done func(*Call)
+
+	// Response is what the handler replied.
+	Response []byte
+	// Err is nil or an *Error.
+	Err error
+
+	// User is the caller's own.
+	User any
+
+	session    *Session    // while under way
+	slot       *clientSlot // while in a slot
+	waiting    bool        // for a slot, in its session's queue
+	next, prev *Call       // in that queue
+	deadline   timer
+}
+
+// expired is the call's deadline.
+func (c *Call) expired() {
+	c.session.abandon(c, DeadlineExceeded, "no response in time")
+}
+
+// callQueue is a FIFO of calls that wait for a slot.
+type callQueue struct {
+	head, tail *Call
+	length     int
+}
+
+func (q *callQueue) push(c *Call) {
+	c.waiting, c.prev, c.next = true, q.tail, nil
+	if q.tail == nil {
+		q.head = c
+	} else {
+		q.tail.next = c
+	}
+	q.tail = c
+	q.length++
+}
+
+func (q *callQueue) pop() *Call {
+	c := q.head
+	q.remove(c)
+	return c
+}
+
+func (q *callQueue) remove(c *Call) {
+	if c.prev == nil {
+		q.head = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next == nil {
+		q.tail = c.prev
+	} else {
+		c.next.prev = c.prev
+	}
+	c.waiting, c.prev, c.next = false, nil, nil
+	q.length--
+}

@@ -1,0 +1,131 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// Config holds an endpoint's limits. A zero field takes the default.
+type Config struct {
+	// Slots is how many requests a session may have outstanding, 1 to 65535.
+	// A client asks for its Slots, a server grants at most its own.
+	Slots int `yaml:"slots"`
+	// Sessions is how many sessions a server keeps, over all its peers.
+	Sessions int `yaml:"sessions"`
+	// Peers is how many clients a server keeps connected, and Requests how many
+	// requests it holds, over all sessions, from arrival until the response is
+	// acknowledged. Beyond, it refuses with ResourceExhausted.
+	Peers    int `yaml:"peers"`
+	Requests int `yaml:"requests"`
+	// Queue is how many calls a session keeps waiting for a slot. Beyond, calls
+	// fail with ResourceExhausted.
+	Queue int `yaml:"queue"`
+	// Credits is how many unacknowledged packets a peer may send here, 4 to
+	// MaxCredits.
+	Credits int `yaml:"credits"`
+	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
+	MaxMessage int64 `yaml:"max_message"`
+	// ReassemblyMemory bounds the bytes of requests that are being received or
+	// held, over all sessions. Beyond, requests of more than one packet fail
+	// with ResourceExhausted.
+	ReassemblyMemory int64 `yaml:"reassembly_memory"`
+	// MaxDatagram bounds the datagrams sent and received, in bytes. Within it
+	// the path's MTU is probed.
+	MaxDatagram int `yaml:"max_datagram"`
+	// AckDelay is how long an acknowledgement may wait for a response to ride
+	// on, up to 65 ms.
+	AckDelay time.Duration `yaml:"ack_delay"`
+	// KeepAlive is the silence after which a peer is given up, 10 ms to a day.
+	// A client with an open session breaks silence four times as often.
+	KeepAlive time.Duration `yaml:"keep_alive"`
+	// ConnectTimeout is how long a handshake may take.
+	ConnectTimeout time.Duration `yaml:"connect_timeout"`
+	// NoCoalesce sends every message in a datagram of its own.
+	NoCoalesce bool `yaml:"no_coalesce"`
+	// Checksum asks for a CRC-32C on every datagram, also over transports that
+	// vouch for integrity.
+	Checksum bool `yaml:"checksum"`
+	// Controller makes the congestion controllers; nil means cc.None.
+	Controller cc.Factory `yaml:"-"`
+	// Seed decides tokens and cookies. It must be secret and fresh, save in
+	// simulations.
+	Seed [32]byte `yaml:"-"`
+}
+
+// MaxCredits is the most unacknowledged packets that an acknowledgement can
+// tell apart.
+const MaxCredits = receiveSpan
+
+// Defaults returns the configuration that zero fields stand for.
+func Defaults() Config {
+	return Config{
+		Slots:            256,
+		Sessions:         65536,
+		Peers:            65536,
+		Requests:         1 << 17,
+		Queue:            1 << 16,
+		Credits:          256,
+		MaxMessage:       16 << 20,
+		ReassemblyMemory: 1 << 30,
+		MaxDatagram:      8972,
+		AckDelay:         500 * time.Microsecond,
+		KeepAlive:        3 * time.Second,
+		ConnectTimeout:   5 * time.Second,
+		Controller:       cc.None(cc.DefaultWindow),
+	}
+}
+
+// ConfigError is a setting that cannot be used.
+type ConfigError struct {
+	Key   string // as in yaml
+	Value any
+	Want  string
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("configuration: %s is %v; it must be %s", e.Key, e.Value, e.Want)
+}
+
+// withDefaults fills zero fields in and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	d := Defaults()
+	if c.Controller == nil {
+		c.Controller = d.Controller
+	}
+	err := errors.Join(
+		setting("slots", &c.Slots, d.Slots, 1, 1<<16-1),
+		setting("sessions", &c.Sessions, d.Sessions, 1, 1<<24),
+		setting("peers", &c.Peers, d.Peers, 1, 1<<24),
+		setting("requests", &c.Requests, d.Requests, 1, 1<<30),
+		setting("queue", &c.Queue, d.Queue, 1, 1<<30),
+		setting("credits", &c.Credits, d.Credits, 4, MaxCredits),
+		setting("max_message", &c.MaxMessage, d.MaxMessage, 1, 1<<32-1),
+		setting("reassembly_memory", &c.ReassemblyMemory, max(d.ReassemblyMemory, c.MaxMessage), 1, 1<<50),
+		setting("max_datagram", &c.MaxDatagram, d.MaxDatagram, wire.MinHello, 65507),
+		setting("ack_delay", &c.AckDelay, d.AckDelay, time.Microsecond, 65*time.Millisecond),
+		setting("keep_alive", &c.KeepAlive, d.KeepAlive, 10*time.Millisecond, 24*time.Hour),
+		setting("connect_timeout", &c.ConnectTimeout, d.ConnectTimeout, time.Millisecond, time.Hour),
+	)
+	if err != nil {
+		return c, err
+	}
+	if c.ReassemblyMemory < c.MaxMessage {
+		return c, &ConfigError{"reassembly_memory", c.ReassemblyMemory, fmt.Sprintf("at least max_message, %d", c.MaxMessage)}
+	}
+	return c, nil
+}
+
+// setting gives a zero value its fallback and checks its range.
+func setting[T int | int64 | time.Duration](key string, value *T, fallback, low, top T) error {
+	if *value == 0 {
+		*value = fallback
+	}
+	if *value < low || *value > top {
+		return &ConfigError{key, *value, fmt.Sprintf("from %v to %v", low, top)}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// maxControls bounds the control messages under way; what is over the bound is
+// not sent, since each only hastens what happens anyway.
+const maxControls = 1 << 16
+
+// control returns a new control message, or nil if there are too many.
+func (e *Endpoint) control(kind wire.Kind) *outgoing {
+	if e.controlling >= maxControls {
+		return nil
+	}
+	e.controlling++
+	m := e.controls.get()
+	e.begin(m)
+	m.message = wire.Message{Kind: kind}
+	return m
+}
+
+// recycleControl takes a message that is under way no more, if it is a control
+// message; requests and responses belong to their slots.
+func (e *Endpoint) recycleControl(m *outgoing) {
+	switch {
+	case m.message.Kind == wire.Request, m.response != nil:
+		return
+	}
+	m.void()
+	m.data = nil
+	e.controlling--
+	e.controls.put(m)
+}
+
+// begin makes m new: packets that held it mean nothing now.
+func (e *Endpoint) begin(m *outgoing) {
+	e.restamp(m)
+	m.deadline, m.started, m.acked = 0, false, false
+	m.padding, m.stride, m.payloadEnd = 0, 0, 0
+	m.lost = m.lost[:0]
+}
+
+func (e *Endpoint) restamp(m *outgoing) {
+	if e.lastID++; e.lastID == 0 {
+		e.lastID = 1
+	}
+	m.id = e.lastID
+}
+
+// messageArrived notes that the peer has a message, or a fragment of it.
+func (e *Endpoint) messageArrived(m *outgoing, fragment uint32) {
+	if m.stride != 0 {
+		word, bit := &m.arrived[fragment/64], uint64(1)<<(fragment%64)
+		if *word&bit != 0 {
+			return
+		}
+		*word |= bit
+		if m.unacked--; m.unacked > 0 {
+			return
+		}
+	}
+	m.acked = true
+	if m.response != nil {
+		e.responseArrived(m.response)
+	} else {
+		e.recycleControl(m)
+	}
+}
+
+// retransmit queues a lost message, or a lost fragment of it, again.
+func (p *peer) retransmit(m *outgoing, fragment uint32) {
+	switch {
+	case m.acked:
+		return
+	case m.message.Kind == wire.Ping:
+		p.ep.recycleControl(m)
+		return
+	case m.stride != 0:
+		m.lost = append(m.lost, fragment)
+		if m.queue == nil {
+			p.bulk.push(m)
+		}
+	case m.queue == nil:
+		p.urgent.push(m)
+	}
+	p.ep.stats.Retransmits++
+	p.touch()
+}
+
+// ping sends a message whose arrival is all that matters, in a datagram padded
+// to size bytes unless that is 0.
+func (p *peer) ping(size int) {
+	if m := p.ep.control(wire.Ping); m != nil {
+		m.padding = size
+		p.ackNow = true
+		p.enqueue(m)
+	}
+}
+
+// parked is a completion that waits for the transport to let go of memory.
+type parked struct {
+	end     uint64
+	call    *Call
+	request *Request
+}
+
+// complete calls c.Done once the transport no longer reads c.Request, that is
+// once it has completed end packets; 0 means it never did.
+func (e *Endpoint) complete(c *Call, end uint64) {
+	e.timers.stop(&c.deadline)
+	if end > 0 && e.tr.Completed() < end {
+		if c.Buf == nil && c.Response != nil {
+			c.Response = append([]byte(nil), c.Response...) // perhaps a view
+		}
+		e.parked = append(e.parked, parked{end: end, call: c})
+		return
+	}
+	if c.Err == nil {
+		e.stats.CallsSucceeded++
+	} else {
+		e.stats.CallsFailed++
+	}
+	c.session = nil
+	c.Done(c)
+}
+
+func (e *Endpoint) fail(c *Call, err *Error, end uint64) {
+	c.Response, c.Err = nil, err
+	e.complete(c, end)
+}
+
+// completeLater fails c in the next Poll, so that Submit never calls Done.
+func (e *Endpoint) completeLater(c *Call, err *Error) {
+	c.Err = err
+	e.failed = append(e.failed, c)
+}
+
+// settle completes what waited for the next Poll or for the transport.
+func (e *Endpoint) settle() {
+	if len(e.failed) > 0 {
+		failed := e.failed
+		e.failed = nil
+		for _, c := range failed {
+			e.complete(c, 0)
+		}
+	}
+	if len(e.parked) == 0 {
+		return
+	}
+	done := e.tr.Completed()
+	waiting := e.parked
+	e.parked = nil
+	for _, w := range waiting {
+		switch {
+		case w.end > done:
+			e.parked = append(e.parked, w)
+		case w.call != nil:
+			e.complete(w.call, 0)
+		default:
+			w.request.free()
+		}
+	}
+}
+
+// Ping calls done with the time of the next round trip that is measured, of a
+// packet sent for the purpose or another. It is not called if the connection is
+// lost.
+func (s *Session) Ping(done func(time.Duration)) {
+	s.peer.pings = append(s.peer.pings, done)
+	s.peer.connect()
+	s.peer.ping(0)
+}
+
+func (p *peer) pinged(rtt time.Duration) {
+	if p.pings == nil {
+		return
+	}
+	pings := p.pings
+	p.pings = nil
+	for _, done := range pings {
+		done(rtt)
+	}
+}

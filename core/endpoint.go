@@ -1,0 +1,320 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// Endpoint is one event loop's worth of the protocol engine: all connections
+// over one transport queue, as server and as client.
+//
+// It is not safe for concurrent use: one goroutine calls all its methods and
+// those of its sessions and requests, and all handlers and completions run
+// there, inside Poll. It reads no clock: time comes in, as a duration since an
+// epoch of the caller's, and never runs backwards.
+//
+// The goroutine's loop is: Poll; if it reports no progress, wait on the
+// transport until NextDeadline at the latest; Poll again.
+type Endpoint struct {
+	cfg    Config
+	tr     transport.Transport
+	caps   transport.Caps
+	now    time.Duration
+	random *rand.ChaCha8
+	stats  Stats
+
+	handlers []Handler
+	peers    []*peer // by index
+	freed    []uint32
+	dialed   map[netip.AddrPort]*peer
+	accepted map[acceptKey]*peer
+	cookies  cookies
+	dirty    []*peer // have something to send, or to acknowledge
+	timers   timers
+	strays   []transport.Route // to forget once the burst is sent
+
+	rx       []transport.RxPacket
+	burst    burst
+	rxHeader wire.Header
+	txHeader wire.Header
+	rxHello  wire.HelloBody
+	message  wire.Message
+
+	slots    pool[clientSlot]
+	requests pool[Request]
+	controls pool[outgoing]
+	buffers  buffers
+	failed   []*Call
+	parked   []parked
+	lastID   uint32
+
+	connected, sessions, held, controlling int
+	reassembling                           int64
+	draining, closed                       bool
+	failure                                error // of the transport
+}
+
+// New makes an endpoint on tr, whose owner it becomes: nobody else may call
+// tr's methods, save those that any goroutine may. now is the present time.
+func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	caps := tr.Caps()
+	if caps.MaxPayload < wire.MinHello {
+		return nil, fmt.Errorf("transport %s carries datagrams of %d bytes; the protocol needs %d: raise the device's MTU",
+			caps.Backend, caps.MaxPayload, wire.MinHello)
+	}
+	random := rand.NewChaCha8(cfg.Seed)
+	var secret [32]byte
+	random.Read(secret[:])
+	return &Endpoint{
+		cfg: cfg, tr: tr, caps: caps, now: now,
+		random:   random,
+		dialed:   map[netip.AddrPort]*peer{},
+		accepted: map[acceptKey]*peer{},
+		cookies:  newCookies(secret[:]),
+		rx:       make([]transport.RxPacket, max(1, min(caps.RxBatch, 256))),
+	}, nil
+}
+
+// Transport is what the endpoint was made on.
+func (e *Endpoint) Transport() transport.Transport { return e.tr }
+
+// Now is the time of the last Poll or Advance.
+func (e *Endpoint) Now() time.Duration { return e.now }
+
+// Advance sets the time without doing any work. Call it before submitting
+// after a pause, so that timeouts count from then.
+func (e *Endpoint) Advance(now time.Duration) { e.now = max(e.now, now) }
+
+// Poll does all there is to do at time now: receives a burst, runs handlers and
+// completions, fires timers, sends. progress says whether there may be more to
+// do at once. After an error, which is the transport's, the endpoint is of no
+// more use but to be closed.
+func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
+	e.Advance(now)
+	n, err := e.tr.Recv(e.rx)
+	if err != nil && e.failure == nil {
+		e.failure = err
+	}
+	for i := range e.rx[:n] {
+		e.receive(&e.rx[i])
+	}
+	if n > 0 {
+		e.tr.Release(e.rx[:n])
+	}
+	e.settle()
+	e.timers.expire(e.now)
+	placed := e.burst.placed
+	e.flush()
+	return n > 0 || e.burst.placed != placed, e.failure
+}
+
+// NextDeadline is when Poll has to be called at the latest; ok is false if only
+// a received packet can give it anything to do.
+func (e *Endpoint) NextDeadline() (at time.Duration, ok bool) {
+	switch {
+	case len(e.failed) > 0, len(e.parked) > 0 && e.tr.Completed() >= e.parked[0].end:
+		return e.now, true
+	case len(e.timers.heap) == 0:
+		return 0, false
+	}
+	return e.timers.heap[0].at, true
+}
+
+// receive takes in one datagram.
+func (e *Endpoint) receive(rx *transport.RxPacket) {
+	h := &e.rxHeader
+	rest, err := h.Parse(rx.Data)
+	if err != nil {
+		e.malformed(h, rest, err, rx)
+		return
+	}
+	if h.Type != wire.Data && h.Type != wire.Ack {
+		e.takeControl(h, rest, rx)
+		return
+	}
+	p := e.peerAt(h.Connection, h.Token)
+	if p == nil {
+		e.stats.RxUnknown++
+		e.reset(h, rx)
+		return
+	}
+	if p.addr != rx.From || p.state != peerConnected {
+		e.stats.RxUnknown++
+		return
+	}
+	if p.checksum && (h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil) {
+		e.stats.RxChecksum++
+		return
+	}
+	p.lastHeard = e.now
+	if h.Acks.Words > 0 {
+		p.acknowledged(&h.Acks)
+	}
+	p.touch()
+	if h.Type == wire.Ack {
+		e.stats.RxControl++
+		return
+	}
+	e.stats.RxData++
+	if !p.accepts(h, rx.ECN) {
+		return
+	}
+	m := &e.message
+	for len(rest) > 0 && p.state == peerConnected {
+		if rest, err = m.Parse(rest); err != nil {
+			e.stats.RxMalformed++
+			return
+		}
+		e.stats.RxMessages++
+		p.take(m)
+	}
+}
+
+// accepts notes the packet number of a Data packet; false means it was seen
+// before.
+func (p *peer) accepts(h *wire.Header, ecn transport.ECN) bool {
+	e, in := p.ep, &p.in
+	fresh := in.add(expand(h.Number, in.next))
+	if in.pending == 0 {
+		in.due = e.now + e.cfg.AckDelay
+	}
+	in.pending++
+	in.since = e.now
+	if h.Flags&wire.FlagAckNow != 0 {
+		in.now = true
+	}
+	if !fresh {
+		e.stats.RxDuplicate++
+		in.now = true // its acknowledgement was lost
+		return false
+	}
+	if ecn == transport.CE {
+		in.ce++
+	}
+	return true
+}
+
+// take takes in one message. The side that dialed is the client.
+func (p *peer) take(m *wire.Message) {
+	switch {
+	case m.Kind == wire.Response && p.dialed:
+		p.response(m)
+	case m.Kind == wire.Request && !p.dialed:
+		p.request(m)
+	case m.Kind == wire.Cancel && !p.dialed:
+		p.cancel(m)
+	case m.Kind == wire.CloseSession && !p.dialed:
+		p.closeSession(m)
+	case m.Kind == wire.Ping:
+	default:
+		p.ep.stats.RxMalformed++
+	}
+}
+
+// malformed counts a datagram that did not parse, and tells a client of another
+// version which one is spoken here.
+func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transport.RxPacket) {
+	if err != wire.ErrVersion {
+		e.stats.RxMalformed++
+		return
+	}
+	e.stats.RxVersion++
+	if rest == nil || wire.Verify(rx.Data) != nil {
+		return
+	}
+	if h.Type == wire.Refuse {
+		e.takeRefuse(h, rest, rx)
+	} else if e.rxHello.Parse(rest, len(rx.Data)) == nil {
+		e.refuse(rx.From, e.rxHello.Connection, e.rxHello.Token, FailedPrecondition,
+			fmt.Sprintf("this endpoint speaks protocol version %d", wire.Version))
+	}
+}
+
+// peerAt returns the peer that a header addresses.
+func (e *Endpoint) peerAt(index, token uint32) *peer {
+	if int(index) >= len(e.peers) {
+		return nil
+	}
+	if p := e.peers[index]; p != nil && p.token == token {
+		return p
+	}
+	return nil
+}
+
+func (e *Endpoint) newPeer(addr netip.AddrPort, route transport.Route) *peer {
+	p := &peer{ep: e, addr: addr, route: route, token: e.newToken(), mtu: wire.MinHello}
+	p.timer.owner = p
+	if n := len(e.freed); n > 0 {
+		p.index = e.freed[n-1]
+		e.freed = e.freed[:n-1]
+		e.peers[p.index] = p
+	} else {
+		p.index = uint32(len(e.peers))
+		e.peers = append(e.peers, p)
+	}
+	return p
+}
+
+func (e *Endpoint) newToken() uint32 { return uint32(e.random.Uint64()>>32) | 1 }
+
+// renew readies a dialed peer for another handshake.
+func (e *Endpoint) renew(p *peer) {
+	p.state = peerIdle
+	p.token = e.newToken()
+}
+
+// forget drops a peer for good. What is built for it still goes out.
+func (e *Endpoint) forget(p *peer) {
+	if p.state == peerGone {
+		return
+	}
+	p.state = peerGone
+	p.dropServed()
+	e.peers[p.index] = nil
+	e.freed = append(e.freed, p.index)
+	if p.dialed {
+		delete(e.dialed, p.addr)
+	} else {
+		delete(e.accepted, acceptKey{p.addr, p.remoteIndex, p.remoteToken})
+	}
+	e.strays = append(e.strays, p.route)
+}
+
+// Drain makes the endpoint refuse new clients and requests, with Unavailable,
+// while those it has accepted go on.
+func (e *Endpoint) Drain() { e.draining = true }
+
+// Drained says whether no request is held and no call is under way.
+func (e *Endpoint) Drained() bool {
+	return e.held == 0 && e.stats.CallsStarted == e.stats.CallsSucceeded+e.stats.CallsFailed
+}
+
+// Close tells all peers, fails all calls and closes the transport.
+func (e *Endpoint) Close() error {
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	for _, p := range e.peers {
+		if p == nil {
+			continue
+		}
+		p.eachSession((*Session).Close) // the last one closes the peer
+		if p.state != peerGone {
+			p.close("server is shutting down")
+		}
+	}
+	e.settle()
+	e.sendBurst()
+	e.parked = nil
+	return e.tr.Close()
+}

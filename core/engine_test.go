@@ -1,0 +1,155 @@
+package core
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const echo = 1
+
+// pair is a server that echoes, and a client connected to it.
+func pair(n *network, cfg Config) (server, client *node, s *Session) {
+	server, client = n.add(cfg), n.add(cfg)
+	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	s, err := client.Connect(server.addr)
+	require.NoError(n.t, err)
+	ready := false
+	s.Ready(func(err error) {
+		require.NoError(n.t, err)
+		ready = true
+	})
+	n.until(func() bool { return ready })
+	return server, client, s
+}
+
+// call makes a call and runs the network until it is done.
+func (n *network) call(s *Session, c *Call) {
+	n.t.Helper()
+	done := false
+	c.Done = func(*Call) { done = true }
+	s.Submit(c)
+	n.until(func() bool { return done })
+}
+
+func pattern(size int, seed byte) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i*7) ^ byte(i>>8) ^ seed
+	}
+	return b
+}
+
+func TestAReplyComesBack(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	_, _, s := pair(n, Config{})
+	c := Call{Method: echo, Request: []byte("hello"), Buf: make([]byte, 16)}
+	n.call(s, &c)
+	require.NoError(t, c.Err)
+	require.Equal(t, "hello", string(c.Response))
+	require.GreaterOrEqual(t, s.RTT(), 2*n.delay)
+}
+
+func TestMessagesOfEverySizeArriveWhole(t *testing.T) {
+	t.Parallel()
+	for _, loss := range []float64{0, 0.01, 0.1} {
+		n := newNetwork(t, 7)
+		_, _, s := pair(n, Config{})
+		n.loss(loss)
+		n.jitter = 10 * time.Microsecond
+		n.duplicate = 0.01
+		for _, size := range []int{0, 1, 100, 1023, 1024, 1025, 1100, 1200, 1400, 1472, 1500, 3000, 100_000, 3 << 20} {
+			request := pattern(size, 3)
+			c := Call{Method: echo, Request: request, Buf: make([]byte, 0, size)}
+			n.call(s, &c)
+			require.NoError(t, c.Err, "size %d loss %v", size, loss)
+			require.True(t, bytes.Equal(request, c.Response), "size %d loss %v", size, loss)
+		}
+	}
+}
+
+func TestManyCallsAtOnceEachGetTheirOwnReply(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 3)
+	server, client, s := pair(n, Config{Slots: 32})
+	n.loss(0.02)
+	n.jitter = 50 * time.Microsecond
+	n.duplicate = 0.02
+	executed := map[uint64]int{}
+	server.Handle(echo, func(r *Request) {
+		executed[binary.LittleEndian.Uint64(r.Data)]++
+		r.Reply(r.Data)
+	})
+	left := 3000
+	next := uint64(0)
+	var submit func(c *Call)
+	submit = func(c *Call) {
+		binary.LittleEndian.PutUint64(c.Request, next)
+		next++
+		s.Submit(c)
+	}
+	for range 100 {
+		c := &Call{Method: echo, Request: make([]byte, 32), Buf: make([]byte, 32)}
+		c.Done = func(c *Call) {
+			require.NoError(t, c.Err)
+			require.Equal(t, c.Request, c.Response)
+			if left--; left >= 100 {
+				submit(c)
+			}
+		}
+		submit(c)
+	}
+	n.until(func() bool { return left == 0 })
+	require.Len(t, executed, 3000)
+	for id, times := range executed {
+		require.Equal(t, 1, times, "request %d", id)
+	}
+	n.run(10 * time.Millisecond)
+	require.Zero(t, server.Stats().RequestsHeld)
+	require.Zero(t, client.Stats().RequestsHeld)
+}
+
+func TestAKilledServerFailsPendingCallsAndIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 5)
+	server, _, s := pair(n, Config{KeepAlive: time.Second})
+	server.Handle(2, func(r *Request) { r.Defer() })
+	var c Call
+	done := false
+	c = Call{Method: 2, Request: []byte("x"), Done: func(*Call) { done = true }}
+	s.Submit(&c)
+	n.run(10 * time.Millisecond)
+	require.False(t, done)
+	server.port.closed = true
+	began := n.now
+	n.until(func() bool { return done })
+	require.LessOrEqual(t, n.now-began, 1100*time.Millisecond)
+	var failure *Error
+	require.ErrorAs(t, c.Err, &failure)
+	require.Equal(t, Unavailable, failure.Code)
+	require.True(t, failure.MayHaveExecuted)
+
+	server.restart(Config{})
+	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	again := Call{Method: echo, Request: []byte("again"), Buf: make([]byte, 8)}
+	n.call(s, &again)
+	require.NoError(t, again.Err)
+}
+
+func TestARestartedServerTellsItsClientsWithinARoundTrip(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 6)
+	server, client, s := pair(n, Config{})
+	server.restart(Config{})
+	server.Handle(echo, func(r *Request) { t.Error("a stale packet was executed"); r.Reply(nil) })
+	c := Call{Method: echo, Request: make([]byte, 32)}
+	began := n.now
+	n.call(s, &c)
+	require.ErrorIs(t, c.Err, &Error{Code: Unavailable})
+	require.LessOrEqual(t, n.now-began, 3*n.delay)
+	require.EqualValues(t, 1, client.Stats().ResetsTaken)
+}

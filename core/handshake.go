@@ -1,0 +1,317 @@
+package core
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// helloInterval is the first wait for an answer to Hello; each further one is
+// twice as long.
+const helloInterval = 20 * time.Millisecond
+
+// hello is the client's side of a handshake under way.
+type hello struct {
+	cookie [wire.CookieSize]byte
+	begun  time.Duration
+	again  time.Duration // when to send Hello next
+	wait   time.Duration
+}
+
+// acceptKey identifies a client's attempt to connect.
+type acceptKey struct {
+	addr         netip.AddrPort
+	index, token uint32
+}
+
+// wantsChecksum says whether datagrams need a CRC on our account.
+func (e *Endpoint) wantsChecksum() bool { return e.cfg.Checksum || !e.caps.Integrity }
+
+// params is what this endpoint says of itself.
+func (e *Endpoint) params() wire.Params {
+	p := wire.Params{
+		MaxDatagram:   uint32(min(e.cfg.MaxDatagram, e.caps.MaxPayload)),
+		Credits:       uint16(e.cfg.Credits),
+		Slots:         uint16(e.cfg.Slots),
+		Sessions:      uint16(min(e.cfg.Sessions, 1<<16-1)),
+		AckDelay:      uint16(e.cfg.AckDelay / time.Microsecond),
+		MaxMessage:    uint32(e.cfg.MaxMessage),
+		ReceiveWindow: uint32(e.caps.RecvBuffer / 2), // the kernel counts its own overhead too
+		KeepAlive:     uint32(e.cfg.KeepAlive / time.Millisecond),
+	}
+	if e.wantsChecksum() {
+		p.Features |= wire.FeatureChecksum
+	}
+	return p
+}
+
+// connect begins a handshake with a dialed peer.
+func (p *peer) connect() {
+	if p.state != peerIdle {
+		return
+	}
+	p.state = peerConnecting
+	p.hello = hello{begun: p.ep.now, again: p.ep.now, wait: helloInterval}
+	p.ep.timers.set(&p.timer, p.ep.now)
+}
+
+// helloTimer sends Hello again, or gives up.
+func (p *peer) helloTimer() {
+	e, h := p.ep, &p.hello
+	if e.now-h.begun >= e.cfg.ConnectTimeout {
+		p.refused(Unavailable, fmt.Sprintf("no answer from %v within %v; is a server running there?", p.addr, e.cfg.ConnectTimeout))
+		return
+	}
+	if e.now >= h.again {
+		p.sendHello()
+		h.again = e.now + h.wait
+		h.wait *= 2
+	}
+	e.timers.set(&p.timer, min(h.again, h.begun+e.cfg.ConnectTimeout))
+}
+
+func (p *peer) sendHello() {
+	e := p.ep
+	t := e.nextPacket()
+	if t == nil {
+		return // the timer tries again
+	}
+	h := wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}
+	n := h.Put(t.Head)
+	body := wire.HelloBody{Connection: p.index, Token: p.token, Params: e.params(), Cookie: p.hello.cookie}
+	n += body.Put(t.Head[n:])
+	clear(t.Head[n:wire.MinHello])
+	p.sendControl(t, wire.MinHello)
+}
+
+// refused ends a handshake that led to nothing. Nothing was sent yet, so all
+// calls that wait may be made again.
+func (p *peer) refused(code Code, reason string) {
+	p.ep.timers.stop(&p.timer)
+	p.ep.renew(p)
+	p.eachSession(func(s *Session) { s.failWaiting(code, reason) })
+}
+
+// takeControl takes in a datagram that is neither Data nor Ack. What follows the
+// fixed header is rest.
+func (e *Endpoint) takeControl(h *wire.Header, rest []byte, rx *transport.RxPacket) {
+	e.stats.RxControl++
+	if h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil {
+		e.stats.RxChecksum++
+		return
+	}
+	var err error
+	switch h.Type {
+	case wire.Hello:
+		err = e.takeHello(rest, rx)
+	case wire.Retry:
+		err = e.takeRetry(h, rest, rx)
+	case wire.Accept:
+		err = e.takeAccept(h, rest, rx)
+	case wire.Refuse:
+		err = e.takeRefuse(h, rest, rx)
+	case wire.Reset:
+		err = e.takeReset(rest, rx)
+	case wire.Close:
+		err = e.takeClose(h, rest, rx)
+	}
+	if err != nil {
+		e.stats.RxMalformed++
+	}
+}
+
+func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
+	hello := &e.rxHello
+	if err := hello.Parse(rest, len(rx.Data)); err != nil {
+		return err
+	}
+	key := acceptKey{rx.From, hello.Connection, hello.Token}
+	if p := e.accepted[key]; p != nil {
+		p.sendAccept() // the first one was lost
+		return nil
+	}
+	if hello.Cookie == [wire.CookieSize]byte{} {
+		cookie := e.cookies.make(rx.From, hello, e.now)
+		e.reply(rx.From, wire.Retry, hello.Connection, hello.Token, cookie[:])
+		return nil
+	}
+	if !e.cookies.check(rx.From, hello, e.now) {
+		e.stats.RxBadCookie++
+		return nil
+	}
+	switch {
+	case e.draining:
+		e.refuse(rx.From, hello.Connection, hello.Token, Unavailable, "server is shutting down")
+	case len(e.accepted) >= e.cfg.Peers:
+		e.refuse(rx.From, hello.Connection, hello.Token, ResourceExhausted, "server has as many clients as it is configured for (peers)")
+	default:
+		e.accept(key, &hello.Params)
+	}
+	return nil
+}
+
+// accept makes the server's side of a connection.
+func (e *Endpoint) accept(key acceptKey, params *wire.Params) {
+	route, err := e.tr.Resolve(key.addr)
+	if err != nil {
+		e.stats.HellosRefused++
+		return
+	}
+	p := e.newPeer(key.addr, route)
+	e.accepted[key] = p
+	p.establish(key.index, key.token, params)
+	p.sendAccept()
+}
+
+func (p *peer) sendAccept() {
+	t := p.ep.nextPacket()
+	if t == nil {
+		return // the client asks again
+	}
+	h := wire.Header{Type: wire.Accept, Flags: wire.FlagChecksum, Connection: p.remoteIndex, Token: p.remoteToken}
+	n := h.Put(t.Head)
+	body := wire.AcceptBody{Connection: p.index, Token: p.token, Params: p.ep.params()}
+	body.Params.Slots = uint16(p.slots)
+	n += body.Put(t.Head[n:])
+	p.sendControl(t, n)
+}
+
+// connecting returns the dialed peer whose handshake h belongs to.
+func (e *Endpoint) connecting(h *wire.Header, rx *transport.RxPacket) *peer {
+	p := e.peerAt(h.Connection, h.Token)
+	if p == nil || p.addr != rx.From || p.state != peerConnecting {
+		e.stats.RxUnknown++
+		return nil
+	}
+	return p
+}
+
+func (e *Endpoint) takeRetry(h *wire.Header, rest []byte, rx *transport.RxPacket) error {
+	cookie, err := wire.ParseCookie(rest)
+	if err != nil {
+		return err
+	}
+	if p := e.connecting(h, rx); p != nil {
+		p.hello.cookie = cookie
+		p.hello.again = e.now
+		e.timers.set(&p.timer, e.now)
+	}
+	return nil
+}
+
+func (e *Endpoint) takeAccept(h *wire.Header, rest []byte, rx *transport.RxPacket) error {
+	var body wire.AcceptBody
+	if err := body.Parse(rest); err != nil {
+		return err
+	}
+	if p := e.connecting(h, rx); p != nil {
+		e.timers.stop(&p.timer)
+		p.establish(body.Connection, body.Token, &body.Params)
+		p.eachSession((*Session).connected)
+	}
+	return nil
+}
+
+func (e *Endpoint) takeRefuse(h *wire.Header, rest []byte, rx *transport.RxPacket) error {
+	code, reason, err := wire.ParseReason(rest)
+	if err != nil {
+		return err
+	}
+	if p := e.connecting(h, rx); p != nil {
+		p.refused(Code(code), fmt.Sprintf("%v refused the connection: %s", p.addr, reason))
+	}
+	return nil
+}
+
+func (e *Endpoint) takeReset(rest []byte, rx *transport.RxPacket) error {
+	var body wire.ResetBody
+	if err := body.Parse(rest); err != nil {
+		return err
+	}
+	p := e.dialed[rx.From]
+	if p == nil || p.state != peerConnected || p.remoteIndex != body.Connection || p.remoteToken != body.Token {
+		// Perhaps it is a client that forgot us.
+		p = e.accepted[acceptKey{rx.From, body.Connection, body.Token}]
+	}
+	if p == nil {
+		e.stats.RxUnknown++
+		return nil
+	}
+	e.stats.ResetsTaken++
+	e.stats.PeersFailed++
+	p.fail(fmt.Sprintf("peer %v has restarted or given us up", p.addr))
+	return nil
+}
+
+func (e *Endpoint) takeClose(h *wire.Header, rest []byte, rx *transport.RxPacket) error {
+	_, reason, err := wire.ParseReason(rest)
+	if err != nil {
+		return err
+	}
+	p := e.peerAt(h.Connection, h.Token)
+	if p == nil || p.addr != rx.From || p.state != peerConnected {
+		e.stats.RxUnknown++
+		return nil
+	}
+	p.fail(fmt.Sprintf("peer %v closed the connection: %s", p.addr, reason))
+	return nil
+}
+
+// close tells the remote that the connection ends, and forgets it.
+func (p *peer) close(reason string) {
+	if p.state == peerConnected {
+		if t := p.ep.nextPacket(); t != nil {
+			h := wire.Header{Type: wire.Close, Flags: wire.FlagChecksum, Connection: p.remoteIndex, Token: p.remoteToken}
+			n := h.Put(t.Head)
+			n += wire.PutReason(t.Head[n:], uint8(Unavailable), reason)
+			p.sendControl(t, n)
+		}
+	}
+	p.disconnect()
+	p.ep.forget(p)
+}
+
+// reset answers a packet of a connection that does not exist.
+func (e *Endpoint) reset(h *wire.Header, rx *transport.RxPacket) {
+	if len(rx.Data) < wire.HeaderSize+wire.ChecksumSize+wire.ResetSize {
+		return // the answer would be longer than the question
+	}
+	body := wire.ResetBody{Connection: h.Connection, Token: h.Token, Number: h.Number}
+	var buf [wire.ResetSize]byte
+	body.Put(buf[:])
+	e.stats.ResetsSent++
+	e.reply(rx.From, wire.Reset, 0, 0, buf[:])
+}
+
+func (e *Endpoint) refuse(to netip.AddrPort, index, token uint32, code Code, reason string) {
+	var buf [3 + wire.MaxReason]byte
+	n := wire.PutReason(buf[:], uint8(code), reason)
+	e.stats.HellosRefused++
+	e.reply(to, wire.Refuse, index, token, buf[:n])
+}
+
+// reply sends a control datagram to where there is no connection, keeping no
+// state.
+func (e *Endpoint) reply(to netip.AddrPort, t wire.Type, index, token uint32, body []byte) {
+	packet := e.nextPacket()
+	if packet == nil {
+		return
+	}
+	route, err := e.tr.Resolve(to)
+	if err != nil {
+		return
+	}
+	h := wire.Header{Type: t, Flags: wire.FlagChecksum, Connection: index, Token: token}
+	n := h.Put(packet.Head)
+	n += copy(packet.Head[n:], body)
+	packet.Head = packet.Head[:n]
+	packet.Route = route
+	packet.ECN = transport.NotECT
+	wire.Seal(packet.Head, nil)
+	e.stats.TxControl++
+	e.place()
+	e.strays = append(e.strays, route)
+}

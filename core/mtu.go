@@ -1,0 +1,48 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// mtuLadder holds the datagram sizes that are probed, in the manner of RFC 8899
+// but all at once: Ethernet and jumbo frames less IP and UDP headers, v6 and v4,
+// with AWS's 9001 and common tunnels.
+var mtuLadder = [...]int{1372, 1452, 1472, 4048, 8952, 8972, 16384, 32768, 65487, 65507}
+
+// mtuRetry is after how long a path that once fell short is probed again.
+const mtuRetry = 10 * time.Minute
+
+// probeMTU sends a padded ping of every size above the known one that both ends
+// allow.
+func (p *peer) probeMTU() {
+	p.mtuRetryAt = 0
+	for _, size := range mtuLadder {
+		if size > p.mtu && size < p.maxMTU {
+			p.ping(size)
+		}
+	}
+	if p.maxMTU > p.mtu {
+		p.ping(p.maxMTU)
+		p.mtuRetryAt = p.ep.now + mtuRetry
+	}
+}
+
+// mtuProbed notes that a datagram of size bytes arrived.
+func (p *peer) mtuProbed(size int) {
+	p.mtu = size
+	if p.mtu == p.maxMTU {
+		p.mtuRetryAt = 0
+	}
+}
+
+// mtuSuspected goes back to the size that every path carries, since nothing
+// passes any more.
+func (p *peer) mtuSuspected() {
+	if p.mtu > wire.MinHello {
+		p.mtu = wire.MinHello
+		p.mtuRetryAt = p.ep.now + mtuRetry
+		p.ep.stats.MTUReductions++
+	}
+}

@@ -1,0 +1,244 @@
+package core
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// network is a world of endpoints in virtual time: every datagram takes delay,
+// unless drop says otherwise.
+type network struct {
+	t     *testing.T
+	now   time.Duration
+	delay time.Duration
+	rand  *rand.Rand
+	// drop decides the fate of a datagram: false delivers it.
+	drop func(from, to netip.AddrPort, data []byte) bool
+	// jitter delays each datagram by up to so much more, and so reorders.
+	jitter    time.Duration
+	duplicate float64
+	mtu       int
+
+	nodes    []*node
+	flight   flights
+	order    int
+	datagram int // sent in all
+}
+
+// node is an endpoint and the network port it is on.
+type node struct {
+	*Endpoint
+	*port
+}
+
+type port struct {
+	net    *network
+	addr   netip.AddrPort
+	inbox  []transport.RxPacket
+	routes []netip.AddrPort
+	taken  uint64
+	// held keeps Completed back, as a zero-copy transport does.
+	held   uint64
+	closed bool
+}
+
+type flight struct {
+	at    time.Duration
+	order int
+	to    *port
+	from  netip.AddrPort
+	data  []byte
+	ecn   transport.ECN
+}
+
+type flights []flight
+
+func (f flights) Len() int { return len(f) }
+func (f flights) Less(i, j int) bool {
+	return f[i].at < f[j].at || f[i].at == f[j].at && f[i].order < f[j].order
+}
+func (f flights) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
+func (f *flights) Push(x any)   { *f = append(*f, x.(flight)) }
+func (f *flights) Pop() any {
+	old := *f
+	x := old[len(old)-1]
+	*f = old[:len(old)-1]
+	return x
+}
+
+func newNetwork(t *testing.T, seed uint64) *network {
+	return &network{t: t, now: time.Second, delay: 20 * time.Microsecond, mtu: 1472,
+		rand: rand.New(rand.NewPCG(seed, 0))}
+}
+
+// loss drops datagrams with probability p.
+func (n *network) loss(p float64) {
+	n.drop = func(_, _ netip.AddrPort, _ []byte) bool { return n.rand.Float64() < p }
+}
+
+func (d *node) Stats() Stats { return d.Endpoint.Stats() }
+func (d *node) Close() error { return d.Endpoint.Close() }
+
+func (n *network) add(cfg Config) *node {
+	d := &node{port: &port{net: n, addr: netip.MustParseAddrPort(fmt.Sprintf("10.0.0.%d:1", len(n.nodes)+1))}}
+	n.nodes = append(n.nodes, d)
+	d.restart(cfg)
+	return d
+}
+
+// restart replaces the endpoint by a new one at the same address, as if the
+// process had been killed.
+func (d *node) restart(cfg Config) {
+	if cfg.Seed == ([32]byte{}) {
+		cfg.Seed[0] = byte(len(d.net.nodes))
+		cfg.Seed[1] = byte(d.net.now)
+		cfg.Seed[2] = byte(d.net.now >> 8)
+	}
+	d.inbox, d.routes, d.taken, d.port.closed = nil, nil, 0, false
+	e, err := New(cfg, d.port, d.net.now)
+	require.NoError(d.net.t, err)
+	d.Endpoint = e
+}
+
+// step moves to the next event and lets everybody react; false means that
+// nothing is left to happen before limit.
+func (n *network) step(limit time.Duration) bool {
+	for _, d := range n.nodes {
+		for !d.port.closed {
+			progress, err := d.Poll(n.now)
+			require.NoError(n.t, err)
+			if !progress {
+				break
+			}
+		}
+	}
+	next, ok := time.Duration(0), false
+	if len(n.flight) > 0 {
+		next, ok = n.flight[0].at, true
+	}
+	for _, d := range n.nodes {
+		if at, has := d.NextDeadline(); has && !d.port.closed && (!ok || at < next) {
+			next, ok = at, true
+		}
+	}
+	if !ok || next > limit {
+		return false
+	}
+	n.now = max(n.now, next)
+	for len(n.flight) > 0 && n.flight[0].at <= n.now {
+		f := heap.Pop(&n.flight).(flight)
+		f.to.inbox = append(f.to.inbox, transport.RxPacket{Data: f.data, From: f.from, ECN: f.ecn})
+	}
+	return true
+}
+
+// run lets d pass.
+func (n *network) run(d time.Duration) {
+	limit := n.now + d
+	for n.step(limit) {
+	}
+	n.now = limit
+}
+
+// until runs until done, and fails the test if that takes more than a minute of
+// virtual time.
+func (n *network) until(done func() bool) {
+	n.t.Helper()
+	limit := n.now + time.Minute
+	for !done() {
+		if !n.step(limit) {
+			require.True(n.t, done(), "nothing happens any more, or a minute has passed")
+		}
+	}
+}
+
+func (d *port) find(addr netip.AddrPort) *port {
+	for _, o := range d.net.nodes {
+		if o.addr == addr {
+			return o.port
+		}
+	}
+	return nil
+}
+
+// The transport.
+
+var _ transport.Transport = (*port)(nil)
+
+func (d *port) Resolve(addr netip.AddrPort) (transport.Route, error) {
+	d.routes = append(d.routes, addr)
+	return transport.Route(len(d.routes) - 1), nil
+}
+
+func (d *port) Forget(transport.Route) {}
+
+func (d *port) Reserve(pkts []transport.TxPacket) int {
+	for i := range pkts {
+		pkts[i].Head = make([]byte, d.net.mtu)
+	}
+	return len(pkts)
+}
+
+func (d *port) Send(pkts []transport.TxPacket) (int, error) {
+	n := d.net
+	for i := range pkts {
+		d.taken++
+		p := &pkts[i]
+		data := append(append([]byte(nil), p.Head...), p.Payload...)
+		d.transmit(d.routes[p.Route], data, p.ECN)
+		if n.rand.Float64() < n.duplicate {
+			d.transmit(d.routes[p.Route], data, p.ECN)
+		}
+		*p = transport.TxPacket{Route: p.Route}
+	}
+	return len(pkts), nil
+}
+
+func (d *port) transmit(to netip.AddrPort, data []byte, ecn transport.ECN) {
+	n := d.net
+	n.datagram++
+	o := d.find(to)
+	if o == nil || o.closed || len(data) > n.mtu || n.drop != nil && n.drop(d.addr, to, data) {
+		return
+	}
+	at := n.now + n.delay
+	if n.jitter > 0 {
+		at += time.Duration(n.rand.Int64N(int64(n.jitter)))
+	}
+	n.order++
+	heap.Push(&n.flight, flight{at, n.order, o, d.addr, data, ecn})
+}
+
+func (d *port) Completed() uint64 { return d.taken - min(d.taken, d.held) }
+
+func (d *port) Recv(pkts []transport.RxPacket) (int, error) {
+	n := copy(pkts, d.inbox)
+	d.inbox = d.inbox[n:]
+	return n, nil
+}
+
+func (d *port) Release(pkts []transport.RxPacket) {
+	for i := range pkts {
+		for j := range pkts[i].Data {
+			pkts[i].Data[j] = 0xDD // poison: nobody may look any more
+		}
+	}
+}
+
+func (d *port) Wait(time.Duration) error  { return nil }
+func (d *port) Wake()                     {}
+func (d *port) LocalAddr() netip.AddrPort { return d.addr }
+func (d *port) Stats() transport.Stats    { return transport.Stats{} }
+func (d *port) Close() error              { d.closed = true; return nil }
+
+func (d *port) Caps() transport.Caps {
+	return transport.Caps{Backend: "test", MaxPayload: d.net.mtu, RxBatch: 64, TxBatch: 64, Integrity: true, ECN: true}
+}

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// outgoing is a message on its way to a peer: a request in a client's slot, a
+// response in a server's, or a control message. It stays until its owner
+// recycles it; packets sent earlier then refer to an id that is gone.
+type outgoing struct {
+	id         uint32
+	next, prev *outgoing
+	queue      *outgoingQueue // nil: not queued
+	message    wire.Message   // header; Body is set per fragment
+	data       []byte
+	deadline   time.Duration // when the call times out; 0: never
+	response   *Request      // whose response this is
+	started    bool          // some packet went out
+	acked      bool          // all packets arrived
+	padding    int           // MTU probe: length of the datagram
+
+	// For messages of several packets.
+	stride    int // bytes a fragment; 0: not cut yet
+	fragments int
+	cut       int      // fragments sent at least once
+	unacked   int      // fragments not acknowledged
+	arrived   []uint64 // bitmap of acknowledged fragments
+	lost      []uint32 // fragments to send again
+
+	// payloadEnd is one more than the transmit number of the last packet that
+	// lent data to the transport; 0: none did.
+	payloadEnd uint64
+}
+
+// split cuts m in fragments of stride bytes, from the start again if it was cut
+// otherwise before.
+func (m *outgoing) split(stride int) {
+	m.message.Flags |= wire.FlagFragment
+	m.message.Total = uint32(len(m.data))
+	m.message.Stride = uint16(stride)
+	m.stride = stride
+	m.fragments = (len(m.data) + stride - 1) / stride
+	m.cut, m.unacked = 0, m.fragments
+	m.lost = m.lost[:0]
+	words := (m.fragments + 63) / 64
+	if cap(m.arrived) < words {
+		m.arrived = make([]uint64, words)
+	}
+	m.arrived = m.arrived[:words]
+	clear(m.arrived)
+}
+
+// void takes m out of its queue and makes packets that held it mean nothing.
+func (m *outgoing) void() {
+	m.dequeue()
+	m.id = 0
+}
+
+// take returns the fragment to send next, if any is left.
+func (m *outgoing) take() (fragment int, ok bool) {
+	for len(m.lost) > 0 {
+		f := m.lost[len(m.lost)-1]
+		m.lost = m.lost[:len(m.lost)-1]
+		if m.arrived[f/64]&(1<<(f%64)) == 0 {
+			return int(f), true
+		}
+	}
+	if m.cut < m.fragments {
+		m.cut++
+		return m.cut - 1, true
+	}
+	return 0, false
+}
+
+// size is m's length in a datagram, uncut.
+func (m *outgoing) size() int { return m.message.HeaderSize() + len(m.data) }
+
+// body is the piece of data that fragment holds.
+func (m *outgoing) body(fragment int) []byte {
+	start := fragment * m.stride
+	return m.data[start:min(start+m.stride, len(m.data))]
+}
+
+// outgoingQueue is a doubly linked FIFO.
+type outgoingQueue struct{ head, tail *outgoing }
+
+func (q *outgoingQueue) push(m *outgoing) {
+	m.queue, m.prev, m.next = q, q.tail, nil
+	if q.tail == nil {
+		q.head = m
+	} else {
+		q.tail.next = m
+	}
+	q.tail = m
+}
+
+// dequeue removes m from the queue that it is in, if any.
+func (m *outgoing) dequeue() {
+	q := m.queue
+	if q == nil {
+		return
+	}
+	if m.prev == nil {
+		q.head = m.next
+	} else {
+		m.prev.next = m.next
+	}
+	if m.next == nil {
+		q.tail = m.prev
+	} else {
+		m.next.prev = m.prev
+	}
+	m.queue, m.next, m.prev = nil, nil, nil
+}

@@ -1,0 +1,84 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// receiveSpan is how many packet numbers behind the largest are still told
+// apart as received or not. Older ones are dropped as duplicates would be.
+const receiveSpan = 64 * (wire.MaxAckWords - 1)
+
+// received tracks the packet numbers that arrived from a peer, to drop
+// duplicates and to acknowledge.
+type received struct {
+	next uint64 // one more than the largest received
+	// bitmap is a ring of words: packet n is bit n%64 of word n/64.
+	bitmap [wire.MaxAckWords]uint64
+
+	ce      uint16
+	pending int           // packets not acknowledged yet
+	now     bool          // the peer asked not to delay
+	since   time.Duration // arrival of the largest
+	due     time.Duration // when pending must be acknowledged at the latest
+	// floor is next as of the last two acknowledgements: what lies below was
+	// reported at least twice.
+	floor [2]uint64
+}
+
+// expand gives the full packet number whose low 32 bits are n, nearest to near.
+func expand(n uint32, near uint64) uint64 {
+	return near + uint64(int64(int32(n-uint32(near))))
+}
+
+// add notes packet n and says whether it is new.
+func (r *received) add(n uint64) bool {
+	if n+receiveSpan < r.next || n >= 1<<63 {
+		return false
+	}
+	word, bit := n/64, uint64(1)<<(n%64)
+	if n >= r.next {
+		// Words that the window slides over belong to older numbers.
+		if last := (r.next + 63) / 64; word >= last {
+			for w := max(last, word-min(word, wire.MaxAckWords-1)); w <= word; w++ {
+				r.bitmap[w%wire.MaxAckWords] = 0
+			}
+		}
+		r.next = n + 1
+	} else if r.bitmap[word%wire.MaxAckWords]&bit != 0 {
+		return false
+	}
+	r.bitmap[word%wire.MaxAckWords] |= bit
+	return true
+}
+
+// window returns 64 bits of the bitmap of which the most significant is packet
+// last.
+func (r *received) window(last uint64) uint64 {
+	word, shift := last/64, 63-last%64
+	w := r.bitmap[word%wire.MaxAckWords] << shift
+	if shift > 0 && word > 0 {
+		w |= r.bitmap[(word-1)%wire.MaxAckWords] >> (64 - shift)
+	}
+	return w
+}
+
+// report fills in a, and takes all that is pending as acknowledged.
+func (r *received) report(a *wire.AckBlock, now time.Duration) {
+	last := r.next - 1
+	words := min((last-min(r.floor[0], last))/64+1, wire.MaxAckWords-1)
+	a.Words = uint8(words)
+	a.Largest = uint32(last)
+	a.Delay = uint16(min((now-r.since)/time.Microsecond, wire.MaxAckDelay))
+	a.CE = r.ce
+	for i := range words {
+		if last < 64*i {
+			a.Words = uint8(i)
+			break
+		}
+		a.Bitmap[i] = r.window(last - 64*i)
+	}
+	r.floor = [2]uint64{r.floor[1], r.next}
+	r.pending, r.now = 0, false
+}

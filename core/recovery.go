@@ -1,0 +1,271 @@
+package core
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// Loss detection follows RFC 9002 (QUIC): a packet is lost once one sent
+// sufficiently later was acknowledged; silence ends in a probe.
+const (
+	initialRTT = 10 * time.Millisecond
+	// granularity is what timers and schedulers of the host may be late by.
+	granularity = time.Millisecond
+	// minReorder is by how many packets one must be overtaken to count as lost,
+	// as long as the path has not shown to reorder more.
+	minReorder = 3
+	maxReorder = 256
+	// maxBackoff bounds the doubling of the probe timeout.
+	maxBackoff = 6
+	// blackholeProbes is after how many unanswered probes a path MTU above the
+	// base is suspected.
+	blackholeProbes = 3
+)
+
+// rtt estimates the round trip as RFC 6298 does.
+type rtt struct {
+	smoothed, variance, least, latest time.Duration
+}
+
+func (r *rtt) sample(d time.Duration) {
+	r.latest = d
+	if r.smoothed == 0 {
+		r.smoothed, r.variance, r.least = d, d/2, d
+		return
+	}
+	r.least = min(r.least, d)
+	r.variance += ((r.smoothed - d).Abs() - r.variance) / 4
+	r.smoothed += (d - r.smoothed) / 8
+}
+
+// recovery is the sending half of a peer: what is in flight, and when it counts
+// as lost.
+type recovery struct {
+	sent
+	rtt
+	controller cc.Controller
+	window     int // as the controller last said, and the peer's own bound
+	credits    int // packets that the peer takes unacknowledged
+	// receiveBound is how many bytes the peer's receive queue holds; 0: unknown.
+	receiveBound int
+
+	largestAcked uint64 // plus one; 0: none yet
+	reorder      uint64 // packets, adapted to the path
+	patience     uint8  // reordering in time tolerated: rtt/4 << patience
+	lossAt       time.Duration
+	lastSent     time.Duration
+	probes       int    // probe timeouts since the last acknowledgement
+	ce           uint16 // last count of CE marks reported
+	peerAckDelay time.Duration
+	// lostFloor is the lowest packet number declared lost that may still turn
+	// out to be only late; 0: none.
+	lostFloor uint64
+}
+
+// mayProceed says whether one more packet may be put in flight.
+func (r *recovery) mayProceed() bool {
+	return r.inFlight < r.credits && (r.bytes < r.window || r.inFlight == 0) && !r.full()
+}
+
+// probeTimeout is how long silence is borne.
+func (r *recovery) probeTimeout() time.Duration {
+	smoothed, variance := r.smoothed, r.variance
+	if smoothed == 0 {
+		smoothed, variance = initialRTT, initialRTT/2
+	}
+	t := smoothed + max(4*variance, granularity) + r.peerAckDelay
+	return t << min(r.probes, maxBackoff)
+}
+
+// deadline is when the loss timer must fire next; ok is false if nothing is in
+// flight.
+func (r *recovery) deadline() (at time.Duration, ok bool) {
+	if r.inFlight == 0 {
+		return 0, false
+	}
+	if r.lossAt != 0 {
+		return r.lossAt, true
+	}
+	return r.lastSent + r.probeTimeout(), true
+}
+
+// oldest is the lowest packet number whose record still means something: in
+// flight, or declared lost of late.
+func (r *recovery) oldest() uint64 {
+	if r.lostFloor == 0 {
+		return r.first
+	}
+	if r.lostFloor+uint64(len(r.packets)) < r.next {
+		r.lostFloor = 0
+		return r.first
+	}
+	return min(r.first, r.lostFloor)
+}
+
+// acknowledged takes in an acknowledgement block.
+func (p *peer) acknowledged(a *wire.AckBlock) {
+	largest := expand(a.Largest, p.next)
+	if largest >= p.next {
+		p.ep.stats.RxMalformed++ // acknowledges what was never sent
+		return
+	}
+	floor := p.oldest()
+	now := p.ep.now
+	packets, bytes, sample := 0, p.bytes, time.Duration(0)
+	for i := range uint64(a.Words) {
+		if largest < floor+64*i {
+			break
+		}
+		last := largest - 64*i
+		word := a.Bitmap[i]
+		if span := last - floor; span < 63 {
+			word &= ^uint64(0) << (63 - span)
+		}
+		for word != 0 {
+			lead := bits.LeadingZeros64(word)
+			word &^= 1 << (63 - lead)
+			n := last - uint64(lead)
+			packet := p.packet(n)
+			switch packet.state {
+			case packetInFlight:
+				if n == largest {
+					sample = now - packet.at
+				}
+				p.settle(packet, packetAcked)
+				packets++
+				p.arrived(packet)
+			case packetLost:
+				p.spurious(n, largest, packet)
+			}
+		}
+	}
+	if packets == 0 {
+		return
+	}
+	p.largestAcked = max(p.largestAcked, largest+1)
+	p.probes = 0
+	if delay := time.Duration(a.Delay) * time.Microsecond; sample > 0 && a.Delay < wire.MaxAckDelay {
+		if sample-delay >= p.least {
+			sample -= delay
+		}
+		p.sample(sample)
+		p.pinged(sample)
+	} else {
+		sample = 0
+	}
+	bytes -= p.bytes
+	p.detectLosses()
+	p.advance()
+	marked := int(a.CE - p.ce)
+	p.ce = a.CE
+	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: sample, CE: marked, InFlight: p.bytes})
+	p.refreshWindow()
+}
+
+// arrived tells the messages in an acknowledged packet.
+func (p *peer) arrived(packet *sentPacket) {
+	for i := range uint32(packet.count) {
+		ref := p.ref(packet.refs + i)
+		if ref.message.id == ref.id {
+			p.ep.messageArrived(ref.message, ref.fragment)
+		}
+	}
+	if int(packet.size) > p.mtu {
+		p.mtuProbed(int(packet.size))
+	}
+}
+
+// spurious notes that a packet declared lost was only late: the path reorders
+// more than was thought.
+func (p *peer) spurious(n, largest uint64, packet *sentPacket) {
+	packet.state = packetAcked
+	p.ep.stats.SpuriousRetransmits++
+	if distance := largest - n + 1; distance > p.reorder {
+		p.reorder = min(distance, maxReorder)
+	} else if p.patience < 4 {
+		p.patience++
+	}
+}
+
+// detectLosses declares lost what later packets have overtaken by too much,
+// and sets the time at which the rest will be.
+func (p *peer) detectLosses() {
+	p.lossAt = 0
+	if p.largestAcked == 0 {
+		return
+	}
+	now, largest := p.ep.now, p.largestAcked-1
+	basis := max(p.smoothed, p.latest)
+	tolerance := basis + max(basis/4<<p.patience, granularity/4)
+	lost := 0
+	for n := p.first; n < largest && n < p.next; n++ {
+		packet := p.packet(n)
+		if packet.state != packetInFlight {
+			continue
+		}
+		if largest-n >= p.reorder || packet.at+tolerance <= now {
+			if int(packet.size) <= p.mtu {
+				lost += int(packet.size) // not an MTU probe
+			}
+			p.lose(n, packet)
+		} else if at := packet.at + tolerance; p.lossAt == 0 || at < p.lossAt {
+			p.lossAt = at
+		}
+	}
+	if lost > 0 {
+		p.controller.Lost(now, lost)
+		p.refreshWindow()
+	}
+}
+
+// lose takes packet n as lost and queues what it held again.
+func (p *peer) lose(n uint64, packet *sentPacket) {
+	p.settle(packet, packetLost)
+	if p.lostFloor == 0 {
+		p.lostFloor = n
+	}
+	p.ep.stats.LostPackets++
+	for i := range uint32(packet.count) {
+		ref := p.ref(packet.refs + i)
+		if ref.message.id == ref.id {
+			p.retransmit(ref.message, ref.fragment)
+		}
+	}
+}
+
+// lossTimer acts on the deadline of recovery.
+func (p *peer) lossTimer() {
+	at, ok := p.recovery.deadline()
+	if !ok || at > p.ep.now {
+		return
+	}
+	if p.lossAt != 0 {
+		p.detectLosses()
+		p.advance()
+		return
+	}
+	p.probes++
+	p.ep.stats.ProbeTimeouts++
+	p.controller.TimedOut(p.ep.now)
+	p.refreshWindow()
+	if p.probes == blackholeProbes {
+		p.mtuSuspected()
+	}
+	p.probe()
+}
+
+// probe sends something that the peer has to acknowledge at once: the oldest
+// packet's content again, or a ping.
+func (p *peer) probe() {
+	oldest := p.packet(p.first)
+	p.lose(p.first, oldest)
+	p.advance()
+	p.lastSent = p.ep.now
+	p.ackNow = true
+	if p.urgent.head == nil && p.bulk.head == nil {
+		p.ping(0)
+	}
+}

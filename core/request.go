@@ -1,0 +1,369 @@
+package core
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// Handler answers requests. It runs on the endpoint's goroutine, so it must not
+// block: a handler that takes long defers the answer.
+type Handler func(*Request)
+
+// Request is one request that a server received. It belongs to the handler
+// until the handler returns, or until the reply if it called Defer.
+type Request struct {
+	// Method is what the client asked for.
+	Method uint16
+	// Data is the message. A request of one packet is not copied: Data is then
+	// a view of receive memory, valid until the handler returns, unless Defer
+	// keeps it until the reply. It must not be written to.
+	Data []byte
+	// Deadline is when the client stops waiting, in the endpoint's time; 0
+	// means never.
+	Deadline time.Duration
+	// Canceled is called, on the endpoint's goroutine, if the request ends
+	// before the reply: the client gave up, closed its session or was lost.
+	Canceled func()
+	// Released is called, on the endpoint's goroutine, once the engine no longer
+	// reads what Reply was given.
+	Released func()
+	// User is the handler's own. It is nil at first.
+	User any
+
+	peer     *peer // nil once the request has ended for its client
+	session  *servedSession
+	slot     uint16
+	sequence uint32
+	state    requestState
+	out      outgoing
+	in       assembly
+	small    []byte // copy of a short reply
+	kept     []byte // copy of Data, for Defer
+	endpoint *Endpoint
+}
+
+type requestState uint8
+
+const (
+	requestArriving requestState = iota
+	requestRunning
+	requestDeferred
+	requestReplied
+)
+
+// servedEntry is a server peer's record of a session index.
+type servedEntry struct {
+	session    *servedSession
+	generation uint16 // of the session, or of the last one that ended
+	used       bool
+}
+
+// servedSession is the server's half of a session.
+type servedSession struct {
+	slots []servedSlot // grown as used
+}
+
+// servedSlot remembers the newest request of a slot, so that none executes
+// twice, and holds it until the client has the response.
+type servedSlot struct {
+	request  *Request
+	sequence uint32
+	used     bool
+}
+
+// Peer is the client's address; zero once the request has ended for it.
+func (r *Request) Peer() netip.AddrPort {
+	if r.peer == nil {
+		return netip.AddrPort{}
+	}
+	return r.peer.addr
+}
+
+// Handle sets the handler of a method; nil removes it.
+func (e *Endpoint) Handle(method uint16, h Handler) {
+	if n := int(method) + 1; n > len(e.handlers) {
+		e.handlers = append(e.handlers, make([]Handler, n-len(e.handlers))...)
+	}
+	e.handlers[method] = h
+}
+
+// serve returns the session that m names, newly made if it is new; nil if it
+// has ended or there may be no more.
+func (p *peer) serve(m *wire.Message) *servedSession {
+	if int(m.Session) >= len(p.served) {
+		if int(m.Session) >= p.ep.cfg.Sessions {
+			return nil
+		}
+		p.served = append(p.served, make([]servedEntry, int(m.Session)+1-len(p.served))...)
+	}
+	entry := &p.served[m.Session]
+	if entry.used {
+		if entry.generation == m.Generation {
+			return entry.session
+		}
+		if int16(m.Generation-entry.generation) < 0 {
+			return nil
+		}
+		p.endSession(entry)
+	}
+	if p.ep.sessions >= p.ep.cfg.Sessions {
+		if m.Kind == wire.Request {
+			p.reject(m, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
+		}
+		return nil
+	}
+	p.ep.sessions++
+	*entry = servedEntry{session: &servedSession{}, generation: m.Generation, used: true}
+	return entry.session
+}
+
+// reject answers a request for which there is no session to remember it.
+func (p *peer) reject(m *wire.Message, code Code, reason string) {
+	p.ep.stats.RequestsRefused++
+	answer := p.ep.control(wire.Response)
+	if answer == nil {
+		return
+	}
+	answer.message.Session, answer.message.Generation = m.Session, m.Generation
+	answer.message.Slot, answer.message.Sequence = m.Slot, m.Sequence
+	answer.message.Code = uint8(code)
+	answer.data = []byte(reason)
+	p.enqueue(answer)
+}
+
+// endSession forgets a session's slots. Its generation stays known.
+func (p *peer) endSession(entry *servedEntry) {
+	s := entry.session
+	if s == nil {
+		return
+	}
+	entry.session = nil
+	p.ep.sessions--
+	for i := range s.slots {
+		if r := s.slots[i].request; r != nil {
+			s.slots[i].request = nil
+			r.end()
+		}
+	}
+}
+
+// slotOf returns the slot that m names, or nil with the reason counted.
+func (p *peer) slotOf(m *wire.Message) (*servedSession, *servedSlot) {
+	s := p.serve(m)
+	if s == nil || int(m.Slot) >= p.slots {
+		p.ep.stats.RxStale++
+		return nil, nil
+	}
+	for int(m.Slot) >= len(s.slots) {
+		s.slots = append(s.slots, servedSlot{})
+	}
+	return s, &s.slots[m.Slot]
+}
+
+// request takes in a request, or a fragment of one.
+func (p *peer) request(m *wire.Message) {
+	e := p.ep
+	s, slot := p.slotOf(m)
+	if slot == nil {
+		return
+	}
+	if slot.used {
+		switch age := int32(m.Sequence - slot.sequence); {
+		case age < 0:
+			e.stats.RxStale++
+			return
+		case age == 0:
+			if r := slot.request; r != nil && r.state == requestArriving && m.Flags&wire.FlagFragment != 0 {
+				r.assemble(m)
+				return
+			}
+			e.stats.RequestsDuplicate++
+			return
+		}
+	}
+	// A client uses a slot again only once the request before has ended for it.
+	if r := slot.request; r != nil {
+		r.end()
+	}
+	r := e.requests.get()
+	slot.request, slot.sequence, slot.used = r, m.Sequence, true
+	e.held++
+	r.endpoint, r.peer, r.session, r.slot, r.sequence = e, p, s, m.Slot, m.Sequence
+	r.Method = m.Method
+	r.state = requestArriving
+	r.out.message = wire.Message{
+		Kind: wire.Response, Session: m.Session, Generation: m.Generation, Slot: m.Slot, Sequence: m.Sequence,
+	}
+	if m.Flags&wire.FlagDeadline != 0 {
+		r.Deadline = e.now + time.Duration(m.Deadline)*time.Microsecond
+	}
+	switch {
+	case e.draining:
+		r.refuse(Unavailable, "server is shutting down")
+	case e.held > e.cfg.Requests:
+		r.refuse(ResourceExhausted, "server is overloaded (requests)")
+	case int(m.Method) >= len(e.handlers) || e.handlers[m.Method] == nil:
+		r.refuse(Unimplemented, "no such method")
+	case m.Flags&wire.FlagFragment == 0:
+		r.Data = m.Body
+		r.run()
+	case int64(m.Total) > e.cfg.MaxMessage:
+		r.refuse(ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
+	case e.reassembling+int64(m.Total) > e.cfg.ReassemblyMemory:
+		r.refuse(ResourceExhausted, "server is overloaded (reassembly_memory)")
+	default:
+		r.in.begin(m, e.buffers.get(int(m.Total)))
+		e.reassembling += int64(m.Total)
+		r.assemble(m)
+	}
+}
+
+func (r *Request) assemble(m *wire.Message) {
+	if r.in.add(m) {
+		r.Data = r.in.buf
+		r.run()
+	}
+}
+
+// run hands the request to its handler.
+func (r *Request) run() {
+	e := r.endpoint
+	if r.Deadline != 0 && e.now >= r.Deadline {
+		r.refuse(DeadlineExceeded, "expired before the handler began")
+		return
+	}
+	e.stats.RequestsHandled++
+	r.state = requestRunning
+	e.handlers[r.Method](r)
+	if r.state == requestRunning {
+		r.Fail(Internal, "handler returned without a reply")
+	}
+}
+
+// refuse answers in the handler's place.
+func (r *Request) refuse(code Code, reason string) {
+	r.endpoint.stats.RequestsRefused++
+	r.Fail(code, reason)
+}
+
+// Defer lets the handler return and the answer come later, by Reply or Fail on
+// the endpoint's goroutine. Data stays valid until then.
+func (r *Request) Defer() {
+	if r.state != requestRunning {
+		return
+	}
+	r.state = requestDeferred
+	if r.in.buf == nil {
+		r.kept = append(r.kept[:0], r.Data...)
+		r.Data = r.kept
+	}
+}
+
+// Reply answers the request. A reply that fits one packet is copied; a longer
+// one must not change until Released is called. Answering twice, or after the
+// request has ended, does nothing.
+func (r *Request) Reply(data []byte) { r.answer(OK, data) }
+
+// Fail answers the request with an error.
+func (r *Request) Fail(code Code, message string) { r.answer(code, []byte(message)) }
+
+func (r *Request) answer(code Code, data []byte) {
+	if r.state == requestReplied {
+		return
+	}
+	p := r.peer
+	r.state = requestReplied
+	if p == nil { // ended while deferred
+		r.free()
+		return
+	}
+	if int64(len(data)) > p.maxMessage {
+		code, data = ResourceExhausted, []byte(tooLong(len(data), p.maxMessage).Message)
+	}
+	e := r.endpoint
+	m := &r.out
+	e.begin(m)
+	m.message.Code = uint8(code)
+	m.response = r
+	if len(data) <= p.singleLimit() {
+		r.small = append(r.small[:0], data...)
+		data = r.small
+	}
+	m.data = data
+	p.enqueue(m)
+}
+
+// end detaches the request from its client: answered and received, or given up.
+func (r *Request) end() {
+	r.peer = nil
+	r.out.void()
+	switch r.state {
+	case requestRunning:
+		// Its handler is on the stack; answer or run finishes.
+	case requestDeferred:
+		if r.Canceled != nil {
+			r.Canceled()
+		}
+	default:
+		r.free()
+	}
+}
+
+// free recycles the request once the transport no longer reads its response.
+func (r *Request) free() {
+	e := r.endpoint
+	if r.out.payloadEnd > 0 && e.tr.Completed() < r.out.payloadEnd {
+		e.parked = append(e.parked, parked{end: r.out.payloadEnd, request: r})
+		return
+	}
+	e.held--
+	if r.Released != nil {
+		r.Released()
+	}
+	if r.in.buf != nil {
+		e.reassembling -= int64(len(r.in.buf))
+		e.buffers.put(r.in.buf)
+		r.in.buf = nil
+	}
+	r.Data, r.Deadline, r.Canceled, r.Released, r.User = nil, 0, nil, nil, nil
+	r.session, r.out.data, r.out.response = nil, nil, nil
+	r.out.payloadEnd = 0
+	e.requests.put(r)
+}
+
+// responseArrived says that the client has the whole response.
+func (e *Endpoint) responseArrived(r *Request) {
+	r.session.slots[r.slot].request = nil
+	r.end()
+}
+
+// cancel takes in that a client no longer waits for a request.
+func (p *peer) cancel(m *wire.Message) {
+	_, slot := p.slotOf(m)
+	if slot == nil || slot.used && int32(m.Sequence-slot.sequence) < 0 {
+		return
+	}
+	// Also if the request has not arrived: then it must not execute any more.
+	slot.sequence, slot.used = m.Sequence, true
+	if r := slot.request; r != nil {
+		slot.request = nil
+		r.end()
+	}
+}
+
+// closeSession takes in that a client is done with a session.
+func (p *peer) closeSession(m *wire.Message) {
+	if p.serve(m) != nil {
+		p.endSession(&p.served[m.Session])
+	}
+}
+
+// dropServed ends all sessions of a client that is gone.
+func (p *peer) dropServed() {
+	for i := range p.served {
+		p.endSession(&p.served[i])
+	}
+	p.served = nil
+}

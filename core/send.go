@@ -1,0 +1,291 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+const (
+	// burstSize is how many datagrams are built before they are handed down.
+	burstSize = 64
+	// copyLimit is the longest body that is copied beside others; longer ones
+	// are lent to the transport as Payload.
+	copyLimit = 1024
+	// ackEvery is how many packets may arrive before an acknowledgement goes out
+	// without waiting for a response to ride on.
+	ackEvery = 32
+)
+
+// burst is the transmit side of an endpoint: packets [sent, ready) are built,
+// heads [ready, reserved) are lent by the transport.
+type burst struct {
+	packets               [burstSize]transport.TxPacket
+	sent, ready, reserved int
+	// placed counts all packets built; the transport numbers them alike.
+	placed uint64
+}
+
+// nextPacket returns a packet with an empty head to build, or nil if the
+// transport takes no more for now.
+func (e *Endpoint) nextPacket() *transport.TxPacket {
+	b := &e.burst
+	if b.ready == b.reserved {
+		if b.ready == burstSize {
+			e.sendBurst()
+		}
+		if b.ready == burstSize {
+			return nil
+		}
+		n := e.tr.Reserve(b.packets[b.reserved:min(b.reserved+b.reserveSize(), burstSize)])
+		if n == 0 {
+			e.sendBurst() // frees heads, in most backends
+			if n = e.tr.Reserve(b.packets[b.reserved:min(b.reserved+1, burstSize)]); n == 0 {
+				return nil
+			}
+		}
+		b.reserved += n
+	}
+	return &b.packets[b.ready]
+}
+
+// reserveSize keeps a lone request from reserving a whole burst.
+func (b *burst) reserveSize() int { return max(4, b.ready) }
+
+// place completes the packet that nextPacket returned.
+func (e *Endpoint) place() {
+	e.burst.ready++
+	e.burst.placed++
+}
+
+// sendBurst hands down what is built.
+func (e *Endpoint) sendBurst() {
+	b := &e.burst
+	if b.sent < b.ready {
+		n, err := e.tr.Send(b.packets[b.sent:b.ready])
+		b.sent += n
+		if err != nil && e.failure == nil {
+			e.failure = err
+		}
+	}
+	if b.sent != b.ready {
+		return
+	}
+	if b.ready == b.reserved {
+		b.sent, b.ready, b.reserved = 0, 0, 0
+	}
+	for _, r := range e.strays {
+		e.tr.Forget(r)
+	}
+	e.strays = e.strays[:0]
+}
+
+// flush sends what the peers have to send. A peer that the transport's queue
+// stops stays dirty.
+func (e *Endpoint) flush() {
+	blocked := false
+	keep := e.dirty[:0]
+	for _, p := range e.dirty {
+		if p.state == peerConnected && (blocked || !p.flush()) {
+			blocked = true
+			keep = append(keep, p)
+			continue
+		}
+		p.dirty = false
+	}
+	clear(e.dirty[len(keep):])
+	e.dirty = keep
+	e.sendBurst()
+}
+
+// flush sends what window and credits allow; false means that the transport
+// takes no more.
+func (p *peer) flush() bool {
+	e := p.ep
+	before := p.bytes
+	placed := e.burst.placed
+	ok := true
+	for ok && (p.urgent.head != nil || p.bulk.head != nil) && p.mayProceed() {
+		t := e.nextPacket()
+		switch {
+		case t == nil:
+			ok = false
+		case p.urgent.head != nil:
+			p.pack(t)
+		default:
+			p.packFragment(t)
+		}
+	}
+	if e.burst.placed != placed {
+		p.lastSent = e.now
+		p.controller.Sent(e.now, p.bytes-before, p.bytes)
+		p.refreshWindow()
+	}
+	if ok && p.in.pending > 0 {
+		if p.in.now || p.in.pending >= ackEvery || e.now >= p.in.due {
+			ok = p.sendAck()
+		}
+	}
+	p.schedule()
+	return ok
+}
+
+// header begins a datagram.
+func (p *peer) header(t wire.Type) *wire.Header {
+	h := &p.ep.txHeader
+	h.Type = t
+	h.Flags = 0
+	h.Connection, h.Token = p.remoteIndex, p.remoteToken
+	h.Number = uint32(p.next)
+	h.Acks.Words = 0
+	if p.checksum {
+		h.Flags = wire.FlagChecksum
+	}
+	return h
+}
+
+// pack builds a datagram of as many urgent messages as fit.
+func (p *peer) pack(t *transport.TxPacket) {
+	e := p.ep
+	h := p.header(wire.Data)
+	limit := min(p.mtu, len(t.Head))
+	if first := p.urgent.head; p.in.pending > 0 && first.padding == 0 {
+		p.in.report(&h.Acks, e.now)
+		if h.Size()+first.size() > limit {
+			h.Acks.Words = 0
+			p.in.pending, p.in.now = max(p.in.pending, 1), true // to go in a datagram of its own
+		}
+	}
+	n := h.Put(t.Head)
+	count := 0
+	for m := p.urgent.head; m != nil; m = p.urgent.head {
+		size := m.size()
+		if m.padding > 0 {
+			// An MTU probe goes alone.
+			if count > 0 {
+				break
+			}
+			m.dequeue()
+			p.hold(m, 0)
+			m.message.Put(t.Head[n:], m.padding-n-wire.MessageHeaderSize)
+			clear(t.Head[n+wire.MessageHeaderSize : m.padding])
+			n, count = m.padding, 1
+			break
+		}
+		if n+size > limit {
+			if count == 0 {
+				// Queued when the MTU was larger.
+				m.dequeue()
+				p.bulk.push(m)
+				continue
+			}
+			break
+		}
+		p.hold(m, 0)
+		count++
+		m.dequeue()
+		m.started = true
+		if m.deadline != 0 {
+			m.message.Deadline = remaining(m.deadline, e.now)
+		}
+		n += m.message.Put(t.Head[n:], len(m.data))
+		if len(m.data) > copyLimit {
+			t.Payload = m.data
+			m.payloadEnd = e.burst.placed + 1
+			break
+		}
+		n += copy(t.Head[n:], m.data)
+		if e.cfg.NoCoalesce {
+			break
+		}
+	}
+	if count == 0 {
+		return
+	}
+	e.stats.TxMessages += uint64(count)
+	p.finish(t, n, count)
+}
+
+// packFragment builds a datagram of one fragment of a bulk message.
+func (p *peer) packFragment(t *transport.TxPacket) {
+	e := p.ep
+	m := p.bulk.head
+	m.dequeue()
+	if m.stride == 0 && len(m.data) <= p.singleLimit() {
+		p.urgent.push(m) // queued when the MTU was smaller
+		return
+	}
+	if m.stride == 0 || m.stride > p.stride() {
+		e.restamp(m)
+		m.split(p.stride())
+	}
+	fragment, ok := m.take()
+	if !ok {
+		return
+	}
+	if len(m.lost) > 0 || m.cut < m.fragments {
+		p.bulk.push(m) // takes turns with other messages
+	}
+	p.hold(m, fragment)
+	m.started = true
+	if m.deadline != 0 {
+		m.message.Deadline = remaining(m.deadline, e.now)
+	}
+	m.message.Index = uint32(fragment)
+	body := m.body(fragment)
+	n := p.header(wire.Data).Put(t.Head)
+	n += m.message.Put(t.Head[n:], len(body))
+	t.Payload = body
+	m.payloadEnd = e.burst.placed + 1
+	e.stats.TxMessages++
+	p.finish(t, n, 1)
+}
+
+// finish records and places a Data datagram of count messages.
+func (p *peer) finish(t *transport.TxPacket, n, count int) {
+	e := p.ep
+	t.Head = t.Head[:n]
+	t.Route = p.route
+	t.ECN = transport.ECT0
+	p.push(e.now, n+len(t.Payload), count)
+	if p.ackNow || !p.mayProceed() {
+		wire.SetAckNow(t.Head)
+		p.ackNow = false
+	}
+	if p.checksum {
+		wire.Seal(t.Head, t.Payload)
+	}
+	e.stats.TxData++
+	e.place()
+}
+
+// sendAck builds a datagram of acknowledgements only.
+func (p *peer) sendAck() bool {
+	t := p.ep.nextPacket()
+	if t == nil {
+		return false
+	}
+	h := p.header(wire.Ack)
+	h.Number = 0
+	p.in.report(&h.Acks, p.ep.now)
+	p.sendControl(t, h.Put(t.Head))
+	return true
+}
+
+// sendControl places an unnumbered datagram of n bytes.
+func (p *peer) sendControl(t *transport.TxPacket, n int) {
+	t.Head = t.Head[:n]
+	t.Route = p.route
+	t.ECN = transport.NotECT
+	if t.Head[2]&wire.FlagChecksum != 0 {
+		wire.Seal(t.Head, nil)
+	}
+	p.ep.stats.TxControl++
+	p.ep.place()
+}
+
+// remaining is the time until deadline in the unit of the wire.
+func remaining(deadline, now time.Duration) uint32 {
+	return uint32(min(max(deadline-now, 0)/time.Microsecond, 1<<32-1))
+}

@@ -1,0 +1,367 @@
+package core
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// Session is a client's line to a server: a bounded number of request slots,
+// each carrying one request at a time, executed at most once. It outlives
+// connections: after a failure the next call connects anew.
+//
+// Like its Endpoint, a Session is used by one goroutine at a time.
+type Session struct {
+	peer       *peer
+	index      uint16
+	generation uint16
+	closed     bool
+	slots      []sessionSlot // grown as used, up to peer.slots
+	free       []uint16      // indexes into slots, last used first
+	waiting    callQueue
+	ready      []func(error) // to call once connected
+}
+
+// clientEntry is a peer's record of a session index. The generation counts its
+// uses, so that messages of a session that ended are told from its successor's.
+type clientEntry struct {
+	session    *Session
+	generation uint16
+}
+
+// sessionSlot is what remains of a slot between requests.
+type sessionSlot struct {
+	active   *clientSlot
+	sequence uint32
+}
+
+// clientSlot is a request under way. Slots in use draw them from a pool of the
+// endpoint, so that idle sessions are small and busy ones share warm memory.
+type clientSlot struct {
+	call  *Call
+	index uint16
+	out   outgoing
+	in    assembly // of a response of several packets
+}
+
+// Connect opens a session to the endpoint at addr, sharing the connection with
+// other sessions there. It does not wait: calls may be submitted at once.
+func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
+	if e.closed || e.draining {
+		return nil, &Error{Code: Unavailable, Message: "endpoint is closed"}
+	}
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	p := e.dialed[addr]
+	if p == nil {
+		route, err := e.tr.Resolve(addr)
+		if err != nil {
+			return nil, fmt.Errorf("connect to %v: %w", addr, err)
+		}
+		p = e.newPeer(addr, route)
+		p.dialed = true
+		e.dialed[addr] = p
+		p.connect()
+	}
+	limit := 1 << 16
+	if p.state == peerConnected {
+		limit = p.maxSession
+	}
+	if p.open >= limit {
+		return nil, &Error{Code: ResourceExhausted, Message: fmt.Sprintf("%v allows %d sessions a client (sessions)", addr, limit)}
+	}
+	s := &Session{peer: p}
+	if n := len(p.freed); n > 0 {
+		s.index = p.freed[n-1]
+		p.freed = p.freed[:n-1]
+	} else {
+		s.index = uint16(len(p.clients))
+		p.clients = append(p.clients, clientEntry{})
+	}
+	entry := &p.clients[s.index]
+	entry.session = s
+	entry.generation++
+	s.generation = entry.generation
+	p.open++
+	return s, nil
+}
+
+// Peer is the server's address.
+func (s *Session) Peer() netip.AddrPort { return s.peer.addr }
+
+// RTT is the smoothed round trip of the connection; 0 before there is one.
+func (s *Session) RTT() time.Duration { return s.peer.smoothed }
+
+// MTU is how many bytes a datagram to the server may have, as probed so far.
+func (s *Session) MTU() int { return s.peer.mtu }
+
+// Ready calls f once the session is connected, or with the error of the attempt
+// that failed.
+func (s *Session) Ready(f func(error)) {
+	if s.peer.state == peerConnected || s.closed {
+		f(s.closedError())
+		return
+	}
+	s.ready = append(s.ready, f)
+	s.peer.connect()
+}
+
+func (s *Session) closedError() error {
+	if s.closed {
+		return &Error{Code: Canceled, Message: "session is closed"}
+	}
+	return nil
+}
+
+func (s *Session) connected() {
+	s.notifyReady(nil)
+	s.startWaiting()
+}
+
+func (s *Session) notifyReady(err error) {
+	ready := s.ready
+	s.ready = nil
+	for _, f := range ready {
+		f(err)
+	}
+}
+
+// Submit starts c. It completes, in this or a later Poll, by c.Done.
+func (s *Session) Submit(c *Call) {
+	if c.session != nil {
+		panic("peregrine: Call submitted while under way")
+	}
+	e := s.peer.ep
+	e.stats.CallsStarted++
+	c.session = s
+	c.Response, c.Err = nil, nil
+	if c.Timeout > 0 {
+		c.deadline.owner = c
+		e.timers.set(&c.deadline, e.now+c.Timeout)
+	}
+	switch {
+	case s.closed:
+		e.completeLater(c, &Error{Code: Canceled, Message: "session is closed"})
+	case s.peer.state == peerConnected && s.waiting.head == nil && s.hasSlot():
+		s.start(c)
+	case s.waiting.length >= e.cfg.Queue:
+		e.completeLater(c, &Error{Code: ResourceExhausted, Message: "too many calls wait for a slot (queue)"})
+	default:
+		s.waiting.push(c)
+		s.peer.connect()
+	}
+}
+
+func tooLong(n int, limit int64) *Error {
+	return &Error{Code: ResourceExhausted, Message: fmt.Sprintf("message of %d bytes; the receiver takes up to %d (max_message)", n, limit)}
+}
+
+func (s *Session) hasSlot() bool { return len(s.free) > 0 || len(s.slots) < s.peer.slots }
+
+// start puts c in a free slot and queues its request.
+func (s *Session) start(c *Call) {
+	p := s.peer
+	e := p.ep
+	if int64(len(c.Request)) > p.maxMessage {
+		e.completeLater(c, tooLong(len(c.Request), p.maxMessage))
+		return
+	}
+	var index uint16
+	if n := len(s.free); n > 0 {
+		index = s.free[n-1]
+		s.free = s.free[:n-1]
+	} else {
+		index = uint16(len(s.slots))
+		s.slots = append(s.slots, sessionSlot{})
+	}
+	slot := e.slots.get()
+	slot.call, slot.index = c, index
+	c.slot = slot
+	record := &s.slots[index]
+	record.active = slot
+	record.sequence++
+
+	m := &slot.out
+	e.begin(m)
+	m.message = wire.Message{
+		Kind: wire.Request, Session: s.index, Generation: s.generation,
+		Slot: index, Sequence: record.sequence, Method: c.Method,
+	}
+	m.data = c.Request
+	if c.Timeout > 0 {
+		m.message.Flags = wire.FlagDeadline
+		m.deadline = c.deadline.at
+	}
+	p.enqueue(m)
+}
+
+func (s *Session) startWaiting() {
+	for s.waiting.head != nil && s.peer.state == peerConnected && s.hasSlot() {
+		s.start(s.waiting.pop())
+	}
+}
+
+// vacate frees the slot that c is in and returns what must pass before the
+// transport no longer reads c.Request.
+func (s *Session) vacate(c *Call) (payloadEnd uint64) {
+	slot := c.slot
+	c.slot = nil
+	payloadEnd = slot.out.payloadEnd
+	s.slots[slot.index].active = nil
+	s.free = append(s.free, slot.index)
+	slot.out.void()
+	slot.call, slot.out.data, slot.in.buf = nil, nil, nil
+	s.peer.ep.slots.put(slot)
+	return payloadEnd
+}
+
+// response takes in a response, or a fragment of one.
+func (p *peer) response(m *wire.Message) {
+	var slot *clientSlot
+	if s := p.client(m); s != nil && int(m.Slot) < len(s.slots) {
+		if slot = s.slots[m.Slot].active; slot != nil && s.slots[m.Slot].sequence == m.Sequence {
+			p.respond(s, slot, m)
+			return
+		}
+	}
+	p.ep.stats.RxStale++
+}
+
+// client returns the session that m names, if it still exists.
+func (p *peer) client(m *wire.Message) *Session {
+	if int(m.Session) >= len(p.clients) {
+		return nil
+	}
+	if s := p.clients[m.Session].session; s != nil && s.generation == m.Generation {
+		return s
+	}
+	return nil
+}
+
+func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
+	e := p.ep
+	c := slot.call
+	body := m.Body
+	view := true
+	if m.Flags&wire.FlagFragment != 0 {
+		if slot.in.buf == nil {
+			if int64(m.Total) > e.cfg.MaxMessage {
+				s.abandon(c, ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
+				return
+			}
+			slot.in.begin(m, sized(c.Buf, int(m.Total)))
+		}
+		if !slot.in.add(m) {
+			return
+		}
+		body, view = slot.in.buf, false
+	}
+	if m.Code != uint8(OK) {
+		c.Err = &Error{Code: Code(m.Code), Message: string(body), MayHaveExecuted: true}
+	} else if view && c.Buf != nil {
+		c.Response = sized(c.Buf, len(body))
+		copy(c.Response, body)
+	} else {
+		c.Response = body
+	}
+	end := s.vacate(c)
+	if s.waiting.head != nil {
+		s.startWaiting()
+	}
+	e.complete(c, end)
+}
+
+// sized returns buf at length n, or new memory if it is too small.
+func sized(buf []byte, n int) []byte {
+	if cap(buf) >= n {
+		return buf[:n]
+	}
+	return make([]byte, n)
+}
+
+// Cancel completes c with Canceled, now, if it is under way in s. The server is
+// told, and does not begin a request that it has not begun.
+func (s *Session) Cancel(c *Call) {
+	if c.session == s {
+		s.abandon(c, Canceled, "canceled by the caller")
+	}
+}
+
+// abandon completes c with an error and tells the server to forget it.
+func (s *Session) abandon(c *Call, code Code, message string) {
+	p := s.peer
+	failure := &Error{Code: code, Message: message}
+	slot := c.slot
+	if slot == nil {
+		if c.waiting {
+			s.waiting.remove(c)
+			p.ep.fail(c, failure, 0)
+		}
+		return // about to complete otherwise
+	}
+	failure.MayHaveExecuted = slot.out.started
+	if slot.out.started && p.state == peerConnected {
+		if m := p.ep.control(wire.Cancel); m != nil {
+			m.message.Session, m.message.Generation = s.index, s.generation
+			m.message.Slot, m.message.Sequence = slot.index, s.slots[slot.index].sequence
+			p.enqueue(m)
+		}
+	}
+	end := s.vacate(c)
+	s.startWaiting()
+	p.ep.fail(c, failure, end)
+}
+
+// failActive fails the calls that were in slots when the connection ended.
+func (s *Session) failActive(reason string) {
+	for i := range s.slots {
+		if slot := s.slots[i].active; slot != nil {
+			c := slot.call
+			failure := &Error{Code: Unavailable, Message: reason, MayHaveExecuted: slot.out.started}
+			s.peer.ep.fail(c, failure, s.vacate(c))
+		}
+	}
+	// The next connection may grant fewer slots.
+	s.slots, s.free = nil, nil
+}
+
+// failWaiting fails the calls that never found a connection.
+func (s *Session) failWaiting(code Code, reason string) {
+	err := &Error{Code: code, Message: reason}
+	for n := s.waiting.length; n > 0; n-- {
+		s.peer.ep.fail(s.waiting.pop(), err, 0)
+	}
+	s.notifyReady(err)
+}
+
+// Close fails what is under way with Canceled and lets the server forget the
+// session. The connection ends with its last session.
+func (s *Session) Close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	p := s.peer
+	for i := range s.slots {
+		if slot := s.slots[i].active; slot != nil {
+			c := slot.call
+			failure := &Error{Code: Canceled, Message: "session is closed", MayHaveExecuted: slot.out.started}
+			p.ep.fail(c, failure, s.vacate(c))
+		}
+	}
+	s.failWaiting(Canceled, "session is closed")
+	p.clients[s.index].session = nil
+	p.freed = append(p.freed, s.index)
+	p.open--
+	if p.open == 0 {
+		p.close("client is done")
+		return
+	}
+	if p.state == peerConnected {
+		if m := p.ep.control(wire.CloseSession); m != nil {
+			m.message.Session, m.message.Generation = s.index, s.generation
+			p.enqueue(m)
+		}
+	}
+}

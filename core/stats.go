@@ -1,0 +1,52 @@
+package core
+
+import "github.com/peregrine-rpc/peregrine/transport"
+
+// Stats counts since the endpoint was made.
+type Stats struct {
+	// Calls of this endpoint as a client: started, and how they ended.
+	CallsStarted, CallsSucceeded, CallsFailed uint64
+	// Requests of this endpoint as a server: handed to a handler, answered by
+	// the engine instead (overload, deadline, no such method), and duplicates
+	// that were not executed again.
+	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
+
+	// Datagrams of type Data and all others.
+	TxData, TxControl, RxData, RxControl uint64
+	// Messages and fragments sent in Data datagrams.
+	TxMessages, RxMessages uint64
+	// Retransmits counts messages and fragments sent again; SpuriousRetransmits
+	// packets that were declared lost and arrived after all.
+	LostPackets, Retransmits, SpuriousRetransmits, ProbeTimeouts uint64
+
+	// Dropped datagrams and messages, by cause.
+	RxMalformed   uint64 // wrong magic, length, type or contents
+	RxVersion     uint64 // another protocol version
+	RxChecksum    uint64 // damaged
+	RxUnknown     uint64 // no such connection, or a wrong token or sender
+	RxDuplicate   uint64 // packet number seen before, or too old
+	RxStale       uint64 // message of a session, slot or request that has ended
+	RxBadCookie   uint64 // Hello with a forged or old cookie
+	ResetsSent    uint64
+	ResetsTaken   uint64
+	PeersFailed   uint64 // connections given up
+	MTUReductions uint64 // paths that stopped carrying what they carried
+	HellosRefused uint64
+
+	// Present state.
+	Peers, Sessions, RequestsHeld int
+	ReassemblyBytes               int64
+
+	Transport transport.Stats
+}
+
+// Stats returns the counters so far.
+func (e *Endpoint) Stats() Stats {
+	s := e.stats
+	s.Peers = e.connected
+	s.Sessions = e.sessions
+	s.RequestsHeld = e.held
+	s.ReassemblyBytes = e.reassembling
+	s.Transport = e.tr.Stats()
+	return s
+}

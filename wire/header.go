@@ -1,0 +1,205 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+)
+
+// Version is the protocol version that this package speaks.
+const Version = 1
+
+const magic = 0xF7
+
+// Sizes in bytes.
+const (
+	HeaderSize    = 16 // without checksum and acknowledgements
+	ChecksumSize  = 4
+	AckFixedSize  = 8 // acknowledgement block without its bitmap
+	MaxAckWords   = 8
+	MaxHeaderSize = HeaderSize + ChecksumSize + AckFixedSize + 8*MaxAckWords
+)
+
+// Type says what a datagram holds.
+type Type uint8
+
+// Datagram types.
+const (
+	Data   Type = iota // numbered; messages follow
+	Ack                // not numbered; acknowledgements only
+	Hello              // handshake, client to server
+	Retry              // handshake: come back with this cookie
+	Accept             // handshake: connected
+	Refuse             // handshake: not connected, and why
+	Reset              // the connection you address does not exist
+	Close              // the sender ends the connection
+	numTypes
+)
+
+// Header flags.
+const (
+	// FlagChecksum says that a CRC-32C of the datagram follows the header.
+	FlagChecksum = 1 << iota
+	// FlagAckNow asks the receiver not to delay its acknowledgement.
+	FlagAckNow
+
+	knownFlags = FlagChecksum | FlagAckNow
+)
+
+// Decoding errors. Each is counted and the datagram dropped.
+var (
+	ErrLength   = errors.New("wire: datagram or message has a wrong length")
+	ErrMagic    = errors.New("wire: not a Peregrine datagram")
+	ErrVersion  = errors.New("wire: unknown protocol version")
+	ErrType     = errors.New("wire: unknown type or flag")
+	ErrChecksum = errors.New("wire: checksum mismatch")
+)
+
+// Header is the start of every datagram.
+type Header struct {
+	Type  Type
+	Flags uint8
+	// Connection is the receiver's index of the connection, and Token the
+	// random generation that the receiver gave it; both 0 in Hello.
+	Connection uint32
+	Token      uint32
+	// Number is the low 32 bits of the packet number (Data only).
+	Number uint32
+	Acks   AckBlock
+}
+
+// AckBlock acknowledges Data packets. Word i of Bitmap covers the 64 packets
+// that end with Largest-64i, its most significant bit being that last one. So
+// the first bit of a non-empty block, Largest itself, is always set.
+type AckBlock struct {
+	Words   uint8 // words of Bitmap in use; 0 means no block
+	Largest uint32
+	// Delay is how long Largest waited at the receiver, in microseconds;
+	// MaxAckDelay means at least so long.
+	Delay uint16
+	// CE counts, modulo 2^16, Data packets that arrived with ECN mark CE.
+	CE     uint16
+	Bitmap [MaxAckWords]uint64
+}
+
+// MaxAckDelay is the greatest delay that an AckBlock expresses, in
+// microseconds.
+const MaxAckDelay = 1<<16 - 1
+
+// Size is the length of the encoded header in bytes.
+func (h *Header) Size() int {
+	n := HeaderSize
+	if h.Flags&FlagChecksum != 0 {
+		n += ChecksumSize
+	}
+	if h.Acks.Words > 0 {
+		n += AckFixedSize + 8*int(h.Acks.Words)
+	}
+	return n
+}
+
+// Put encodes h at the start of b, which must hold h.Size() bytes, and returns
+// that size. A checksum is left for [Seal].
+func (h *Header) Put(b []byte) int {
+	_ = b[HeaderSize-1]
+	b[0] = magic
+	b[1] = Version<<4 | byte(h.Type)
+	b[2] = h.Flags
+	b[3] = h.Acks.Words
+	binary.LittleEndian.PutUint32(b[4:], h.Connection)
+	binary.LittleEndian.PutUint32(b[8:], h.Token)
+	binary.LittleEndian.PutUint32(b[12:], h.Number)
+	n := HeaderSize
+	if h.Flags&FlagChecksum != 0 {
+		n += ChecksumSize
+	}
+	if h.Acks.Words > 0 {
+		a := b[n : n+AckFixedSize+8*int(h.Acks.Words)]
+		binary.LittleEndian.PutUint32(a, h.Acks.Largest)
+		binary.LittleEndian.PutUint16(a[4:], h.Acks.Delay)
+		binary.LittleEndian.PutUint16(a[6:], h.Acks.CE)
+		for i := range int(h.Acks.Words) {
+			binary.LittleEndian.PutUint64(a[AckFixedSize+8*i:], h.Acks.Bitmap[i])
+		}
+		n += len(a)
+	}
+	return n
+}
+
+// Parse decodes the header at the start of datagram b into h and returns what
+// follows it. Words of h.Acks.Bitmap beyond h.Acks.Words are left as they were.
+// The checksum is for [Verify].
+//
+// The layout of Hello and Refuse is the same in every version, so that either
+// side can say which it speaks: for these, rest comes with ErrVersion too.
+func (h *Header) Parse(b []byte) (rest []byte, err error) {
+	if len(b) < HeaderSize {
+		return nil, ErrLength
+	}
+	if b[0] != magic {
+		return nil, ErrMagic
+	}
+	h.Type = Type(b[1] & 0xF)
+	h.Flags = b[2]
+	h.Acks.Words = b[3]
+	h.Connection = binary.LittleEndian.Uint32(b[4:])
+	h.Token = binary.LittleEndian.Uint32(b[8:])
+	h.Number = binary.LittleEndian.Uint32(b[12:])
+	if b[1]>>4 != Version {
+		if (h.Type == Hello || h.Type == Refuse) && len(b) >= HeaderSize+ChecksumSize {
+			return b[HeaderSize+ChecksumSize:], ErrVersion
+		}
+		return nil, ErrVersion
+	}
+	if h.Type >= numTypes || h.Flags&^knownFlags != 0 {
+		return nil, ErrType
+	}
+	n := HeaderSize
+	if h.Flags&FlagChecksum != 0 {
+		n += ChecksumSize
+		if len(b) < n {
+			return nil, ErrLength
+		}
+	}
+	if w := int(h.Acks.Words); w > 0 {
+		if w > MaxAckWords || len(b) < n+AckFixedSize+8*w {
+			return nil, ErrLength
+		}
+		a := b[n : n+AckFixedSize+8*w]
+		h.Acks.Largest = binary.LittleEndian.Uint32(a)
+		h.Acks.Delay = binary.LittleEndian.Uint16(a[4:])
+		h.Acks.CE = binary.LittleEndian.Uint16(a[6:])
+		for i := range w {
+			h.Acks.Bitmap[i] = binary.LittleEndian.Uint64(a[AckFixedSize+8*i:])
+		}
+		n += len(a)
+	}
+	return b[n:], nil
+}
+
+// SetAckNow sets FlagAckNow in an encoded header.
+func SetAckNow(b []byte) { b[2] |= FlagAckNow }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum covers the whole datagram but the checksum field itself.
+func checksum(head, payload []byte) uint32 {
+	c := crc32.Update(0, castagnoli, head[:HeaderSize])
+	c = crc32.Update(c, castagnoli, head[HeaderSize+ChecksumSize:])
+	return crc32.Update(c, castagnoli, payload)
+}
+
+// Seal writes the checksum of the datagram head+payload into head, whose
+// header has FlagChecksum.
+func Seal(head, payload []byte) {
+	binary.LittleEndian.PutUint32(head[HeaderSize:], checksum(head, payload))
+}
+
+// Verify checks the checksum of datagram b, whose header has FlagChecksum and
+// was parsed without an error.
+func Verify(b []byte) error {
+	if binary.LittleEndian.Uint32(b[HeaderSize:]) != checksum(b, nil) {
+		return ErrChecksum
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package wire
+
+import "encoding/binary"
+
+// Kind says what a message is.
+type Kind uint8
+
+// Message kinds.
+const (
+	// Request carries a request or a fragment of one.
+	Request Kind = iota + 1
+	// Response carries a response or a fragment of one.
+	Response
+	// Cancel says that the client no longer waits for a request.
+	Cancel
+	// CloseSession ends a session; the server forgets its slots.
+	CloseSession
+	// Ping asks for nothing but the acknowledgement of its datagram. Its body,
+	// of any bytes, is ignored: it pads datagrams that probe the path's MTU.
+	Ping
+	numKinds
+)
+
+// Message flags.
+const (
+	// FlagFragment says that a Fragment follows the message header.
+	FlagFragment = 1 << 4
+	// FlagDeadline says that a time limit follows, in microseconds.
+	FlagDeadline = 1 << 5
+
+	kindMask = 0xF
+)
+
+// Sizes in bytes.
+const (
+	MessageHeaderSize = 16
+	DeadlineSize      = 4
+	FragmentSize      = 12
+	// MinFragment is the smallest size of a fragment that is not its message's
+	// last. It bounds the bookkeeping that a peer can ask for.
+	MinFragment = 512
+)
+
+// Message is one message of a Data datagram, or one fragment of it.
+type Message struct {
+	Kind  Kind
+	Flags uint8
+	Code  uint8 // Response: status, in gRPC's canonical numbers
+	// Session and Generation name the session, Slot the request slot in it.
+	Session    uint16
+	Generation uint16
+	Slot       uint16
+	Method     uint16 // Request
+	// Sequence counts the requests of a slot; a response has its request's.
+	Sequence uint32
+	// Deadline is the time left to answer, in microseconds (FlagDeadline).
+	Deadline uint32
+	// With FlagFragment: the message is Total bytes, cut in pieces of Stride
+	// bytes of which this is number Index.
+	Total  uint32
+	Index  uint32
+	Stride uint16
+	Body   []byte
+}
+
+// HeaderSize is the length in bytes of m before its body.
+func (m *Message) HeaderSize() int {
+	n := MessageHeaderSize
+	if m.Flags&FlagDeadline != 0 {
+		n += DeadlineSize
+	}
+	if m.Flags&FlagFragment != 0 {
+		n += FragmentSize
+	}
+	return n
+}
+
+// Put encodes m's header at the start of b, for a body of length bytes, and
+// returns the header's size. The body is the caller's to place behind it.
+func (m *Message) Put(b []byte, length int) int {
+	_ = b[MessageHeaderSize-1]
+	b[0] = byte(m.Kind) | m.Flags
+	b[1] = m.Code
+	binary.LittleEndian.PutUint16(b[2:], uint16(length))
+	binary.LittleEndian.PutUint16(b[4:], m.Session)
+	binary.LittleEndian.PutUint16(b[6:], m.Generation)
+	binary.LittleEndian.PutUint16(b[8:], m.Slot)
+	binary.LittleEndian.PutUint16(b[10:], m.Method)
+	binary.LittleEndian.PutUint32(b[12:], m.Sequence)
+	n := MessageHeaderSize
+	if m.Flags&FlagDeadline != 0 {
+		binary.LittleEndian.PutUint32(b[n:], m.Deadline)
+		n += DeadlineSize
+	}
+	if m.Flags&FlagFragment != 0 {
+		f := b[n : n+FragmentSize]
+		binary.LittleEndian.PutUint32(f, m.Total)
+		binary.LittleEndian.PutUint32(f[4:], m.Index)
+		binary.LittleEndian.PutUint16(f[8:], m.Stride)
+		binary.LittleEndian.PutUint16(f[10:], 0)
+		n += FragmentSize
+	}
+	return n
+}
+
+// Parse decodes the message at the start of b and returns what follows it.
+// m.Body is a view of b. A fragment is checked to lie within its message and
+// to have the length that its place demands.
+func (m *Message) Parse(b []byte) (rest []byte, err error) {
+	if len(b) < MessageHeaderSize {
+		return nil, ErrLength
+	}
+	m.Kind = Kind(b[0] & kindMask)
+	m.Flags = b[0] &^ kindMask
+	if m.Kind == 0 || m.Kind >= numKinds || m.Flags&^(FlagFragment|FlagDeadline) != 0 {
+		return nil, ErrType
+	}
+	m.Code = b[1]
+	length := int(binary.LittleEndian.Uint16(b[2:]))
+	m.Session = binary.LittleEndian.Uint16(b[4:])
+	m.Generation = binary.LittleEndian.Uint16(b[6:])
+	m.Slot = binary.LittleEndian.Uint16(b[8:])
+	m.Method = binary.LittleEndian.Uint16(b[10:])
+	m.Sequence = binary.LittleEndian.Uint32(b[12:])
+	n := MessageHeaderSize
+	if m.Flags != 0 {
+		if n, err = m.parseOptions(b, length); err != nil {
+			return nil, err
+		}
+	}
+	if len(b)-n < length {
+		return nil, ErrLength
+	}
+	m.Body = b[n : n+length : n+length]
+	return b[n+length:], nil
+}
+
+func (m *Message) parseOptions(b []byte, length int) (n int, err error) {
+	n = MessageHeaderSize
+	if len(b) < m.HeaderSize() {
+		return 0, ErrLength
+	}
+	if m.Flags&FlagDeadline != 0 {
+		m.Deadline = binary.LittleEndian.Uint32(b[n:])
+		n += DeadlineSize
+	}
+	if m.Flags&FlagFragment != 0 {
+		m.Total = binary.LittleEndian.Uint32(b[n:])
+		m.Index = binary.LittleEndian.Uint32(b[n+4:])
+		m.Stride = binary.LittleEndian.Uint16(b[n+8:])
+		n += FragmentSize
+		offset := uint64(m.Index) * uint64(m.Stride)
+		if m.Stride < MinFragment || m.Total <= uint32(m.Stride) || offset >= uint64(m.Total) {
+			return 0, ErrLength
+		}
+		if uint64(length) != min(uint64(m.Stride), uint64(m.Total)-offset) {
+			return 0, ErrLength
+		}
+	}
+	return n, nil
+}
