@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/cc"
@@ -51,10 +52,31 @@ type Config struct {
 	Checksum bool `yaml:"checksum"`
 	// Controller makes the congestion controllers; nil means cc.None.
 	Controller cc.Factory `yaml:"-"`
+	// Events, if set, is told of connections made and lost, on the endpoint's
+	// goroutine. It must not call the endpoint.
+	Events func(Event) `yaml:"-"`
 	// Seed decides tokens and cookies. It must be secret and fresh, save in
 	// simulations.
 	Seed [32]byte `yaml:"-"`
 }
+
+// Event is something that happened to a connection.
+type Event struct {
+	Kind EventKind
+	Peer netip.AddrPort
+	// Reason says why a connection was lost.
+	Reason string
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// Event kinds.
+const (
+	PeerConnected EventKind = iota + 1
+	PeerLost                // without a word: silence, or a reset
+	PeerClosed              // in order
+)
 
 // MaxCredits is the most unacknowledged packets that an acknowledgement can
 // tell apart.
@@ -88,6 +110,12 @@ type ConfigError struct {
 
 func (e *ConfigError) Error() string {
 	return fmt.Sprintf("configuration: %s is %v; it must be %s", e.Key, e.Value, e.Want)
+}
+
+// Check returns an error that names the first settings out of range.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
 }
 
 // withDefaults fills zero fields in and checks the rest.

@@ -52,6 +52,7 @@ type Endpoint struct {
 	failed   []*Call
 	parked   []parked
 	lastID   uint32
+	serial   uint64
 
 	connected, sessions, held, controlling int
 	reassembling                           int64
@@ -315,6 +316,12 @@ func (e *Endpoint) Close() error {
 	}
 	e.settle()
 	e.sendBurst()
+	err := e.tr.Close()
+	for _, w := range e.parked { // the transport reads nothing any more
+		if w.call != nil {
+			e.complete(w.call, 0)
+		}
+	}
 	e.parked = nil
-	return e.tr.Close()
+	return err
 }

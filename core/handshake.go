@@ -241,8 +241,7 @@ func (e *Endpoint) takeReset(rest []byte, rx *transport.RxPacket) error {
 		return nil
 	}
 	e.stats.ResetsTaken++
-	e.stats.PeersFailed++
-	p.fail(fmt.Sprintf("peer %v has restarted or given us up", p.addr))
+	p.lost(fmt.Sprintf("peer %v has restarted or given us up", p.addr))
 	return nil
 }
 
@@ -256,6 +255,7 @@ func (e *Endpoint) takeClose(h *wire.Header, rest []byte, rx *transport.RxPacket
 		e.stats.RxUnknown++
 		return nil
 	}
+	p.event(PeerClosed, string(reason))
 	p.fail(fmt.Sprintf("peer %v closed the connection: %s", p.addr, reason))
 	return nil
 }

@@ -121,6 +121,13 @@ func (p *peer) establish(index, token uint32, remote *wire.Params) {
 	p.ep.connected++
 	p.probeMTU()
 	p.touch()
+	p.event(PeerConnected, "")
+}
+
+func (p *peer) event(kind EventKind, reason string) {
+	if f := p.ep.cfg.Events; f != nil {
+		f(Event{kind, p.addr, reason})
+	}
 }
 
 func (p *peer) refreshWindow() {
@@ -156,8 +163,7 @@ func (p *peer) expired() {
 		p.helloTimer()
 	case peerConnected:
 		if now-p.lastHeard >= p.timeout {
-			p.ep.stats.PeersFailed++
-			p.fail("peer " + p.addr.String() + " fell silent")
+			p.lost("peer " + p.addr.String() + " fell silent")
 			return
 		}
 		p.lossTimer()
@@ -198,6 +204,13 @@ func (p *peer) schedule() {
 		at = min(at, p.mtuRetryAt)
 	}
 	p.ep.timers.soonen(&p.timer, max(at, p.ep.now+1))
+}
+
+// lost is fail for a connection that ended without a word.
+func (p *peer) lost(reason string) {
+	p.ep.stats.PeersFailed++
+	p.event(PeerLost, reason)
+	p.fail(reason)
 }
 
 // fail ends the connection without a word to the remote: it is gone, or has

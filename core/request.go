@@ -29,8 +29,9 @@ type Request struct {
 	// Released is called, on the endpoint's goroutine, once the engine no longer
 	// reads what Reply was given.
 	Released func()
-	// User is the handler's own. It is nil at first.
-	User any
+	// Serial tells this request from all others of the endpoint, also from those
+	// that use the same Request after it.
+	Serial uint64
 
 	peer     *peer // nil once the request has ended for its client
 	session  *servedSession
@@ -191,6 +192,8 @@ func (p *peer) request(m *wire.Message) {
 	slot.request, slot.sequence, slot.used = r, m.Sequence, true
 	e.held++
 	r.endpoint, r.peer, r.session, r.slot, r.sequence = e, p, s, m.Slot, m.Sequence
+	e.serial++
+	r.Serial = e.serial
 	r.Method = m.Method
 	r.state = requestArriving
 	r.out.message = wire.Message{
@@ -327,7 +330,7 @@ func (r *Request) free() {
 		e.buffers.put(r.in.buf)
 		r.in.buf = nil
 	}
-	r.Data, r.Deadline, r.Canceled, r.Released, r.User = nil, 0, nil, nil, nil
+	r.Data, r.Deadline, r.Canceled, r.Released = nil, 0, nil, nil
 	r.session, r.out.data, r.out.response = nil, nil, nil
 	r.out.payloadEnd = 0
 	e.requests.put(r)

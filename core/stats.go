@@ -1,6 +1,10 @@
 package core
 
-import "github.com/peregrine-rpc/peregrine/transport"
+import (
+	"reflect"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
 
 // Stats counts since the endpoint was made.
 type Stats struct {
@@ -49,4 +53,23 @@ func (e *Endpoint) Stats() Stats {
 	s.ReassemblyBytes = e.reassembling
 	s.Transport = e.tr.Stats()
 	return s
+}
+
+// Add adds the counters of o to s.
+func (s *Stats) Add(o *Stats) {
+	sum, add := reflect.ValueOf(s).Elem(), reflect.ValueOf(o).Elem()
+	addFields(sum, add)
+}
+
+func addFields(sum, add reflect.Value) {
+	for i := range sum.NumField() {
+		switch f := sum.Field(i); f.Kind() {
+		case reflect.Struct:
+			addFields(f, add.Field(i))
+		case reflect.Uint64:
+			f.SetUint(f.Uint() + add.Field(i).Uint())
+		default:
+			f.SetInt(f.Int() + add.Field(i).Int())
+		}
+	}
 }

@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Code is the status of a call, in the numbers and meanings of gRPC's
 // canonical codes, so that a gRPC layer can sit on top.
@@ -58,8 +61,15 @@ func (e *Error) Error() string {
 }
 
 // Is makes errors.Is match errors of the same code: a target without a Message
-// stands for all of its code.
+// stands for all of its code. Canceled and DeadlineExceeded also match the
+// errors of package context.
 func (e *Error) Is(target error) bool {
+	switch target {
+	case context.Canceled:
+		return e.Code == Canceled
+	case context.DeadlineExceeded:
+		return e.Code == DeadlineExceeded
+	}
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && (t.Message == "" || t.Message == e.Message)
 }

@@ -1,0 +1,38 @@
+package peregrine
+
+import "github.com/peregrine-rpc/peregrine/core"
+
+// Types of the engine that are part of this package's API.
+type (
+	// Call is one request and its completion, for Go and Submit.
+	Call = core.Call
+	// Code is the status of a call: gRPC's canonical codes.
+	Code = core.Code
+	// Error is how a call fails.
+	Error = core.Error
+	// Config holds an endpoint's limits.
+	Config = core.Config
+	// Stats are an endpoint's counters.
+	Stats = core.Stats
+)
+
+// Status codes.
+const (
+	OK                 = core.OK
+	Canceled           = core.Canceled
+	Unknown            = core.Unknown
+	InvalidArgument    = core.InvalidArgument
+	DeadlineExceeded   = core.DeadlineExceeded
+	NotFound           = core.NotFound
+	AlreadyExists      = core.AlreadyExists
+	PermissionDenied   = core.PermissionDenied
+	ResourceExhausted  = core.ResourceExhausted
+	FailedPrecondition = core.FailedPrecondition
+	Aborted            = core.Aborted
+	OutOfRange         = core.OutOfRange
+	Unimplemented      = core.Unimplemented
+	Internal           = core.Internal
+	Unavailable        = core.Unavailable
+	DataLoss           = core.DataLoss
+	Unauthenticated    = core.Unauthenticated
+)

@@ -1,0 +1,225 @@
+package peregrine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/transport"
+	_ "github.com/peregrine-rpc/peregrine/transport/udp" // the backend that runs everywhere
+)
+
+// Endpoint serves and calls at one address, by one or more loops. Its methods
+// may be called from any goroutine.
+type Endpoint struct {
+	loops []*loop
+	next  atomic.Uint32 // loop for the next session
+	log   *zap.Logger
+}
+
+// Listen opens an endpoint at the address of a transport URL, such as
+// "udp://127.0.0.1:31850", and starts it. Import a backend's package to have its
+// scheme; udp is always there.
+func Listen(url string, opts ...Option) (*Endpoint, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	o.url = url
+	return open(o)
+}
+
+func open(o *options) (*Endpoint, error) {
+	transports, err := o.transports()
+	if err != nil {
+		return nil, err
+	}
+	e := &Endpoint{log: o.log}
+	epoch := time.Now().Add(-time.Second) // time 0 means never to the engine
+	for i, tr := range transports {
+		l, err := newLoop(o, i, tr, epoch)
+		if err != nil {
+			for _, tr := range transports {
+				tr.Close()
+			}
+			return nil, err
+		}
+		e.loops = append(e.loops, l)
+	}
+	caps := e.Caps()
+	e.log.Info("endpoint open", zap.Stringer("address", e.Addr()), zap.String("backend", caps.Backend),
+		zap.Int("loops", len(e.loops)), zap.Stringer("poll", o.poll), zap.Int("max_payload", caps.MaxPayload))
+	for _, note := range caps.Notes {
+		e.log.Warn("transport", zap.String("note", note))
+	}
+	for _, l := range e.loops {
+		go l.run()
+	}
+	return e, nil
+}
+
+// transports opens one for each loop.
+func (o *options) transports() ([]transport.Transport, error) {
+	var trs []transport.Transport
+	var err error
+	switch {
+	case o.queues != nil:
+		trs, err = o.queues(o.loops)
+	case o.open == nil:
+		trs, err = transport.OpenQueues(o.url, o.loops)
+	default:
+		for i := range o.loops {
+			var tr transport.Transport
+			if tr, err = o.open(i, o.loops); err != nil {
+				for _, opened := range trs {
+					opened.Close()
+				}
+				break
+			}
+			trs = append(trs, tr)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range trs {
+		trs[i] = transport.NewFault(trs[i], o.faults)
+	}
+	return trs, nil
+}
+
+func newLoop(o *options, index int, tr transport.Transport, epoch time.Time) (*loop, error) {
+	l := &loop{tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log, done: make(chan struct{})}
+	if len(o.cpus) > 0 {
+		l.cpu = o.cpus[index]
+	}
+	config := o.config
+	rand.Read(config.Seed[:])
+	config.Events = func(e core.Event) {
+		switch e.Kind {
+		case core.PeerConnected:
+			o.log.Info("peer connected", zap.Stringer("peer", e.Peer))
+		case core.PeerLost:
+			o.log.Warn("peer lost", zap.Stringer("peer", e.Peer), zap.String("reason", e.Reason))
+		case core.PeerClosed:
+			o.log.Info("peer closed", zap.Stringer("peer", e.Peer), zap.String("reason", e.Reason))
+		}
+	}
+	var err error
+	l.engine, err = core.New(config, tr, l.now())
+	return l, err
+}
+
+// Dial opens a session to the endpoint at addr ("host:port"), over this
+// endpoint, and waits until it is connected. Sessions of one loop to one address
+// share a connection.
+func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
+	to, err := resolve(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
+	s := &Session{loop: l}
+	ready := make(chan error, 1)
+	if !l.ask(func() {
+		if s.session, err = l.engine.Connect(to); err == nil {
+			s.session.Ready(func(err error) { ready <- err })
+		}
+	}) {
+		return nil, errClosed
+	}
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case err = <-ready:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	return s, nil
+}
+
+var errClosed = &Error{Code: Unavailable, Message: "endpoint is closed"}
+
+func resolve(ctx context.Context, addr string) (netip.AddrPort, error) {
+	if to, err := netip.ParseAddrPort(addr); err == nil {
+		return to, nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("dial %q: want host:port: %w", addr, err)
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("dial %q: %w", addr, err)
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("dial %q: %w", addr, err)
+	}
+	return netip.AddrPortFrom(ips[0].Unmap(), uint16(number)), nil
+}
+
+// Addr is the address that peers reach the endpoint by.
+func (e *Endpoint) Addr() netip.AddrPort { return e.loops[0].tr.LocalAddr() }
+
+// Caps says what the transport really obtained.
+func (e *Endpoint) Caps() transport.Caps { return e.loops[0].tr.Caps() }
+
+// Stats returns the counters so far, added up over the loops.
+func (e *Endpoint) Stats() Stats {
+	var sum Stats
+	for _, l := range e.loops {
+		var s Stats
+		if !l.ask(func() { s = l.engine.Stats() }) {
+			s = l.last
+		}
+		sum.Add(&s)
+	}
+	return sum
+}
+
+// Shutdown refuses new clients and requests, lets those accepted finish until
+// ctx ends, then closes the endpoint. It returns ctx's error if it had to cut
+// work off.
+func (e *Endpoint) Shutdown(ctx context.Context) error {
+	for _, l := range e.loops {
+		l.post(message{do: func() {
+			l.draining = true
+			l.engine.Drain()
+		}})
+	}
+	var cut error
+	for _, l := range e.loops {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			cut = context.Cause(ctx)
+		}
+	}
+	return errors.Join(cut, e.Close())
+}
+
+// Close ends the endpoint at once: calls under way fail, peers are told, the
+// transport is released. Closing twice is no error.
+func (e *Endpoint) Close() error {
+	var errs []error
+	for _, l := range e.loops {
+		l.post(message{do: func() { l.stopping = true }})
+		<-l.done
+		errs = append(errs, l.err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,127 @@
+package peregrine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// File is a configuration file:
+//
+//	transport: udp://0.0.0.0:31850   # or {udp: {address: "0.0.0.0:31850", recv_buffer: 8388608}}
+//	loops: 2
+//	cpus: [2, 3]
+//	poll: adaptive                   # busy, adaptive or block
+//	fault: loss=0.01,seed=7
+//	cc: {name: none, window: 2097152}
+//	engine: {slots: 256, credits: 256, keep_alive: 3s}
+//
+// All keys but transport may be left out.
+type File struct {
+	Transport TransportConfig  `yaml:"transport"`
+	Loops     int              `yaml:"loops"`
+	CPUs      []int            `yaml:"cpus"`
+	Poll      Poll             `yaml:"poll"`
+	Fault     string           `yaml:"fault"`
+	CC        CongestionConfig `yaml:"cc"`
+	Engine    Config           `yaml:"engine"`
+}
+
+// CongestionConfig chooses the congestion controller.
+type CongestionConfig struct {
+	// Name is "none".
+	Name string `yaml:"name"`
+	// Window bounds the bytes in flight to a peer.
+	Window int `yaml:"window"`
+}
+
+// TransportConfig chooses and configures a backend: a URL, or a mapping from
+// its name to its keys.
+type TransportConfig struct {
+	url  string
+	name string
+	cfg  any // what the driver's Config returned, filled in
+}
+
+// UnmarshalYAML implements yaml.InterfaceUnmarshaler.
+func (t *TransportConfig) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&t.url) == nil && t.url != "" {
+		return nil
+	}
+	var mapping map[string]any
+	if err := unmarshal(&mapping); err != nil || len(mapping) != 1 {
+		return errors.New("transport: write a URL such as udp://0.0.0.0:31850, or one backend with its keys")
+	}
+	for name, keys := range mapping {
+		driver, ok := transport.Lookup(name)
+		if !ok {
+			return fmt.Errorf("transport: no backend %q; there are %s", name, strings.Join(transport.Drivers(), ", "))
+		}
+		t.name, t.cfg = name, driver.Config()
+		text, err := yaml.Marshal(keys)
+		if err != nil {
+			return fmt.Errorf("transport.%s: %w", name, err)
+		}
+		if err := yaml.UnmarshalWithOptions(text, t.cfg, yaml.Strict()); err != nil {
+			return fmt.Errorf("transport.%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (t *TransportConfig) open(loops int) ([]transport.Transport, error) {
+	if t.url != "" {
+		return transport.OpenQueues(t.url, loops)
+	}
+	return transport.OpenConfig(t.name, t.cfg, loops)
+}
+
+// LoadConfig reads and checks a configuration file. Unknown keys and values out
+// of range are errors that name the key.
+func LoadConfig(path string) (*File, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	f := File{Loops: 1, CC: CongestionConfig{Name: "none", Window: cc.DefaultWindow}}
+	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if err := f.check(); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return &f, nil
+}
+
+func (f *File) check() error {
+	switch {
+	case f.Transport.url == "" && f.Transport.cfg == nil:
+		return errors.New("transport is missing: write transport: udp://0.0.0.0:31850")
+	case f.CC.Name != "none":
+		return fmt.Errorf("cc.name is %q; use none", f.CC.Name)
+	case f.CC.Window < 1:
+		return fmt.Errorf("cc.window is %d bytes; it must be at least 1", f.CC.Window)
+	}
+	if _, err := transport.ParseFaults(f.Fault); f.Fault != "" && err != nil {
+		return err
+	}
+	return f.Engine.Check()
+}
+
+// Listen opens the endpoint that the file describes. opts come on top.
+func (f *File) Listen(opts ...Option) (*Endpoint, error) {
+	all := []Option{WithConfig(f.Engine), WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...)}
+	o, err := newOptions(append(all, opts...))
+	if err != nil {
+		return nil, err
+	}
+	o.config.Controller = cc.None(f.CC.Window)
+	o.queues = f.Transport.open
+	return open(o)
+}

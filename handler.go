@@ -1,0 +1,176 @@
+package peregrine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/core"
+)
+
+// Handler answers requests of a method. Unless its registration says
+// otherwise it runs on a loop and must not block.
+type Handler func(Request)
+
+// Request is one request. It is a small value, valid until it is answered.
+type Request struct {
+	request *core.Request
+	away    *deferred // set off the loop
+	loop    *loop
+}
+
+// deferred is a request that is answered off the loop.
+type deferred struct {
+	request *core.Request
+	loop    *loop
+	serial  uint64
+	method  uint16
+	data    []byte
+	peer    netip.AddrPort
+	until   time.Time
+}
+
+// answer is a reply on its way to the loop.
+type answer struct {
+	request *core.Request
+	serial  uint64
+	code    Code
+	data    []byte
+}
+
+// give answers on the loop, unless the request has ended.
+func (a *answer) give() {
+	if a.request.Serial != a.serial {
+		return
+	}
+	if a.code == OK {
+		a.request.Reply(a.data)
+	} else {
+		a.request.Fail(a.code, string(a.data))
+	}
+}
+
+// Method is what the client asked for.
+func (r Request) Method() uint16 {
+	if r.away != nil {
+		return r.away.method
+	}
+	return r.request.Method
+}
+
+// Data is the message, read-only. In an inline handler it is valid until the
+// handler returns, or until the answer if the handler defers that.
+func (r Request) Data() []byte {
+	if r.away != nil {
+		return r.away.data
+	}
+	return r.request.Data
+}
+
+// Peer is the client's address.
+func (r Request) Peer() netip.AddrPort {
+	if r.away != nil {
+		return r.away.peer
+	}
+	return r.request.Peer()
+}
+
+// Deadline is when the client stops waiting; ok is false if it does not.
+func (r Request) Deadline() (at time.Time, ok bool) {
+	if r.away != nil {
+		return r.away.until, !r.away.until.IsZero()
+	}
+	if r.request.Deadline == 0 {
+		return time.Time{}, false
+	}
+	return r.loop.epoch.Add(r.request.Deadline), true
+}
+
+// Reply answers the request. Inline, a reply that fits one packet is copied; a
+// longer one, and any reply given off the loop, must not change afterwards.
+// Only the first answer counts.
+func (r Request) Reply(data []byte) {
+	if r.away != nil {
+		r.away.answer(OK, data)
+		return
+	}
+	r.request.Reply(data)
+}
+
+// Fail answers the request with an error.
+func (r Request) Fail(code Code, message string) {
+	if r.away != nil {
+		r.away.answer(code, []byte(message))
+		return
+	}
+	r.request.Fail(code, message)
+}
+
+// Defer lets an inline handler return and the answer come later, from any
+// goroutine. The returned Request is for that; its Data stays valid until the
+// answer. Every deferred request must be answered, since it holds a slot.
+func (r Request) Defer() Request {
+	if r.away != nil {
+		return r
+	}
+	q := r.request
+	peer := q.Peer()
+	until, _ := r.Deadline()
+	q.Defer()
+	return Request{loop: r.loop, away: &deferred{
+		request: q, loop: r.loop, serial: q.Serial, method: q.Method, data: q.Data, peer: peer, until: until,
+	}}
+}
+
+func (d *deferred) answer(code Code, data []byte) {
+	d.loop.post(message{answer: &answer{d.request, d.serial, code, data}})
+}
+
+// HandleOption says where a method's handler runs.
+type HandleOption func(*placement)
+
+// placement turns a handler into one that runs on the loop.
+type placement struct {
+	wrap func(Handler) Handler
+}
+
+// Inline runs the handler on the receiving loop. It is the default, and the
+// fastest for handlers of a few microseconds.
+func Inline() HandleOption { return func(p *placement) { p.wrap = nil } }
+
+// Go runs the handler on a goroutine of its own for each request, at most limit
+// at a time over all loops; beyond, requests fail with ResourceExhausted.
+func Go(limit int) HandleOption {
+	return func(p *placement) {
+		tokens := make(chan struct{}, limit)
+		p.wrap = func(h Handler) Handler {
+			return func(r Request) {
+				select {
+				case tokens <- struct{}{}:
+				default:
+					r.Fail(ResourceExhausted, "server runs as many of these as it is configured for")
+					return
+				}
+				away := r.Defer()
+				go func() {
+					defer func() { <-tokens }()
+					h(away)
+				}()
+			}
+		}
+	}
+}
+
+// Handle sets the handler of a method, on all loops.
+func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) {
+	var p placement
+	for _, opt := range opts {
+		opt(&p)
+	}
+	if p.wrap != nil {
+		h = p.wrap(h)
+	}
+	for _, l := range e.loops {
+		inline := func(r *core.Request) { h(Request{request: r, loop: l}) }
+		l.ask(func() { l.engine.Handle(method, inline) })
+	}
+}

@@ -1,0 +1,164 @@
+package peregrine
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/core"
+)
+
+// Session is a client's line to a server. A bounded number of requests are
+// under way in it at a time; more wait their turn, up to a bound. When the
+// connection is lost, requests under way fail with an [Error] that says whether
+// they may have executed, and the next call connects anew.
+//
+// Its methods may be called from any goroutine, save Submit.
+type Session struct {
+	loop    *loop
+	session *core.Session
+	owned   *Endpoint // opened by Dial for this session alone
+}
+
+// Dial opens a session to the server at addr ("host:port") over an endpoint of
+// its own, which Close closes.
+func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.url == "" {
+		to, err := resolve(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		o.url = anyURL(to.Addr())
+	}
+	e, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.Dial(ctx, addr)
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	s.owned = e
+	return s, nil
+}
+
+// anyURL is a UDP transport that can reach addr.
+func anyURL(to netip.Addr) string {
+	from := netip.IPv6Unspecified()
+	switch {
+	case to.IsLoopback():
+		from = to
+	case to.Is4():
+		from = netip.IPv4Unspecified()
+	}
+	return "udp://" + netip.AddrPortFrom(from, 0).String()
+}
+
+// waiter is a blocking call's state, reused so that Call need not allocate.
+type waiter struct {
+	call Call
+	done chan struct{}
+}
+
+var waiters = sync.Pool{New: func() any {
+	w := &waiter{done: make(chan struct{}, 1)}
+	w.call.Done = func(*Call) { w.done <- struct{}{} }
+	return w
+}}
+
+// empty stands for a nil buf in Call: the response is then copied out of
+// receive memory, into memory of its own.
+var empty = make([]byte, 0)
+
+// Call sends request to a method and waits for the reply, which it returns in
+// buf if it fits buf's capacity, and in new memory otherwise; buf may be nil.
+// request must not change meanwhile. A deadline of ctx travels to the server.
+// When ctx ends first, the error matches ctx.Err() under errors.Is; any other
+// is an *Error.
+func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
+	w := waiters.Get().(*waiter)
+	c := &w.call
+	c.Method, c.Request, c.Buf, c.Timeout = method, request, buf, 0
+	if buf == nil {
+		c.Buf = empty
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.Timeout = max(1, time.Until(deadline))
+	}
+	s.Go(c)
+	if ctx.Done() == nil {
+		<-w.done
+	} else {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			s.Cancel(c)
+			<-w.done
+		}
+	}
+	response, err := c.Response, c.Err
+	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
+	waiters.Put(w)
+	return response, err
+}
+
+// Go starts c and returns. c.Done runs on the session's loop, or here if the
+// endpoint is closed; it must not block.
+func (s *Session) Go(c *Call) {
+	if !s.loop.post(message{session: s.session, call: c}) {
+		c.Response, c.Err = nil, errClosed
+		c.Done(c)
+	}
+}
+
+// Submit starts c as Go does, but may only be called on the session's loop:
+// from a Call's Done, an inline handler of the same loop, or a function given
+// to Loop.
+func (s *Session) Submit(c *Call) { s.session.Submit(c) }
+
+// Loop runs f on the session's loop, soon; false means that the endpoint is
+// closed. f must not block.
+func (s *Session) Loop(f func()) bool { return s.loop.post(message{do: f}) }
+
+// Cancel completes c with Canceled, if it is still under way.
+func (s *Session) Cancel(c *Call) {
+	s.loop.post(message{do: func() { s.session.Cancel(c) }})
+}
+
+// Peer is the server's address.
+func (s *Session) Peer() netip.AddrPort { return s.session.Peer() }
+
+// RTT is the connection's smoothed round trip, 0 if it is not connected.
+func (s *Session) RTT() (rtt time.Duration) {
+	s.loop.ask(func() { rtt = s.session.RTT() })
+	return rtt
+}
+
+// Ping measures one round trip of the connection.
+func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
+	pong := make(chan time.Duration, 1)
+	if !s.Loop(func() { s.session.Ping(func(rtt time.Duration) { pong <- rtt }) }) {
+		return 0, errClosed
+	}
+	select {
+	case rtt := <-pong:
+		return rtt, nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
+// Close ends the session: what is under way fails with Canceled.
+func (s *Session) Close() error {
+	s.loop.ask(s.session.Close)
+	if s.owned != nil {
+		return s.owned.Close()
+	}
+	return nil
+}

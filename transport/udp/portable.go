@@ -1,0 +1,314 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// portable is a queue on the standard library's socket, for systems without the
+// batch calls. A goroutine reads ahead, one datagram at a time, for the library
+// has no read that does not block.
+type portable struct {
+	conn   *net.UDPConn
+	v4, v6 bool // the families of peers
+	local  netip.AddrPort
+	caps   transport.Caps
+
+	routes routes[netip.AddrPort]
+	heads  heads
+	taken  uint64
+
+	// Each buffer is in free, in arrived, with the reader or with the caller.
+	buffers [][]byte
+	free    chan uint32
+	arrived chan datagram
+
+	// signal holds a token when something has arrived or Wake was called since
+	// the last Wait. A token too many makes a Wait return early, no more.
+	signal chan struct{}
+	timer  *time.Timer
+
+	stats   counters
+	failure atomic.Pointer[error] // why the reader stopped
+	closed  atomic.Bool
+	done    chan struct{} // closed by Close
+	reader  sync.WaitGroup
+}
+
+type datagram struct {
+	buffer uint32
+	size   int
+	from   netip.AddrPort
+}
+
+const (
+	// portableBuffers is how many buffers there are, of each direction.
+	portableBuffers = 128
+	// portableSize is more than any datagram has, so that none is cut off:
+	// not every system tells.
+	portableSize = 1 << 16
+	// darwinPayload is the default of net.inet.udp.maxdgram.
+	darwinPayload = 9216
+)
+
+func openPortable(cfg Config, addr netip.AddrPort, queue, queues int) (*portable, error) {
+	if queues > 1 {
+		return nil, fmt.Errorf("udp: %d queues on one address: this system has one: ask for one, or open more addresses", queues)
+	}
+	p := &portable{
+		v4:      !addr.Addr().Is6() || addr.Addr().IsUnspecified(),
+		v6:      !addr.Addr().Is4(),
+		free:    make(chan uint32, portableBuffers),
+		arrived: make(chan datagram, portableBuffers),
+		signal:  make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		timer:   time.NewTimer(time.Hour),
+	}
+	p.timer.Stop()
+	network := "udp"
+	if !p.v6 {
+		network = "udp4"
+	} else if !p.v4 {
+		network = "udp6"
+	}
+	var err error
+	if p.conn, err = net.ListenUDP(network, net.UDPAddrFromAddrPort(addr)); err != nil {
+		return nil, fmt.Errorf("udp: cannot listen on %v: choose a free port (0 for any) and an address of this host: %w", cfg.Address, err)
+	}
+	bound := p.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	p.local = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
+	p.v6 = p.local.Addr().Is6() // the host may lack it
+
+	mtu := cfg.MTU
+	if mtu == 0 {
+		mtu = linkMTU(addr.Addr())
+	}
+	payload := maxPayload(mtu, p.v6)
+	if runtime.GOOS == "darwin" {
+		payload = min(payload, darwinPayload)
+	}
+	p.caps = transport.Caps{
+		Backend:    name,
+		MaxPayload: payload,
+		RxBatch:    32,
+		TxBatch:    32,
+		RxBuffers:  portableBuffers - 1, // one is the reader's
+		Queue:      queue,
+		Queues:     queues,
+		Integrity:  true, // the kernel verifies UDP's checksum
+	}
+	for _, b := range []struct {
+		key  string
+		size int
+		set  func(int) error
+	}{{"recv_buffer", cfg.RecvBuffer, p.conn.SetReadBuffer}, {"send_buffer", cfg.SendBuffer, p.conn.SetWriteBuffer}} {
+		if err := b.set(b.size); err != nil {
+			p.caps.Notes = append(p.caps.Notes, fmt.Sprintf("udp: %s=%d was not obtained: raise the system's limit or ask for less: %v", b.key, b.size, err))
+		}
+	}
+	p.heads = newHeads(portableBuffers, payload)
+	memory := make([]byte, portableBuffers*portableSize)
+	for b := range uint32(portableBuffers) {
+		p.buffers = append(p.buffers, memory[:portableSize])
+		memory = memory[portableSize:]
+		p.free <- b
+	}
+	p.reader.Go(p.read)
+	return p, nil
+}
+
+// read moves datagrams from the socket to arrived until Close.
+func (p *portable) read() {
+	for {
+		var b uint32
+		select {
+		case b = <-p.free:
+		case <-p.done:
+			return
+		}
+		size, from, err := p.conn.ReadFromUDPAddrPort(p.buffers[b])
+		p.stats.rxCalls.Add(1)
+		switch {
+		case err == nil:
+			from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+			p.arrived <- datagram{b, size, from} // has room for all buffers
+		case isRemote(err):
+			p.free <- b
+			continue
+		default:
+			failure := err // so that err itself stays on the stack
+			p.failure.Store(&failure)
+		}
+		p.Wake()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// isRemote tells the reports of ICMP about an earlier packet from failures.
+func isRemote(err error) bool {
+	const wsaConnReset, wsaNetReset = syscall.Errno(10054), syscall.Errno(10052) // on Windows
+	for _, known := range []error{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
+		wsaConnReset, wsaNetReset,
+	} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *portable) Resolve(addr netip.AddrPort) (transport.Route, error) {
+	if p.closed.Load() {
+		return 0, errClosed
+	}
+	if err := checkPeer(addr, p.v4, p.v6); err != nil {
+		return 0, err
+	}
+	return p.routes.add(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())), nil
+}
+
+func (p *portable) Forget(r transport.Route) { p.routes.forget(r) }
+
+func (p *portable) Reserve(pkts []transport.TxPacket) int {
+	if p.closed.Load() {
+		return 0
+	}
+	return p.heads.reserve(pkts)
+}
+
+// Send copies each Payload behind its Head, and waits where the kernel's buffer
+// is full: it empties by itself.
+func (p *portable) Send(pkts []transport.TxPacket) (int, error) {
+	if p.closed.Load() {
+		return 0, errClosed
+	}
+	packets, bytes := 0, 0
+	for i := range pkts {
+		switch size, err := p.send(&pkts[i]); {
+		case err == nil:
+			packets++
+			bytes += size
+		case errors.Is(err, net.ErrClosed):
+			return i, errClosed
+		case isTooLarge(err):
+			p.stats.tooLarge.Add(1)
+		default:
+			p.stats.refused.Add(1)
+		}
+		p.heads.take(pkts[i : i+1])
+		p.taken++
+	}
+	p.stats.txPackets.Add(uint64(packets))
+	p.stats.txBytes.Add(uint64(bytes))
+	p.stats.txCalls.Add(uint64(packets))
+	return len(pkts), nil
+}
+
+var (
+	errTooLarge = errors.New("larger than MaxPayload")
+	errNoRoute  = errors.New("not a route")
+)
+
+func (p *portable) send(pkt *transport.TxPacket) (int, error) {
+	dest := p.routes.get(pkt.Route)
+	switch {
+	case dest == nil:
+		return 0, errNoRoute
+	case len(pkt.Head)+len(pkt.Payload) > p.caps.MaxPayload:
+		return 0, errTooLarge
+	}
+	return p.conn.WriteToUDPAddrPort(append(pkt.Head, pkt.Payload...), *dest)
+}
+
+func isTooLarge(err error) bool {
+	const wsaMsgSize = syscall.Errno(10040) // on Windows
+	return err == errTooLarge || errors.Is(err, syscall.EMSGSIZE) || errors.Is(err, wsaMsgSize)
+}
+
+func (p *portable) Completed() uint64 { return p.taken }
+
+func (p *portable) Recv(pkts []transport.RxPacket) (int, error) {
+	if p.closed.Load() {
+		return 0, errClosed
+	}
+	n, bytes := 0, 0
+	for n < len(pkts) && len(p.arrived) > 0 {
+		d := <-p.arrived
+		pkts[n] = transport.RxPacket{
+			Data:   p.buffers[d.buffer][:d.size:d.size],
+			From:   d.from,
+			Handle: uint64(d.buffer),
+		}
+		n++
+		bytes += d.size
+	}
+	if err := p.failure.Load(); n == 0 && err != nil {
+		return 0, fmt.Errorf("udp: the socket failed: %w", *err)
+	}
+	if n > 0 {
+		p.stats.rxPackets.Add(uint64(n))
+		p.stats.rxBytes.Add(uint64(bytes))
+	}
+	return n, nil
+}
+
+func (p *portable) Release(pkts []transport.RxPacket) {
+	for i := range pkts {
+		p.free <- uint32(pkts[i].Handle)
+	}
+}
+
+func (p *portable) Wait(timeout time.Duration) error {
+	if timeout != 0 && len(p.arrived) == 0 {
+		var expired <-chan time.Time
+		if timeout > 0 {
+			p.timer.Reset(timeout)
+			expired = p.timer.C
+			defer p.timer.Stop()
+		}
+		select {
+		case <-p.signal:
+		case <-expired:
+		case <-p.done:
+		}
+	}
+	if p.closed.Load() {
+		return errClosed
+	}
+	return nil
+}
+
+func (p *portable) Wake() {
+	select {
+	case p.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (p *portable) LocalAddr() netip.AddrPort { return p.local }
+
+func (p *portable) Caps() transport.Caps { return p.caps }
+
+func (p *portable) Stats() transport.Stats { return p.stats.snapshot() }
+
+func (p *portable) Close() error {
+	if p.closed.Swap(true) {
+		return nil
+	}
+	close(p.done)
+	err := p.conn.Close()
+	p.reader.Wait()
+	return err
+}

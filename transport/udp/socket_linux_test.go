@@ -1,0 +1,311 @@
+package udp
+
+import (
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// opened returns the Linux socket behind a transport opened at an address.
+func opened(t *testing.T, address string, change ...func(*Config)) *socket {
+	t.Helper()
+	c := DefaultConfig()
+	c.Address = address
+	for _, f := range change {
+		f(&c)
+	}
+	return variants[0].with(t, c).(*socket)
+}
+
+func noGRO(c *Config) { c.GRO = false }
+
+func TestARunIsOneSendAndOneReceive(t *testing.T) {
+	t.Parallel()
+	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
+	require.True(t, a.Caps().SegmentTx, a.Caps().Notes)
+	require.True(t, b.Caps().SegmentRx, b.Caps().Notes)
+	want := append(numbered(63, 48), "a shorter one ends a run")
+	send(t, a, to(t, a, b), want...)
+	require.Equal(t, want, texts(t, b, 64))
+	require.Equal(t, uint64(1), a.Stats().TxCalls)
+	require.Equal(t, uint64(1), b.Stats().RxCalls)
+}
+
+func TestARunStaysWithinTheLargestDatagram(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		a, b := opened(t, addr), opened(t, addr)
+		want := numbered(64, 8972)
+		send(t, a, to(t, a, b), want...)
+		require.Equal(t, want, texts(t, b, 64))
+		require.Equal(t, uint64(1), a.Stats().TxCalls, "ten runs, one sendmmsg")
+		require.True(t, a.tx.segment, "the kernel took the runs")
+	}
+}
+
+func TestAKernelThatRefusesToCutRunsGetsSinglePackets(t *testing.T) {
+	t.Parallel()
+	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
+	// Without checksums the kernel cuts nothing apart: EINVAL.
+	require.NoError(t, a.set(option{unix.SOL_SOCKET, unix.SO_NO_CHECK, 1}))
+	r := to(t, a, b)
+	want := numbered(64, 48)
+	send(t, a, r, want...)
+	require.Equal(t, want, texts(t, b, 64))
+	require.False(t, a.tx.segment)
+
+	calls := a.Stats().TxCalls
+	send(t, a, r, want...)
+	require.Equal(t, want, texts(t, b, 64))
+	require.Equal(t, calls+2, a.Stats().TxCalls, "it is not asked again: 2 x 32 packets")
+	require.Zero(t, a.Stats().TxRefused)
+}
+
+func TestARunThatIsTooLargeForItsPathIsNoSignOfALackingKernel(t *testing.T) {
+	t.Parallel()
+	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
+	r := to(t, a, b)
+	// The socket believes in larger datagrams than its link carries, as one
+	// on several links does.
+	a.caps.MaxPayload = 65507 + 100
+	a.heads = newHeads(txBuffers, a.caps.MaxPayload)
+	pkts := make([]transport.TxPacket, 3)
+	require.Equal(t, 3, a.Reserve(pkts))
+	for i := range pkts {
+		pkts[i].Route = r
+		pkts[i].Head = pkts[i].Head[:65507+50]
+	}
+	n, err := a.Send(pkts)
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	require.Equal(t, uint64(3), a.Stats().TxTooLarge)
+	require.True(t, a.tx.segment)
+}
+
+func TestADestinationThatTheKernelRefusesCostsItsPacketsOnly(t *testing.T) {
+	t.Parallel()
+	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
+	// From a loopback address there is no way out.
+	outside, err := a.Resolve(netip.MustParseAddrPort("192.0.2.1:9"))
+	require.NoError(t, err)
+	inside := to(t, a, b)
+	for range 3 {
+		send(t, a, outside, numbered(10, 48)...)
+		want := numbered(10, 48)
+		send(t, a, inside, want...)
+		require.Equal(t, want, texts(t, b, 10))
+	}
+	require.Equal(t, uint64(30), a.Stats().TxRefused)
+	require.True(t, a.tx.segment)
+}
+
+func TestCodePointsArriveAsSent(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, server, client, ip string }{
+		{"IPv4", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1"},
+		{"IPv6", "[::1]:0", "[::1]:0", "::1"},
+		{"IPv4 between sockets of both", "[::]:0", "[::]:0", "127.0.0.1"},
+		{"IPv6 between sockets of both", "[::]:0", "[::]:0", "::1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b := opened(t, c.client), opened(t, c.server)
+			require.True(t, a.Caps().ECN)
+			r, err := a.Resolve(netip.AddrPortFrom(netip.MustParseAddr(c.ip), b.LocalAddr().Port()))
+			require.NoError(t, err)
+			bounce := func(points ...transport.ECN) {
+				pkts := make([]transport.TxPacket, len(points))
+				require.Equal(t, len(pkts), a.Reserve(pkts))
+				for i := range pkts {
+					pkts[i].Route, pkts[i].ECN, pkts[i].Head = r, points[i], pkts[i].Head[:8]
+				}
+				n, err := a.Send(pkts)
+				require.NoError(t, err)
+				require.Equal(t, len(pkts), n)
+				got := receive(t, b, len(points))
+				for i := range got {
+					require.Equal(t, points[i], got[i].ECN, "packet %d", i)
+				}
+				b.Release(got)
+			}
+			for range 30 {
+				bounce(transport.NotECT, transport.ECT0, transport.ECT0, transport.CE, transport.ECT1, transport.NotECT)
+			}
+			// The socket's own code point follows the traffic, unseen.
+			for range 2 * strayLimit {
+				bounce(transport.ECT0)
+			}
+			require.Equal(t, transport.ECT0, a.tx.marking.own)
+			bounce(transport.ECT0, transport.NotECT, transport.CE, transport.ECT0)
+		})
+	}
+}
+
+func TestWithoutECNNothingIsMarked(t *testing.T) {
+	t.Parallel()
+	a, b := opened(t, "127.0.0.1:0", func(c *Config) { c.ECN = false }), opened(t, "127.0.0.1:0")
+	pkts := make([]transport.TxPacket, 1)
+	a.Reserve(pkts)
+	pkts[0].Route, pkts[0].ECN, pkts[0].Head = to(t, a, b), transport.CE, pkts[0].Head[:1]
+	_, err := a.Send(pkts)
+	require.NoError(t, err)
+	got := receive(t, b, 1)
+	require.Equal(t, transport.NotECT, got[0].ECN)
+}
+
+func TestADatagramLargerThanTheBuffersIsDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+	a := opened(t, "127.0.0.1:0")
+	b := opened(t, "127.0.0.1:0", noGRO, func(c *Config) { c.MTU = 1500 })
+	send(t, a, to(t, a, b), "before", string(make([]byte, 1473)), "after")
+	require.Equal(t, []string{"before", "after"}, texts(t, b, 2))
+	require.Equal(t, uint64(1), b.Stats().RxTruncated)
+}
+
+func TestWhatTheSocketBufferCannotHoldIsCounted(t *testing.T) {
+	t.Parallel()
+	a := opened(t, "127.0.0.1:0")
+	b := opened(t, "127.0.0.1:0", noGRO, func(c *Config) { c.RecvBuffer = 1 << 16 })
+	r := to(t, a, b)
+	for range 50 {
+		send(t, a, r, numbered(60, 1000)...)
+	}
+	pkts := make([]transport.RxPacket, 64)
+	for {
+		n, err := b.Recv(pkts)
+		require.NoError(t, err)
+		if n == 0 {
+			break
+		}
+		b.Release(pkts[:n])
+	}
+	st := b.Stats()
+	require.Positive(t, st.RxOverflow)
+	require.Equal(t, uint64(3000), st.RxPackets+st.RxOverflow)
+	require.NoError(t, b.Close())
+	require.Equal(t, st.RxOverflow, b.Stats().RxOverflow, "also when it is closed")
+}
+
+func TestSocketBuffersAreReportedAsObtained(t *testing.T) {
+	t.Parallel()
+	s := opened(t, "127.0.0.1:0", func(c *Config) { c.RecvBuffer, c.SendBuffer = 300_000, 200_000 })
+	caps := s.Caps()
+	got, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	require.NoError(t, err)
+	require.Equal(t, got, caps.RecvBuffer)
+	got, err = unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	require.NoError(t, err)
+	require.Equal(t, got, caps.SendBuffer)
+	require.Empty(t, caps.Notes)
+
+	// An option that the kernel does not know stands for a lacking privilege.
+	const unknown = 9999
+	s.buffer("recv_buffer", 1<<30, unknown, unix.SO_RCVBUF, "rmem_max")
+	require.Len(t, s.caps.Notes, 1)
+	require.Contains(t, s.caps.Notes[0], "sysctl -w net.core.rmem_max=1073741824")
+	require.False(t, s.want("gro", "a thing", option{unix.SOL_UDP, unknown, 1}))
+	require.Contains(t, s.caps.Notes[1], "gro=true was not obtained")
+}
+
+func TestQueuesShareAPort(t *testing.T) {
+	t.Parallel()
+	queues, err := transport.OpenQueues("udp://127.0.0.1:0", 4)
+	require.NoError(t, err)
+	for i, q := range queues {
+		defer q.Close()
+		require.Equal(t, queues[0].LocalAddr(), q.LocalAddr())
+		require.Equal(t, i, q.Caps().Queue)
+		require.Equal(t, 4, q.Caps().Queues)
+	}
+	// Each client's flow goes to one queue, all of it.
+	reached := map[int]int{}
+	for range 64 {
+		a := opened(t, "127.0.0.1:0", func(c *Config) { c.RecvBuffer, c.SendBuffer = 1<<16, 1<<16 })
+		send(t, a, to(t, a, queues[0]), "one", "two")
+		require.Eventually(t, func() bool {
+			for i, q := range queues {
+				pkts := make([]transport.RxPacket, 3)
+				if n, _ := q.Recv(pkts); n > 0 {
+					reached[i]++
+					q.Release(pkts[:n])
+					return n == 2
+				}
+			}
+			return false
+		}, patience, time.Millisecond)
+	}
+	require.Greater(t, len(reached), 1, "64 flows, one queue")
+}
+
+func TestALinkLocalPeerKeepsItsZone(t *testing.T) {
+	t.Parallel()
+	lo, err := scopeOf("lo")
+	require.NoError(t, err)
+	a, err := makeSockaddr(netip.MustParseAddrPort("[fe80::1%lo]:9"), true)
+	require.NoError(t, err)
+	require.Equal(t, lo, a.Scope_id)
+	b, err := makeSockaddr(netip.MustParseAddrPort("[fe80::1%"+strconv.Itoa(int(lo))+"]:9"), true)
+	require.NoError(t, err)
+	require.Equal(t, a, b, "a zone is a name or a number")
+	require.Equal(t, netip.MustParseAddrPort("[fe80::1%lo]:9"), a.addrPort(zones{}))
+	b.Scope_id = 1 << 30
+	require.Equal(t, netip.MustParseAddrPort("[fe80::1%1073741824]:9"), b.addrPort(zones{}))
+
+	s := opened(t, "[::]:0")
+	_, err = s.Resolve(netip.MustParseAddrPort("[fe80::1%nosuch0]:9"))
+	require.ErrorContains(t, err, `zone "nosuch0" is no interface`)
+}
+
+func TestGarbledControlMessagesAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	var c burst
+	for n := range rxControl {
+		junk := make([]byte, n)
+		for i := range junk {
+			junk[i] = 0xff
+		}
+		c.parse(junk)
+		c.parse(make([]byte, n))
+	}
+	require.Zero(t, c.segment)
+	require.Zero(t, c.ecn)
+}
+
+func TestAWakeCostsACallOnlyIfTheOwnerSleeps(t *testing.T) {
+	t.Parallel()
+	s := opened(t, "127.0.0.1:0")
+	for range 1000 {
+		s.Wake()
+	}
+	var count [8]byte
+	_, err := unix.Read(s.waiter.eventfd, count[:])
+	require.ErrorIs(t, err, unix.EAGAIN, "nothing was written")
+	require.NoError(t, s.Wait(-1))
+}
+
+// TestNoDescriptorIsLeft is not parallel: others would open some meanwhile.
+func TestNoDescriptorIsLeft(t *testing.T) {
+	open := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(fds)
+	}
+	before := open()
+	taken := DefaultConfig()
+	for range 10 {
+		s, err := Open(DefaultConfig(), 0, 1)
+		require.NoError(t, err)
+		taken.Address = s.LocalAddr().String()
+		_, err = Open(taken, 0, 1)
+		require.Error(t, err)
+		require.NoError(t, s.Close())
+	}
+	require.Equal(t, before, open())
+}

@@ -1,0 +1,56 @@
+package udp
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Every pointer that is handed to the kernel here leads to memory of the Go
+// heap, which does not move, and is also held in a typed field of the socket (a
+// Msghdr, an Iovec) or in the argument list itself, so that the collector sees
+// it for as long as the call lasts. The kernel keeps none after the call.
+//
+// The calls that do not block go by RawSyscall6: through Syscall6 the runtime
+// would take the P of a polling loop away now and then, which triples the p99.
+
+func sendmsg(fd int, m *unix.Msghdr) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0, 0, 0, 0)
+	return errno
+}
+
+func sendmmsg(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+func recvmmsg(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// ppoll blocks, so the runtime is told.
+func ppoll(fds []unix.PollFd, timeout *unix.Timespec) unix.Errno {
+	_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+	return errno
+}
+
+// meminfo is the socket's SO_MEMINFO, indexed by the kernel's SK_MEMINFO values.
+func meminfo(fd int) (info [9]uint32, errno unix.Errno) {
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	return info, errno
+}
+
+// namePtr and controlPtr view fixed-size structs as the bytes that a Msghdr
+// points to.
+func namePtr(a *sockaddr) *byte { return (*byte)(unsafe.Pointer(a)) }
+
+func controlPtr(c *[2]cmsg) *byte { return (*byte)(unsafe.Pointer(c)) }
