@@ -178,15 +178,14 @@ func (e *Endpoint) Addr() netip.AddrPort { return e.loops[0].tr.LocalAddr() }
 // Caps says what the transport really obtained.
 func (e *Endpoint) Caps() transport.Caps { return e.loops[0].tr.Caps() }
 
-// Stats returns the counters so far, added up over the loops.
+// Stats returns the counters, added up over the loops, as of a millisecond ago
+// at most, unless a handler has held a loop up for longer. Handlers may call it.
 func (e *Endpoint) Stats() Stats {
 	var sum Stats
 	for _, l := range e.loops {
-		var s Stats
-		if !l.ask(func() { s = l.engine.Stats() }) {
-			s = l.last
-		}
-		sum.Add(&s)
+		l.stats.Lock()
+		sum.Add(&l.stats.Stats)
+		l.stats.Unlock()
 	}
 	return sum
 }
@@ -213,7 +212,8 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the endpoint at once: calls under way fail, peers are told, the
-// transport is released. Closing twice is no error.
+// transport is released. Closing twice is no error. It waits for the loops, so
+// handlers and completions must not call it.
 func (e *Endpoint) Close() error {
 	var errs []error
 	for _, l := range e.loops {

@@ -160,7 +160,8 @@ func Go(limit int) HandleOption {
 	}
 }
 
-// Handle sets the handler of a method, on all loops.
+// Handle sets the handler of a method, on all loops. It waits for the loops, so
+// handlers and completions must not call it.
 func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) {
 	var p placement
 	for _, opt := range opts {

@@ -31,9 +31,27 @@ type loop struct {
 	draining bool
 	stopping bool
 
+	stats published
+
 	done chan struct{} // closed when the loop has ended
-	last core.Stats    // final counters, valid once done
-	err  error         // likewise
+	err  error         // valid once done
+}
+
+// published are the counters as of a short while ago, for any goroutine.
+type published struct {
+	sync.Mutex
+	core.Stats
+	at time.Duration
+}
+
+// publishEvery is how old the counters of a busy loop may become.
+const publishEvery = time.Millisecond
+
+func (l *loop) publish(now time.Duration) {
+	l.stats.Lock()
+	l.stats.Stats = l.engine.Stats()
+	l.stats.Unlock()
+	l.stats.at = now
 }
 
 // inbox is a queue from any goroutine to the loop.
@@ -116,7 +134,11 @@ func (l *loop) run() {
 		if progress || posted {
 			worked = now
 		}
-		if !l.mayBlock(now, worked) {
+		blocks := l.mayBlock(now, worked)
+		if blocks || now-l.stats.at >= publishEvery {
+			l.publish(now)
+		}
+		if !blocks {
 			if !pinned {
 				// Let goroutines that wait for this loop's completions run. A
 				// pinned loop has its thread to itself, and giving it up is dear.
@@ -189,5 +211,5 @@ func (l *loop) finish(spare []message) {
 	if l.err == nil {
 		l.err = err
 	}
-	l.last = l.engine.Stats()
+	l.publish(l.now())
 }

@@ -134,12 +134,6 @@ func (s *Session) Cancel(c *Call) {
 // Peer is the server's address.
 func (s *Session) Peer() netip.AddrPort { return s.session.Peer() }
 
-// RTT is the connection's smoothed round trip, 0 if it is not connected.
-func (s *Session) RTT() (rtt time.Duration) {
-	s.loop.ask(func() { rtt = s.session.RTT() })
-	return rtt
-}
-
 // Ping measures one round trip of the connection.
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	pong := make(chan time.Duration, 1)
@@ -154,9 +148,11 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// Close ends the session: what is under way fails with Canceled.
+// Close ends the session: what is under way fails with Canceled. A session from
+// the package's Dial closes its endpoint too, so that handlers and completions
+// must not call it; they may close one of an Endpoint's Dial.
 func (s *Session) Close() error {
-	s.loop.ask(s.session.Close)
+	s.loop.post(message{do: s.session.Close})
 	if s.owned != nil {
 		return s.owned.Close()
 	}

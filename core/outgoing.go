@@ -34,6 +34,14 @@ type outgoing struct {
 	payloadEnd uint64
 }
 
+// address sets whom the message is for, field by field, since it is set for
+// every call.
+func (m *outgoing) address(kind wire.Kind, session, generation, slot uint16, sequence uint32) {
+	h := &m.message
+	h.Kind, h.Flags, h.Code = kind, 0, 0
+	h.Session, h.Generation, h.Slot, h.Sequence = session, generation, slot, sequence
+}
+
 // split cuts m in fragments of stride bytes, from the start again if it was cut
 // otherwise before.
 func (m *outgoing) split(stride int) {

@@ -127,8 +127,7 @@ func (p *peer) reject(m *wire.Message, code Code, reason string) {
 	if answer == nil {
 		return
 	}
-	answer.message.Session, answer.message.Generation = m.Session, m.Generation
-	answer.message.Slot, answer.message.Sequence = m.Slot, m.Sequence
+	answer.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
 	answer.message.Code = uint8(code)
 	answer.data = []byte(reason)
 	p.enqueue(answer)
@@ -196,9 +195,7 @@ func (p *peer) request(m *wire.Message) {
 	r.Serial = e.serial
 	r.Method = m.Method
 	r.state = requestArriving
-	r.out.message = wire.Message{
-		Kind: wire.Response, Session: m.Session, Generation: m.Generation, Slot: m.Slot, Sequence: m.Sequence,
-	}
+	r.out.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
 	if m.Flags&wire.FlagDeadline != 0 {
 		r.Deadline = e.now + time.Duration(m.Deadline)*time.Microsecond
 	}

@@ -184,10 +184,8 @@ func (s *Session) start(c *Call) {
 
 	m := &slot.out
 	e.begin(m)
-	m.message = wire.Message{
-		Kind: wire.Request, Session: s.index, Generation: s.generation,
-		Slot: index, Sequence: record.sequence, Method: c.Method,
-	}
+	m.address(wire.Request, s.index, s.generation, index, record.sequence)
+	m.message.Method = c.Method
 	m.data = c.Request
 	if c.Timeout > 0 {
 		m.message.Flags = wire.FlagDeadline

@@ -122,12 +122,14 @@ func (s *socket) receive(limit int) unix.Errno {
 	n, errno := recvmmsg(s.fd, r.msgs[:batch])
 	s.stats.rxCalls.Add(1)
 	r.next, r.arrived = 0, n
-	// A call for one message is the fastest, and all that the socket of an
-	// idle or a ping-pong peer needs; one that is filled says that more wait.
-	if n == batch {
-		r.batch = min(2*batch, rxMessages)
-	} else {
-		r.batch = max(n, 1)
+	// After a call that found nothing the next asks for one message, which is
+	// the fastest way to get a lone one; the one after that takes what a burst
+	// has brought meanwhile.
+	switch n {
+	case 0:
+		r.batch = 1
+	case batch:
+		r.batch = rxMessages
 	}
 	return errno
 }

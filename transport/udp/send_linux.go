@@ -20,6 +20,9 @@ const (
 	txSegments = 64
 	// txIovecs serve the messages of one call together.
 	txIovecs = 512
+	// joinLimit is the size up to which the packets of a run are copied
+	// together.
+	joinLimit = 512
 )
 
 // sender turns packets into messages. A message is a run: equal-sized packets
@@ -30,6 +33,9 @@ type sender struct {
 	msgs    [txMessages]unix.Mmsghdr
 	iovs    [txIovecs]unix.Iovec
 	control [txMessages][2]cmsg
+	// join holds the packets of runs that are copied together.
+	join   [txSegments * joinLimit]byte
+	joined int
 	// runs is what each message consists of.
 	runs [txMessages]run
 
@@ -166,38 +172,30 @@ func (s *socket) push(pkts []transport.TxPacket, segment bool) (sent run, errno 
 }
 
 // build makes messages of packets at the front, up to one that cannot be sent.
-func (s *socket) build(pkts []transport.TxPacket, segment bool) (messages, used int) {
+func (s *socket) build(pkts []transport.TxPacket, segment bool) (messages, iovecs int) {
 	t := &s.tx
-	for len(pkts) > 0 && messages < txMessages && used+2 <= txIovecs {
+	t.joined = 0
+	for len(pkts) > 0 && messages < txMessages {
 		first := &pkts[0]
 		size := len(first.Head) + len(first.Payload)
 		dest := s.routes.get(first.Route)
 		if dest == nil || size > s.caps.MaxPayload {
 			break
 		}
-		start := used
-		used = t.gather(used, first)
 		r := run{1, size}
-		if segment && size > 0 {
-			for r.packets < min(len(pkts), txSegments) && used+2 <= txIovecs {
-				p := &pkts[r.packets]
-				n := len(p.Head) + len(p.Payload)
-				if n > size || n == 0 || r.bytes+n > maxPayload4 || p.Route != first.Route || p.ECN != first.ECN {
-					break
-				}
-				used = t.gather(used, p)
-				r.packets++
-				r.bytes += n
-				if n < size {
-					break
-				}
-			}
+		if segment {
+			r = longestRun(pkts[:min(len(pkts), txSegments)])
 		}
+		if iovecs+2*r.packets > txIovecs {
+			break
+		}
+		parts := t.gather(iovecs, pkts[:r.packets], r)
+
 		h := &t.msgs[messages].Hdr
 		h.Name = namePtr(dest)
 		h.Namelen = dest.len()
-		h.Iov = &t.iovs[start]
-		h.SetIovlen(used - start)
+		h.Iov = &t.iovs[iovecs]
+		h.SetIovlen(parts)
 
 		c := &t.control[messages]
 		n := 0
@@ -217,21 +215,56 @@ func (s *socket) build(pkts []transport.TxPacket, segment bool) (messages, used 
 
 		t.runs[messages] = r
 		messages++
+		iovecs += parts
 		pkts = pkts[r.packets:]
 	}
-	return messages, used
+	return messages, iovecs
 }
 
-// gather appends the parts of a packet to the iovecs, of which used are in use.
-func (t *sender) gather(used int, p *transport.TxPacket) int {
-	for _, part := range [2][]byte{p.Head, p.Payload} {
-		if len(part) > 0 {
-			t.iovs[used].Base = &part[0]
-			t.iovs[used].SetLen(len(part))
-			used++
+// longestRun says how many packets at the front can go as one message.
+func longestRun(pkts []transport.TxPacket) run {
+	first := &pkts[0]
+	size := len(first.Head) + len(first.Payload)
+	r := run{1, size}
+	for i := 1; i < len(pkts); i++ {
+		p := &pkts[i]
+		n := len(p.Head) + len(p.Payload)
+		if n > size || n == 0 || r.bytes+n > maxPayload4 || p.Route != first.Route || p.ECN != first.ECN {
+			break
+		}
+		r.packets++
+		r.bytes += n
+		if n < size {
+			break
 		}
 	}
-	return used
+	return r
+}
+
+// gather points iovecs, from the given one, at the parts of a run, and returns
+// how many. Many small parts cost the kernel more than a copy costs here.
+func (t *sender) gather(from int, pkts []transport.TxPacket, r run) (parts int) {
+	if r.packets > 1 && r.bytes <= r.packets*joinLimit && r.bytes <= len(t.join)-t.joined {
+		start := t.joined
+		for i := range pkts {
+			t.joined += copy(t.join[t.joined:], pkts[i].Head)
+			t.joined += copy(t.join[t.joined:], pkts[i].Payload)
+		}
+		t.iovs[from].Base = &t.join[start]
+		t.iovs[from].SetLen(t.joined - start)
+		return 1
+	}
+	for i := range pkts {
+		for _, part := range [2][]byte{pkts[i].Head, pkts[i].Payload} {
+			if len(part) > 0 {
+				iov := &t.iovs[from+parts]
+				iov.Base = &part[0]
+				iov.SetLen(len(part))
+				parts++
+			}
+		}
+	}
+	return parts
 }
 
 func (c *cmsg) segment(size int) {

@@ -1,0 +1,28 @@
+FUZZTIME ?= 10s
+REQUIRE  ?=
+
+TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
+
+.PHONY: help test lint fuzz cover
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+test: ## run every check this host can run; REQUIRE=mem,udp fails if one of these backends is skipped
+	@$(TESTALL) -require "$(REQUIRE)"
+
+lint: ## run staticcheck and the architecture's rules
+	@$(TESTALL) lint
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+cover: ## write cover.html: what all tests together cover of the protocol
+	@go test -coverpkg=./wire,./cc,./core -coverprofile=cover.out ./...
+	@go tool cover -html=cover.out -o cover.html
+	@go tool cover -func=cover.out | tail -1

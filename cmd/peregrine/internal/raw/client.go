@@ -1,0 +1,124 @@
+package raw
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+const (
+	// silence is after how long an unanswered datagram counts as lost.
+	silence = 20 * time.Millisecond
+	// A server is asked for its statistics that often, that far apart.
+	attempts = 5
+	patience = 200 * time.Millisecond
+)
+
+// ErrNoAnswer says that no raw server answered.
+var ErrNoAnswer = errors.New("no answer")
+
+// Load says what to measure.
+type Load struct {
+	// Size is the datagrams' in bytes: at least MinEcho, or MinBulk.
+	Size int
+	// Window is how many echoes are outstanding.
+	Window int
+	// Warmup comes before the measured Duration.
+	Warmup, Duration time.Duration
+	// Spin is how long to poll in vain before blocking.
+	Spin time.Duration
+	// SampleEvery is the sampling of latencies: 1 takes all.
+	SampleEvery uint64
+}
+
+// A Client measures against one raw server. One goroutine calls its methods.
+type Client struct {
+	tr    transport.Transport
+	route transport.Route
+	run   uint32
+	rx    []transport.RxPacket
+	tx    *burst
+	base  time.Time
+}
+
+// NewClient sends to server over tr, which stays the caller's to close.
+func NewClient(tr transport.Transport, server netip.AddrPort) (*Client, error) {
+	route, err := tr.Resolve(server)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		tr: tr, route: route, tx: newBurst(tr), base: time.Now(),
+		rx:  make([]transport.RxPacket, max(batch, tr.Caps().RxBatch)),
+		run: rand.Uint32() | 1, // zero is a server's initial state
+	}, nil
+}
+
+// Statistics asks the server for its own, and again when nothing comes. The
+// error wraps ErrNoAnswer when nothing ever does.
+func (c *Client) Statistics(ctx context.Context) (Statistics, error) {
+	for range attempts {
+		p, err := c.tx.next()
+		if err != nil {
+			return Statistics{}, err
+		}
+		p.Route, p.Head = c.route, p.Head[:MinEcho]
+		setHeader(p.Head, statistics, c.run, 0)
+		if err := c.tx.flush(); err != nil {
+			return Statistics{}, err
+		}
+		for deadline := time.Now().Add(patience); ; {
+			if err := ctx.Err(); err != nil {
+				return Statistics{}, err
+			}
+			left := time.Until(deadline)
+			if left <= 0 {
+				break
+			}
+			s, ok, err := c.findStatistics()
+			if ok || err != nil {
+				return s, err
+			}
+			if err := c.tr.Wait(left); err != nil {
+				return Statistics{}, err
+			}
+		}
+	}
+	return Statistics{}, ErrNoAnswer
+}
+
+func (c *Client) findStatistics() (s Statistics, found bool, err error) {
+	n, err := c.tr.Recv(c.rx)
+	if err != nil {
+		return s, false, err
+	}
+	for _, p := range c.rx[:n] {
+		if len(p.Data) > MinEcho && kindOf(p.Data) == statistics && runOf(p.Data) == c.run {
+			found = json.Unmarshal(p.Data[MinEcho:], &s) == nil
+		}
+	}
+	c.tr.Release(c.rx[:n])
+	return s, found, nil
+}
+
+func (c *Client) now() time.Duration { return time.Since(c.base) }
+
+// check refuses sizes and windows that cannot work.
+func (c *Client) check(l Load, least int) error {
+	most := c.tr.Caps().MaxPayload
+	switch {
+	case l.Size < least || l.Size > most:
+		return fmt.Errorf("a raw datagram has from %d to %d bytes here, not %d: change --size", least, most, l.Size)
+	case l.Window < 1 || l.Window > 1<<16:
+		return fmt.Errorf("--window is from 1 to %d, not %d", 1<<16, l.Window)
+	case l.SampleEvery < 1:
+		return errors.New("sampling is of every first or later datagram")
+	}
+	return nil
+}

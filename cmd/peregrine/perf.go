@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/load"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/service"
+	"github.com/peregrine-rpc/peregrine/internal/affinity"
+)
+
+// callTimeout is each call's. No measured path is as slow.
+const callTimeout = 10 * time.Second
+
+// A rate is measured with one latency in so many, so that reading the clock is
+// not what is measured.
+const rateSample = 16
+
+type perfCommand struct {
+	endpointFlags
+	transport        string
+	mode             string
+	size             byteSize
+	window, sessions int
+	duration, warmup time.Duration
+	call, raw        bool
+	json             string
+
+	out    io.Writer
+	target target
+}
+
+func newPerf() *cobra.Command {
+	var p perfCommand
+	cmd := &cobra.Command{
+		Use:   "perf ADDR",
+		Short: "Measure rate, latency or throughput against a server",
+		Long: `Perf keeps calls outstanding against ` + "`peregrine serve`" + `, checks every reply, and
+prints rate, latency percentiles, goodput, CPU time and allocations per call.
+
+Modes and what they choose unless told:
+  rate      echo calls of 32 bytes, 64 outstanding
+  latency   echo calls of 32 bytes, 1 outstanding, every latency recorded
+  upload    calls of 8 MiB with small replies, 4 outstanding
+  download  calls with replies of 8 MiB, 4 outstanding
+
+The client's own program may be of two forms: continuations, where a completed
+call submits the next on the engine's loop, or with --call as many goroutines as
+--window says, each blocking in Call.
+
+With --raw the same datagrams go without the engine, against
+` + "`peregrine serve --raw`" + `: what the engine costs is the difference. Raw upload
+sends one way as fast as the receiver's buffer allows.
+
+Figures of two CPUs depend on how long a cache line takes between them. It is
+measured before and after, and called near below 250 ns and far above; compare
+near with near.`,
+		Example: `  peregrine perf ` + defaultAddr + `
+  peregrine perf ` + defaultAddr + ` --mode latency --cpu 0 --poll busy
+  peregrine perf ` + defaultAddr + ` --mode upload --size 64MiB --window 2
+  peregrine perf ` + defaultAddr + ` --call --window 64 --cpu 0 --json rate.json
+  peregrine perf ` + defaultAddr + ` --fault loss=0.01
+  peregrine perf ` + defaultAddr + ` --raw            # server: peregrine serve --raw`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p.out = cmd.OutOrStdout()
+			if err := p.complete(cmd, args[0]); err != nil {
+				return err
+			}
+			return p.run(cmd.Context())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&p.transport, "transport", "", "URL of the local transport (default: UDP, any port)")
+	flags.StringVar(&p.mode, "mode", "rate", "what to measure: rate, latency, upload or download")
+	flags.Var(&p.size, "size", "bytes of a message, such as 32, 64KiB or 8MiB")
+	flags.IntVar(&p.window, "window", 0, "calls outstanding, over all sessions")
+	flags.IntVar(&p.sessions, "sessions", 1, "sessions that the calls are spread over")
+	flags.DurationVar(&p.duration, "duration", 5*time.Second, "how long to measure")
+	flags.DurationVar(&p.warmup, "warmup", 500*time.Millisecond, "how long to run before measuring")
+	flags.BoolVar(&p.call, "call", false, "block in Call, from as many goroutines as --window")
+	flags.BoolVar(&p.raw, "raw", false, "send datagrams without the engine")
+	flags.StringVar(&p.json, "json", "", "write the result to this file (-: standard output)")
+	p.register(flags)
+	return cmd
+}
+
+// defaults of size and window by mode.
+var defaults = map[string]struct {
+	size   byteSize
+	window int
+}{
+	"rate":     {32, 64},
+	"latency":  {32, 1},
+	"upload":   {8 << 20, 4},
+	"download": {8 << 20, 4},
+}
+
+// complete checks the flags and fills in what was not given.
+func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
+	given := cmd.Flags().Changed
+	byMode, ok := defaults[p.mode]
+	if !ok {
+		return fmt.Errorf("--mode is rate, latency, upload or download, not %q", p.mode)
+	}
+	switch {
+	case p.raw && p.call:
+		return errors.New("--raw has no calls: leave out --call")
+	case p.raw && p.mode == "download":
+		return errors.New("--raw measures bulk one way: use --mode upload")
+	case p.raw && given("sessions"):
+		return errors.New("--raw has no sessions: leave out --sessions")
+	case p.raw && p.mode == "upload" && given("window"):
+		return errors.New("raw upload takes its window from the receiver's buffer: leave out --window")
+	case given("window") && p.window < 1:
+		return fmt.Errorf("--window is at least 1, not %d", p.window)
+	case p.sessions < 1:
+		return fmt.Errorf("--sessions is at least 1, not %d", p.sessions)
+	case p.duration <= 0 || p.warmup < 0:
+		return errors.New("--duration is more than 0, --warmup not less")
+	case !p.raw && given("size") && p.size < load.MinSize:
+		return fmt.Errorf("--size is at least %d: calls are numbered, so that replies can be checked", load.MinSize)
+	case !p.raw && p.mode == "download" && p.size > service.MaxDownload:
+		return fmt.Errorf("--size is at most %d in a download", service.MaxDownload)
+	}
+	if !given("size") {
+		p.size = byMode.size
+		if p.raw && p.mode == "upload" {
+			p.size = 0 // the transport decides
+		}
+	}
+	if !given("window") && (!p.raw || p.mode != "upload") {
+		p.window = byMode.window
+	}
+	var err error
+	if p.target, err = resolveTarget(addr); err != nil {
+		return err
+	}
+	if p.transport == "" {
+		p.transport = p.target.clientURL()
+	}
+	return nil
+}
+
+// run measures, with the CPUs' round trip before and after.
+func (p *perfCommand) run(ctx context.Context) error {
+	measureOnce, ask := p.engine, p.askEngine
+	if p.raw {
+		measureOnce, ask = p.withoutEngine, p.askRaw
+	}
+	if p.call && p.cpu != unpinned {
+		// One core a side: goroutines and loop share it.
+		if err := affinity.SetProcess(p.cpu); err != nil {
+			return fmt.Errorf("--cpu: %w", err)
+		}
+		runtime.GOMAXPROCS(1)
+	}
+	// Asked for beforehand, so that no loop of ours spins on the CPU while the
+	// cache line travels.
+	serverCPU, err := ask(ctx)
+	if err != nil {
+		return p.explain(ctx, err)
+	}
+	line := chooseCPUs(p.cpu, serverCPU)
+	before := line.roundTrip()
+	result, backend, err := measureOnce(ctx)
+	if err != nil {
+		return p.explain(ctx, err)
+	}
+	after := line.roundTrip()
+	result.CacheLine, result.CacheLineAfter = before.Nanoseconds(), after.Nanoseconds()
+	result.Machine = measure.ThisMachine()
+	result.Parameters = p.parameters(serverCPU, backend)
+	p.print(result, backend, line)
+	if p.json != "" {
+		err = measure.WriteJSON(p.json, result)
+	}
+	if result.Errors > 0 {
+		err = errors.Join(err, fmt.Errorf("%d calls failed or got a wrong reply, first: %s", result.Errors, result.FirstError))
+	}
+	return err
+}
+
+// explain turns the end of the context into what happened.
+func (p *perfCommand) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// open makes the endpoint and its sessions.
+func (p *perfCommand) open(ctx context.Context, sessions int, opts ...peregrine.Option) (*peregrine.Endpoint, []*peregrine.Session, error) {
+	e, err := peregrine.Listen(p.url(p.transport), opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	list := make([]*peregrine.Session, 0, sessions)
+	for range sessions {
+		s, err := p.target.dial(ctx, e)
+		if err != nil {
+			return nil, nil, errors.Join(err, e.Close())
+		}
+		list = append(list, s)
+	}
+	return e, list, nil
+}
+
+// askEngine returns the CPU that the server is pinned to.
+func (p *perfCommand) askEngine(ctx context.Context) (cpu int, err error) {
+	e, sessions, err := p.open(ctx, 1)
+	if err != nil {
+		return unpinned, err
+	}
+	defer e.Close()
+	server, err := load.Statistics(ctx, sessions[0])
+	return server.PinnedTo, err
+}
+
+// engine measures calls.
+func (p *perfCommand) engine(ctx context.Context) (result measure.Result, backend string, err error) {
+	flags := p.endpointFlags
+	if p.call {
+		flags.cpu = unpinned // the whole process is pinned already
+	}
+	opts, err := flags.options()
+	if err != nil {
+		return result, "", err
+	}
+	e, sessions, err := p.open(ctx, p.sessions, opts...)
+	if err != nil {
+		return result, "", err
+	}
+	defer e.Close()
+	result, err = load.Run(ctx, e, sessions, load.Load{
+		Work: p.work(), Window: p.window, Warmup: p.warmup, Duration: p.duration,
+		SampleEvery: p.sampleEvery(), Timeout: callTimeout, Blocking: p.call,
+	})
+	return result, e.Caps().Backend, err
+}
+
+func (p *perfCommand) work() load.Work {
+	switch p.mode {
+	case "upload":
+		return load.Upload{Size: int(p.size)}
+	case "download":
+		return load.Download{Size: int(p.size)}
+	}
+	return load.Echo{Size: int(p.size)}
+}
+
+func (p *perfCommand) sampleEvery() uint64 {
+	if p.mode == "rate" {
+		return rateSample
+	}
+	return 1
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
+)
+
+type pingCommand struct {
+	endpointFlags
+	transport string
+	count     int
+	interval  time.Duration
+	timeout   time.Duration
+	json      string
+	out       io.Writer
+}
+
+func newPing() *cobra.Command {
+	var p pingCommand
+	cmd := &cobra.Command{
+		Use:   "ping ADDR",
+		Short: "Measure the round trip to a server's engine",
+		Long: `Ping sends a probe that the server's engine answers by itself, as often as
+--interval says, until --count is reached or it is interrupted.`,
+		Example: `  peregrine ping ` + defaultAddr + `
+  peregrine ping 10.0.1.7:31850 --count 100 --interval 10ms`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p.out = cmd.OutOrStdout()
+			return p.run(cmd.Context(), args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&p.transport, "transport", "", "URL of the local transport (default: UDP, any port)")
+	flags.IntVar(&p.count, "count", 0, "how many probes to send (0: until interrupted)")
+	flags.DurationVar(&p.interval, "interval", time.Second, "time between two probes")
+	flags.DurationVar(&p.timeout, "timeout", 2*time.Second, "how long to wait for an answer")
+	flags.StringVar(&p.json, "json", "", "write the result to this file (-: standard output)")
+	p.register(flags)
+	return cmd
+}
+
+func (p *pingCommand) run(ctx context.Context, addr string) error {
+	if p.count < 0 || p.interval <= 0 || p.timeout <= 0 {
+		return errors.New("--count is 0 or more, --interval and --timeout are more than 0")
+	}
+	to, err := resolveTarget(addr)
+	if err != nil {
+		return err
+	}
+	opts, err := p.options()
+	if err != nil {
+		return err
+	}
+	if p.transport == "" {
+		p.transport = to.clientURL()
+	}
+	e, err := peregrine.Listen(p.url(p.transport), opts...)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	session, err := to.dial(ctx, e)
+	if err != nil {
+		return err
+	}
+	result := p.probe(ctx, session, to)
+	return errors.Join(p.report(to, result), p.writeJSON(result))
+}
+
+// pingResult is the summary.
+type pingResult struct {
+	Target   string `json:"target"`
+	Sent     int    `json:"sent"`
+	Received int    `json:"received"`
+	measure.Latency
+	Machine measure.Machine `json:"machine"`
+}
+
+// probe sends until ctx ends or the count is reached.
+func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to target) pingResult {
+	recorder := measure.NewRecorder()
+	result := pingResult{Target: to.text, Machine: measure.ThisMachine()}
+	tick := time.NewTicker(p.interval)
+	defer tick.Stop()
+	for {
+		waiting, cancel := context.WithTimeout(ctx, p.timeout)
+		rtt, err := session.Ping(waiting)
+		cancel()
+		if ctx.Err() != nil {
+			break
+		}
+		result.Sent++
+		if err == nil {
+			result.Received++
+			recorder.Record(rtt)
+			fmt.Fprintf(p.out, "answer from %s: seq=%d time=%s\n", to.addr, result.Sent, measure.Short(rtt))
+		} else {
+			fmt.Fprintf(p.out, "no answer from %s: seq=%d (%v)\n", to.addr, result.Sent, err)
+		}
+		if result.Sent == p.count {
+			break
+		}
+		select {
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	result.Latency = recorder.Latency()
+	return result
+}
+
+func (p *pingCommand) report(to target, r pingResult) error {
+	fmt.Fprintf(p.out, "\n%s: %d sent, %d answered", to.text, r.Sent, r.Received)
+	if r.Received > 0 {
+		fmt.Fprintf(p.out, "; min %s, mean %s, p50 %s, p99 %s, max %s", measure.Micros(r.Min),
+			measure.Micros(r.Mean), measure.Micros(r.P50), measure.Micros(r.P99), measure.Micros(r.Max))
+	}
+	fmt.Fprintln(p.out)
+	if lost := r.Sent - r.Received; lost > 0 {
+		return fmt.Errorf("%d of %s had no answer within %v", lost, measure.Plural(r.Sent, "probe"), p.timeout)
+	}
+	return nil
+}
+
+func (p *pingCommand) writeJSON(r pingResult) error {
+	if p.json == "" {
+		return nil
+	}
+	return measure.WriteJSON(p.json, r)
+}

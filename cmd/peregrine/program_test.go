@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// readJSON returns what a command wrote.
+func readJSON(t *testing.T, path string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	result := map[string]any{}
+	require.NoError(t, json.Unmarshal(text, &result))
+	return result
+}
+
+// perf runs the load generator briefly and returns its result.
+func perf(t *testing.T, addr string, args ...string) map[string]any {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "result.json")
+	args = append([]string{"perf", addr, "--duration", "200ms", "--warmup", "50ms", "--json", path}, args...)
+	stdout, stderr, err := output(t, args...)
+	require.NoError(t, err, "%s%s", stdout, stderr)
+	require.Contains(t, stdout, "rate")
+	result := readJSON(t, path)
+	require.Positive(t, result["calls"], stdout)
+	require.Zero(t, result["errors"])
+	return result
+}
+
+func TestAServerIsMeasuredInEveryModeAndStopsWhenAsked(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, args := range [][]string{
+		{},
+		{"--mode", "latency", "--poll", "busy"},
+		{"--mode", "upload", "--size", "1MiB"},
+		{"--mode", "download", "--size", "1MiB"},
+		{"--call", "--window", "8"},
+		{"--sessions", "10", "--window", "20"},
+		{"--no-coalesce", "--no-offload", "--poll", "block"},
+		{"--size", "4000"},
+	} {
+		result := perf(t, s.addr, args...)
+		require.Positive(t, result["rate_rps"], args)
+		require.Positive(t, result["p50_us"], args)
+		require.Positive(t, result["goodput_gbps"], args)
+	}
+	if runtime.GOOS == "windows" {
+		require.Contains(t, s.end(t), "served")
+		return
+	}
+	require.Contains(t, s.terminate(t), "served")
+}
+
+func TestCallsOverABadNetworkAllComeBackRight(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	result := perf(t, s.addr, "--fault", "loss=0.02,dup=0.02,reorder=0.05,corrupt=0.001,seed=7")
+	require.Positive(t, result["retransmits"])
+	s.end(t)
+}
+
+func TestRawDatagramsAreMeasuredToo(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--raw")
+	perf(t, s.addr, "--raw")
+	perf(t, s.addr, "--raw", "--mode", "latency")
+	perf(t, s.addr, "--raw", "--mode", "upload")
+	perf(t, s.addr, "--raw", "--fault", "loss=0.01")
+	require.Contains(t, s.end(t), "echoed")
+}
+
+func TestPingIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	path := filepath.Join(t.TempDir(), "ping.json")
+	stdout, stderr, err := output(t, "ping", s.addr, "--count", "3", "--interval", "5ms", "--json", path)
+	require.NoError(t, err, stderr)
+	require.Contains(t, stdout, "3 sent, 3 answered")
+	result := readJSON(t, path)
+	require.EqualValues(t, 3, result["received"])
+	require.Positive(t, result["p50_us"])
+	s.end(t)
+}
+
+func TestTheDemonstrationSucceeds(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "demo.json")
+	stdout, stderr, err := output(t, "demo", "--duration", "1200ms", "--json", path)
+	require.NoError(t, err, "%s%s", stdout, stderr)
+	require.NotContains(t, stdout, "\x1b", "a pipe is no terminal")
+	require.Contains(t, stdout, "6/6")
+	require.Contains(t, stdout, "replies were complete and right")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var results []map[string]any
+	require.NoError(t, json.Unmarshal(text, &results))
+	require.Len(t, results, 6)
+	for _, r := range results {
+		require.Positive(t, r["calls"], r["phase"])
+		require.Zero(t, r["errors"], r["phase"])
+	}
+}
+
+func TestNoServerIsAnErrorThatSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	gone := serve(t)
+	gone.end(t)
+	for _, args := range [][]string{{"perf", gone.addr}, {"perf", gone.addr, "--raw"}, {"ping", gone.addr}} {
+		_, stderr, err := output(t, args...)
+		require.Error(t, err)
+		require.Contains(t, stderr, "no server answers at "+gone.addr)
+		require.Contains(t, stderr, "peregrine serve")
+	}
+}
+
+func TestATakenPortIsAnError(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	_, stderr, err := output(t, "serve", "udp://"+s.addr)
+	require.Error(t, err)
+	require.Contains(t, stderr, "cannot serve")
+	s.end(t)
+}

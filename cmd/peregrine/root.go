@@ -1,0 +1,32 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	_ "github.com/peregrine-rpc/peregrine/transport/udp"
+)
+
+// defaultURL is what serve listens on, and defaultAddr what demonstrations of
+// it name.
+const (
+	defaultURL  = "udp://127.0.0.1:31850"
+	defaultAddr = "127.0.0.1:31850"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "peregrine",
+		Short: "Fast RPC over UDP: serve it, measure it, see it work",
+		Long: `Peregrine is an RPC framework: one protocol engine over interchangeable
+transports. This tool offers a server, a load generator, a ping and a
+demonstration.`,
+		Example: `  peregrine demo
+  peregrine serve                                 # in one terminal
+  peregrine perf ` + defaultAddr + `                  # in another`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newServe(), newPerf(), newPing(), newDemo())
+	return root
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/service"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// drainTimeout is how long accepted requests may take when the server stops.
+const drainTimeout = 10 * time.Second
+
+type serveCommand struct {
+	endpointFlags
+	url      string
+	config   string
+	loops    int
+	raw      bool
+	json     string
+	untilEOF bool
+	out      io.Writer
+	in       io.Reader
+}
+
+func newServe() *cobra.Command {
+	var s serveCommand
+	cmd := &cobra.Command{
+		Use:   "serve [URL]",
+		Short: "Offer echo, upload and download",
+		Long: `Serve answers echo, upload and download requests at a URL, by default
+` + defaultURL + `, until it gets SIGINT or SIGTERM. It then finishes what
+it has accepted and prints its counters.`,
+		Example: `  peregrine serve
+  peregrine serve udp://0.0.0.0:31850 --cpu 1 --poll busy
+  peregrine serve --config server.yaml
+  peregrine serve --fault loss=0.01,reorder=0.05
+  peregrine serve --raw                           # datagrams, no engine: for perf --raw`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.out, s.in = cmd.OutOrStdout(), cmd.InOrStdin()
+			if len(args) == 1 {
+				s.url = args[0]
+			}
+			return s.run(cmd.Context())
+		},
+	}
+	s.register(cmd.Flags())
+	cmd.Flags().StringVar(&s.config, "config", "", "YAML file with transport and engine settings, instead of a URL")
+	cmd.Flags().IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
+	cmd.Flags().BoolVar(&s.raw, "raw", false, "echo datagrams without the engine")
+	cmd.Flags().StringVar(&s.json, "json", "", "write the counters to this file at the end (-: standard output)")
+	cmd.Flags().BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
+	_ = cmd.Flags().MarkHidden("until-eof") // for a parent process, whose death closes it
+	return cmd
+}
+
+func (s *serveCommand) run(ctx context.Context) error {
+	switch {
+	case s.config != "" && s.url != "":
+		return errors.New("give either a URL or --config, not both: the file names the transport")
+	case s.config != "" && s.noOffload:
+		return errors.New("--no-offload changes a URL: with --config, write segment: false and gro: false under transport instead")
+	case s.raw && s.config != "":
+		return errors.New("--raw has no engine to configure: give a URL instead of --config")
+	case s.raw && s.loops != 1:
+		return errors.New("--raw has one loop: leave out --loops")
+	case s.loops < 1:
+		return fmt.Errorf("--loops is at least 1, not %d", s.loops)
+	}
+	if s.url == "" {
+		s.url = defaultURL
+	}
+	if s.untilEOF {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			_, _ = io.Copy(io.Discard, s.in)
+			cancel()
+		}()
+	}
+	if s.raw {
+		return s.runRaw(ctx)
+	}
+	return s.runEngine(ctx)
+}
+
+func (s *serveCommand) runEngine(ctx context.Context) error {
+	opts, err := s.options()
+	if err != nil {
+		return err
+	}
+	opts = append(opts, peregrine.WithLoops(s.loops))
+	url := s.endpointFlags.url(s.url)
+	if s.config != "" {
+		file, err := peregrine.LoadConfig(s.config)
+		if err != nil {
+			return err
+		}
+		_ = file
+	}
+	e, err := peregrine.Listen(url, opts...)
+	if err != nil {
+		return fmt.Errorf("cannot serve: %w", err)
+	}
+	service.Register(e, s.cpu)
+	announce(s.out, e.Addr().String(), e.Caps())
+
+	<-ctx.Done()
+	draining, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err = e.Shutdown(draining)
+	stats := e.Stats()
+	fmt.Fprintf(s.out, "served %s, refused %d, retransmitted %d; datagrams received %d, sent %d\n",
+		measure.Plural(int(stats.RequestsHandled), "request"), stats.RequestsRefused, stats.Retransmits,
+		stats.Transport.RxPackets, stats.Transport.TxPackets)
+	if err != nil {
+		err = fmt.Errorf("accepted requests were still unanswered after %v: %w", drainTimeout, err)
+	}
+	return errors.Join(err, s.writeJSON(stats))
+}
+
+func (s *serveCommand) writeJSON(counters any) error {
+	if s.json == "" {
+		return nil
+	}
+	return measure.WriteJSON(s.json, counters)
+}
+
+// listening begins the line that says that a server is ready. Programs read it.
+const listening = "listening on "
+
+// announce says where a server listens and what it obtained.
+func announce(w io.Writer, addr string, caps transport.Caps) {
+	fmt.Fprintf(w, "%s%s over %s: %s\n", listening, addr, caps.Backend, strings.Join(describe(caps), ", "))
+	for _, note := range caps.Notes {
+		fmt.Fprintf(w, "note: %s\n", note)
+	}
+}
+
+// describe lists what a transport obtained.
+func describe(caps transport.Caps) []string {
+	list := []string{fmt.Sprintf("datagrams to %d B", caps.MaxPayload)}
+	if caps.Queues > 1 {
+		list = append(list, measure.Plural(caps.Queues, "queue"))
+	}
+	if caps.RecvBuffer > 0 {
+		list = append(list, "receive buffer "+measure.Size(caps.RecvBuffer))
+	}
+	for _, ability := range []struct {
+		name string
+		has  bool
+	}{
+		{"segmentation offload", caps.SegmentTx},
+		{"receive offload", caps.SegmentRx},
+		{"zero-copy receive", caps.ZeroCopyRx},
+		{"zero-copy send", caps.ZeroCopyTx},
+		{"ECN", caps.ECN},
+	} {
+		if ability.has {
+			list = append(list, ability.name)
+		}
+	}
+	return list
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
+	"github.com/peregrine-rpc/peregrine/internal/affinity"
+)
+
+// runRaw echoes datagrams on a transport of its own until ctx ends.
+func (s *serveCommand) runRaw(ctx context.Context) error {
+	spin, err := s.spin()
+	if err != nil {
+		return err
+	}
+	if s.cpu != unpinned {
+		undo, err := affinity.Pin(s.cpu)
+		if err != nil {
+			return fmt.Errorf("--cpu: %w", err)
+		}
+		defer undo()
+	}
+	tr, err := s.openRaw(s.url)
+	if err != nil {
+		return fmt.Errorf("cannot serve: %w", err)
+	}
+	server := raw.NewServer(tr, spin, s.cpu)
+	defer context.AfterFunc(ctx, server.Stop)()
+	announce(s.out, tr.LocalAddr().String(), tr.Caps())
+
+	err = server.Run()
+	echoes, bulks, malformed := server.Counts()
+	fmt.Fprintf(s.out, "echoed %d datagrams, took %d of bulk, dropped %d malformed\n", echoes, bulks, malformed)
+	return errors.Join(err, s.writeJSON(tr.Stats()), tr.Close())
+}

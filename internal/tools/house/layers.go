@@ -1,0 +1,139 @@
+package house
+
+import (
+	"go/ast"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+)
+
+const (
+	anything = "..."
+	xsys     = "golang.org/x/sys/..."
+)
+
+// layers is the import table of the architecture: what a folder may import beside the standard library. The first
+// entry that covers a folder holds. Names without a dot are folders of this module, "." being its root; "x/..." covers
+// x and all below it. Test files are free.
+var layers = []layer{
+	{"wire", nil},
+	{"cc", nil},
+	{"core", []string{"wire", "cc", "transport"}},
+
+	{"transport", nil},
+	{"transport/mem", []string{"transport"}},
+	{"transport/sim", []string{"transport"}},
+	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/..."}},
+	{"transport/...", []string{"transport", "internal/...", xsys}},
+
+	{"internal/...", []string{"internal/...", xsys}},
+	{"conformance/...", []string{"core", "transport", "github.com/stretchr/testify/..."}},
+
+	{".", []string{
+		"wire", "cc", "core", "transport/...", "internal/...", xsys,
+		"go.uber.org/zap/...", "github.com/goccy/go-yaml/...",
+	}},
+
+	{"cmd/...", []string{anything}},
+	{"examples/...", []string{anything}},
+}
+
+type layer struct {
+	folder string
+	allow  []string
+}
+
+// Layers enforces the import table.
+var Layers = &analysis.Analyzer{
+	Name: "layers",
+	Doc:  "a package imports only what the architecture gives its folder",
+	Run:  runLayers,
+}
+
+func runLayers(pass *analysis.Pass) (any, error) {
+	folder, ok := folderOf(pass.Pkg.Path())
+	if !ok {
+		return nil, nil
+	}
+	layer := layerOf(folder)
+	for _, file := range sourceFiles(pass) {
+		if layer == nil {
+			pass.Reportf(file.Name.Pos(), "folder %s has no entry in the import table: add one to internal/tools/house/layers.go", folder)
+			continue
+		}
+		for _, spec := range file.Imports {
+			if path := importPath(spec); !isStd(path) && !layer.allows(path) {
+				pass.Reportf(spec.Pos(), "%s may not import %s", folder, path)
+			}
+		}
+	}
+	return nil, nil
+}
+
+func layerOf(folder string) *layer {
+	for i := range layers {
+		if covers(layers[i].folder, folder) {
+			return &layers[i]
+		}
+	}
+	return nil
+}
+
+func (l *layer) allows(path string) bool {
+	if folder, ok := folderOf(path); ok {
+		path = folder
+	}
+	for _, pattern := range l.allow {
+		if pattern == anything || covers(pattern, path) {
+			return true
+		}
+	}
+	return false
+}
+
+func covers(pattern, path string) bool {
+	base, below := strings.CutSuffix(pattern, "/...")
+	return path == base || below && strings.HasPrefix(path, base+"/")
+}
+
+const module = "github.com/peregrine-rpc/peregrine"
+
+// folderOf returns where in this module a package lies; "." is the root.
+func folderOf(path string) (folder string, ok bool) {
+	if path == module {
+		return ".", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+// isStd tells the standard library from the rest: only other paths begin with a domain name.
+func isStd(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// sourceFiles returns the package's files that people wrote and that are not tests. The go and cgo tools write theirs
+// into the build cache, without an extension.
+func sourceFiles(pass *analysis.Pass) []*ast.File {
+	var files []*ast.File
+	for _, file := range pass.Files {
+		if name := fileName(pass, file); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+func fileName(pass *analysis.Pass, file *ast.File) string {
+	return filepath.Base(pass.Fset.Position(file.Package).Filename)
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	path, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		return spec.Path.Value
+	}
+	return path
+}

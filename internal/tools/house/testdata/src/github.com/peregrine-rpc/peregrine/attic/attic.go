@@ -1,0 +1,1 @@
+package attic // want `folder attic has no entry in the import table`

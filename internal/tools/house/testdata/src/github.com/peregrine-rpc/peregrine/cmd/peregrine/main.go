@@ -1,0 +1,8 @@
+package main
+
+import (
+	_ "example.com/lib"
+	_ "github.com/peregrine-rpc/peregrine/core"
+)
+
+func main() {}

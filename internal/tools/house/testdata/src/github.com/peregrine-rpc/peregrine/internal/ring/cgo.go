@@ -1,0 +1,3 @@
+package ring
+
+import "C" // want `C is imported only in files named`

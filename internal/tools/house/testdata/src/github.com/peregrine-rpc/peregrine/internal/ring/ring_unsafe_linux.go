@@ -1,0 +1,5 @@
+package ring
+
+import "unsafe"
+
+const half = unsafe.Sizeof(uint32(0))

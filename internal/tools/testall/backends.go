@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+const (
+	module     = "github.com/peregrine-rpc/peregrine"
+	transports = module + "/transport/"
+	host       = runtime.GOOS + "/" + runtime.GOARCH
+)
+
+// backendRows says of each transport whether its tests ran on this host. A required one must have run.
+func backendRows(tests *results, required []string) []row {
+	names := append(backendFolders(), required...)
+	slices.Sort(names)
+	var rows []row
+	for _, name := range slices.Compact(names) {
+		r := backendRow(tests, name)
+		if r.result == skipped && slices.Contains(required, name) {
+			r.result, r.reason = failed, "this host can run it, but: "+r.reason
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// backendFolders names the folders below transport that hold Go files.
+func backendFolders() []string {
+	var names []string
+	files, _ := filepath.Glob("transport/*/*.go") // errs only on a malformed pattern
+	for _, f := range files {
+		names = append(names, path.Base(path.Dir(filepath.ToSlash(f))))
+	}
+	return names
+}
+
+// backendRow counts a backend as skipped when any test of it was, subtests aside: those may need what a capable host
+// still lacks, such as IPv6.
+func backendRow(tests *results, name string) row {
+	ran, missed, broken := 0, "", false
+	for _, id := range tests.order {
+		t := tests.tests[id]
+		switch {
+		case id.pkg != transports+name:
+		case t.result == failed:
+			broken = true
+		case id.name == "":
+		case t.result == passed:
+			ran++
+		case t.result == skipped && missed == "" && !strings.Contains(id.name, "/"):
+			missed = fmt.Sprintf("; skipped %s: %s", id.name, t.skipReason())
+		}
+	}
+	row := row{name: "transport/" + name, result: passed}
+	row.reason = fmt.Sprintf("%d tests passed%s", ran, missed)
+	switch {
+	case broken:
+		row.result = failed
+	case ran == 0 && missed == "":
+		row.result, row.reason = skipped, "no test of it is built on "+host
+	case missed != "":
+		row.result = skipped
+	}
+	return row
+}

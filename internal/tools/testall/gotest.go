@@ -1,0 +1,30 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+)
+
+// goTest runs the tests of the module in dir, adds them to the results, and logs what the failed ones printed.
+func goTest(log io.Writer, tests *results, dir string, flags ...string) error {
+	args := append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=5m"}, flags...)
+	cmd := exec.Command("go", append(args, "./...")...)
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	run := newResults()
+	err = errors.Join(run.read(out, log), cmd.Wait())
+	run.writeFailures(log)
+	tests.merge(run)
+	if n := len(run.with(failed)); n > 0 {
+		return fmt.Errorf("%d failed", n)
+	}
+	return err
+}

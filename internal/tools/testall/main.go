@@ -1,0 +1,82 @@
+// Command testall runs every check of the repository that this host can run and says what it left out, and why.
+//
+//	testall [-root dir] [-require backends] [step ...]
+//
+// Named steps run alone. It exits with 1 when a step or a test failed, or when a required backend was skipped.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	root := flag.String("root", ".", "the repository's top folder")
+	require := flag.String("require", "", "backends that must run on this host, separated by commas")
+	flag.Parse()
+
+	if err := os.Chdir(*root); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	tests := newResults()
+	rows, err := runSteps(allSteps(tests), flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if len(tests.order) > 0 {
+		rows = append(rows, backendRows(tests, splitList(*require))...)
+	}
+	report(os.Stdout, rows, tests)
+	if len(tests.with(failed)) > 0 || slices.ContainsFunc(rows, func(r row) bool { return r.result == failed }) {
+		os.Exit(1)
+	}
+}
+
+// runSteps runs the wanted steps, all of them if none is named. A failed step does not stop the others.
+func runSteps(steps []step, wanted []string) ([]row, error) {
+	for _, name := range wanted {
+		if !slices.ContainsFunc(steps, func(s step) bool { return s.name == name }) {
+			return nil, fmt.Errorf("no step %q; the steps are: %s", name, strings.Join(stepNames(steps), ", "))
+		}
+	}
+	var rows []row
+	for _, s := range steps {
+		if len(wanted) == 0 || slices.Contains(wanted, s.name) {
+			rows = append(rows, runStep(s))
+		}
+	}
+	return rows, nil
+}
+
+func runStep(s step) row {
+	fmt.Printf("%-20s ", s.name)
+	start := time.Now()
+	var log bytes.Buffer
+	err := s.run(&log)
+	r := row{name: s.name, result: passed, took: time.Since(start)}
+
+	var skip skipError
+	switch {
+	case errors.As(err, &skip):
+		r.result, r.reason = skipped, string(skip)
+	case err != nil:
+		r.result, r.reason = failed, err.Error()
+	}
+	fmt.Printf("%-8s %7s  %s\n", r.result, seconds(r.took), r.reason)
+	if r.result == failed {
+		os.Stdout.Write(log.Bytes())
+	}
+	return r
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
+}

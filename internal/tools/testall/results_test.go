@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const udp = transports + "udp"
+
+func readEvents(t *testing.T, lines ...string) *results {
+	t.Helper()
+	r := newResults()
+	if err := r.read(strings.NewReader(strings.Join(lines, "\n")), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func line(action, name, output string) string {
+	return `{"Action":"` + action + `","Package":"` + udp + `","Test":"` + name + `","Output":"` + output + `"}`
+}
+
+func TestATestSkippedInOneRunAndPassedInAnotherCountsAsPassed(t *testing.T) {
+	t.Parallel()
+	all := readEvents(t, line("pass", "TestAllocations", ""))
+	all.merge(readEvents(t, line("skip", "TestAllocations", "")))
+	if got := all.with(passed); len(got) != 1 {
+		t.Errorf("passed: %v", got)
+	}
+	if got := all.with(skipped); len(got) != 0 {
+		t.Errorf("skipped: %v", got)
+	}
+}
+
+func TestATestFailedInAnyRunCountsAsFailed(t *testing.T) {
+	t.Parallel()
+	all := readEvents(t, line("fail", "TestEcho", ""))
+	all.merge(readEvents(t, line("pass", "TestEcho", "")))
+	if got := all.with(failed); !slices.Equal(got, []testID{{udp, "TestEcho"}}) {
+		t.Errorf("failed: %v", got)
+	}
+}
+
+func TestAPackageCountsAsFailedOnlyWhenNoTestOfItDid(t *testing.T) {
+	t.Parallel()
+	withTest := readEvents(t, line("fail", "TestEcho", ""), line("fail", "", ""))
+	if got := withTest.with(failed); !slices.Equal(got, []testID{{udp, "TestEcho"}}) {
+		t.Errorf("failed: %v", got)
+	}
+	alone := readEvents(t, line("pass", "TestEcho", ""), line("fail", "", ""))
+	if got := alone.with(failed); !slices.Equal(got, []testID{{udp, ""}}) {
+		t.Errorf("failed: %v", got)
+	}
+}
+
+func TestOnlyFailedOutputIsShown(t *testing.T) {
+	t.Parallel()
+	r := readEvents(t,
+		line("output", "TestGood", "good\\n"), line("pass", "TestGood", ""),
+		line("output", "TestBad", "bad\\n"), line("fail", "TestBad", ""),
+		line("output", "TestCut", "cut short\\n"))
+	var log bytes.Buffer
+	r.writeFailures(&log)
+	if got := log.String(); got != "bad\ncut short\n" {
+		t.Errorf("log: %q", got)
+	}
+}
+
+func TestASkippedTestTellsItsReason(t *testing.T) {
+	t.Parallel()
+	r := readEvents(t,
+		line("output", "TestGSO", "=== RUN   TestGSO\\n"),
+		line("output", "TestGSO", "    gso_test.go:12: the kernel lacks UDP_SEGMENT\\n"),
+		line("output", "TestGSO", "--- SKIP: TestGSO (0.00s)\\n"),
+		line("skip", "TestGSO", ""))
+	if got := r.tests[testID{udp, "TestGSO"}].skipReason(); got != "the kernel lacks UDP_SEGMENT" {
+		t.Errorf("reason: %q", got)
+	}
+}
+
+func TestABackendIsSkippedWithItsFirstSkippedTest(t *testing.T) {
+	t.Parallel()
+	subtestOnly := readEvents(t, line("pass", "TestEcho", ""), line("skip", "TestEcho/IPv6", ""))
+	if row := backendRow(subtestOnly, "udp"); row.result != passed {
+		t.Errorf("a skipped subtest: %+v", row)
+	}
+	whole := readEvents(t, line("pass", "TestURL", ""), line("skip", "TestConformance", ""))
+	if row := backendRow(whole, "udp"); row.result != skipped || !strings.Contains(row.reason, "TestConformance") {
+		t.Errorf("a skipped test: %+v", row)
+	}
+	if row := backendRow(newResults(), "udp"); row.result != skipped {
+		t.Errorf("no test at all: %+v", row)
+	}
+}
+
+func TestARequiredBackendMustRun(t *testing.T) {
+	t.Parallel()
+	rows := backendRows(newResults(), []string{"udp"})
+	if len(rows) != 1 || rows[0].result != failed {
+		t.Errorf("rows: %+v", rows)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A step is one check. It writes what a reader needs to understand a failure, and returns a skipError when this host
+// cannot run it.
+type step struct {
+	name string
+	run  func(log io.Writer) error
+}
+
+type skipError string
+
+func (e skipError) Error() string { return string(e) }
+
+// platforms must keep compiling; all but the host's own are cross-compiled.
+var platforms = []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"}
+
+func allSteps(tests *results) []step {
+	steps := []step{{"gofmt", checkFormat}}
+	for _, p := range platforms {
+		steps = append(steps, step{"build " + p, func(log io.Writer) error { return compile(log, p) }})
+	}
+	return append(steps,
+		step{"lint", lint},
+		step{"test", func(log io.Writer) error { return goTest(log, tests, ".") }},
+		step{"race", func(log io.Writer) error { return race(log, tests) }},
+		step{"tools", func(log io.Writer) error { return nestedModule(log, tests, "internal/tools") }},
+		step{"bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") }},
+	)
+}
+
+func stepNames(steps []step) []string {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func checkFormat(log io.Writer) error {
+	var files bytes.Buffer
+	if err := run(log, exec.Command("gofmt", "-l", "."), &files); err != nil {
+		return err
+	}
+	if files.Len() > 0 {
+		log.Write(files.Bytes())
+		return errors.New("run gofmt -w on these files")
+	}
+	return nil
+}
+
+// compile builds and vets everything, tests included, for one platform.
+func compile(log io.Writer, platform string) error {
+	goos, goarch, _ := strings.Cut(platform, "/")
+	for _, args := range [][]string{{"build", "-o", os.DevNull, "./..."}, {"vet", "./..."}} {
+		cmd := exec.Command("go", args...)
+		cmd.Env = append(cmd.Environ(), "GOOS="+goos, "GOARCH="+goarch)
+		if err := run(log, cmd, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lint looks at the code as each platform compiles it: what one of them uses is not unused.
+func lint(log io.Writer) error {
+	dir, err := os.MkdirTemp("", "lint")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	linter := filepath.Join(dir, "lint.exe")
+	if err := run(log, exec.Command("go", "-C", "internal/tools", "build", "-o", linter, "./lint"), log); err != nil {
+		return err
+	}
+	cmd := exec.Command(linter, "-matrix", "./...")
+	var matrix strings.Builder
+	for _, p := range platforms {
+		goos, goarch, _ := strings.Cut(p, "/")
+		fmt.Fprintf(&matrix, "%s_%s: GOOS=%[1]s GOARCH=%[2]s\n", goos, goarch)
+	}
+	cmd.Stdin = strings.NewReader(matrix.String())
+	return run(log, cmd, log)
+}
+
+func race(log io.Writer, tests *results) error {
+	if out, err := exec.Command("go", "list", "-race", "runtime/race").CombinedOutput(); err != nil {
+		return skipError(strings.TrimSpace(string(out)))
+	}
+	return goTest(log, tests, ".", "-race", "-cover")
+}
+
+// nestedModule checks a folder with its own go.mod, which ./... does not reach.
+func nestedModule(log io.Writer, tests *results, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+		return skipError("no " + dir + "/go.mod")
+	}
+	if err := run(log, exec.Command("go", "-C", dir, "vet", "./..."), log); err != nil {
+		return err
+	}
+	return goTest(log, tests, dir)
+}
