@@ -1,6 +1,7 @@
 package peregrine
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -45,7 +46,7 @@ func open(o *options) (*Endpoint, error) {
 	e := &Endpoint{log: o.log}
 	epoch := time.Now().Add(-time.Second) // time 0 means never to the engine
 	for i, tr := range transports {
-		l, err := newLoop(o, i, tr, epoch)
+		l, err := e.newLoop(o, i, tr, epoch)
 		if err != nil {
 			for _, tr := range transports {
 				tr.Close()
@@ -96,13 +97,14 @@ func (o *options) transports() ([]transport.Transport, error) {
 	return trs, nil
 }
 
-func newLoop(o *options, index int, tr transport.Transport, epoch time.Time) (*loop, error) {
+func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch time.Time) (*loop, error) {
 	l := &loop{tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log, done: make(chan struct{})}
 	if len(o.cpus) > 0 {
 		l.cpu = o.cpus[index]
 	}
 	config := o.config
 	rand.Read(config.Seed[:])
+	config.Misrouted = func(queue int, rx *transport.RxPacket) { e.forward(index, queue, rx) }
 	config.Events = func(e core.Event) {
 		switch e.Kind {
 		case core.PeerConnected:
@@ -116,6 +118,18 @@ func newLoop(o *options, index int, tr transport.Transport, epoch time.Time) (*l
 	var err error
 	l.engine, err = core.New(config, tr, l.now())
 	return l, err
+}
+
+// forward takes a packet from the loop that received it to the one whose it is,
+// or to all others if queue is -1.
+func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
+	copied := *rx
+	copied.Data = bytes.Clone(rx.Data)
+	for i, l := range e.loops {
+		if i == queue || queue < 0 && i != from {
+			l.post(message{do: func() { l.engine.Inject(&copied) }})
+		}
+	}
 }
 
 // Dial opens a session to the endpoint at addr ("host:port"), over this

@@ -103,9 +103,21 @@ func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) 
 		}
 	}
 	response, err := c.Response, c.Err
+	if ctx.Err() == context.DeadlineExceeded {
+		err = late(err)
+	}
 	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
 	waiters.Put(w)
 	return response, err
+}
+
+// late calls Canceled by its right name where ctx's clock was faster than the
+// loop's in ending the call.
+func late(err error) error {
+	if e, ok := err.(*Error); ok && e.Code == Canceled {
+		return &Error{Code: DeadlineExceeded, Message: "no response in time", MayHaveExecuted: e.MayHaveExecuted}
+	}
+	return err
 }
 
 // Go starts c and returns. c.Done runs on the session's loop, or here if the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -55,6 +56,10 @@ type Config struct {
 	// Events, if set, is told of connections made and lost, on the endpoint's
 	// goroutine. It must not call the endpoint.
 	Events func(Event) `yaml:"-"`
+	// Misrouted, if set, is given packets that arrived here but belong to the
+	// endpoint of another queue of the same address, to Inject there; -1 asks to
+	// try all others. rx is valid during the call.
+	Misrouted func(queue int, rx *transport.RxPacket) `yaml:"-"`
 	// Seed decides tokens and cookies. It must be secret and fresh, save in
 	// simulations.
 	Seed [32]byte `yaml:"-"`

@@ -24,6 +24,7 @@ type Endpoint struct {
 	cfg    Config
 	tr     transport.Transport
 	caps   transport.Caps
+	queue  uint32 // caps.Queue
 	now    time.Duration
 	random *rand.ChaCha8
 	stats  Stats
@@ -56,7 +57,7 @@ type Endpoint struct {
 
 	connected, sessions, held, controlling int
 	reassembling                           int64
-	draining, closed                       bool
+	draining, closed, injected             bool
 	failure                                error // of the transport
 }
 
@@ -77,6 +78,7 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 	random.Read(secret[:])
 	return &Endpoint{
 		cfg: cfg, tr: tr, caps: caps, now: now,
+		queue:    uint32(caps.Queue),
 		random:   random,
 		dialed:   map[netip.AddrPort]*peer{},
 		accepted: map[acceptKey]*peer{},
@@ -138,6 +140,10 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		e.malformed(h, rest, err, rx)
 		return
 	}
+	if h.Connection>>queueShift != e.queue && h.Type != wire.Hello && h.Type != wire.Reset {
+		e.misrouted(int(h.Connection>>queueShift), rx)
+		return
+	}
 	if h.Type != wire.Data && h.Type != wire.Ack {
 		e.takeControl(h, rest, rx)
 		return
@@ -178,6 +184,28 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		e.stats.RxMessages++
 		p.take(m)
 	}
+}
+
+// queueShift splits connection indexes: the bits above it name the transport
+// queue, since the host's choice of queue for a packet is no more than a hint.
+const queueShift = 24
+
+// misrouted hands on a packet that belongs to another queue's endpoint.
+func (e *Endpoint) misrouted(queue int, rx *transport.RxPacket) {
+	if e.cfg.Misrouted == nil || queue >= e.caps.Queues || e.injected {
+		e.stats.RxUnknown++
+		return
+	}
+	e.stats.RxMisrouted++
+	e.cfg.Misrouted(queue, rx)
+}
+
+// Inject takes in a packet that another queue's endpoint received and found to
+// be this one's. The next Poll acts on it. rx is not kept.
+func (e *Endpoint) Inject(rx *transport.RxPacket) {
+	e.injected = true
+	e.receive(rx)
+	e.injected = false
 }
 
 // accepts notes the packet number of a Data packet; false means it was seen
@@ -242,10 +270,11 @@ func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transpo
 
 // peerAt returns the peer that a header addresses.
 func (e *Endpoint) peerAt(index, token uint32) *peer {
-	if int(index) >= len(e.peers) {
+	slot := index & (1<<queueShift - 1)
+	if int(slot) >= len(e.peers) {
 		return nil
 	}
-	if p := e.peers[index]; p != nil && p.token == token {
+	if p := e.peers[slot]; p != nil && p.token == token && p.index == index {
 		return p
 	}
 	return nil
@@ -254,14 +283,16 @@ func (e *Endpoint) peerAt(index, token uint32) *peer {
 func (e *Endpoint) newPeer(addr netip.AddrPort, route transport.Route) *peer {
 	p := &peer{ep: e, addr: addr, route: route, token: e.newToken(), mtu: wire.MinHello}
 	p.timer.owner = p
+	var slot uint32
 	if n := len(e.freed); n > 0 {
-		p.index = e.freed[n-1]
+		slot = e.freed[n-1]
 		e.freed = e.freed[:n-1]
-		e.peers[p.index] = p
+		e.peers[slot] = p
 	} else {
-		p.index = uint32(len(e.peers))
+		slot = uint32(len(e.peers))
 		e.peers = append(e.peers, p)
 	}
+	p.index = e.queue<<queueShift | slot
 	return p
 }
 
@@ -280,8 +311,9 @@ func (e *Endpoint) forget(p *peer) {
 	}
 	p.state = peerGone
 	p.dropServed()
-	e.peers[p.index] = nil
-	e.freed = append(e.freed, p.index)
+	slot := p.index & (1<<queueShift - 1)
+	e.peers[slot] = nil
+	e.freed = append(e.freed, slot)
 	if p.dialed {
 		delete(e.dialed, p.addr)
 	} else {

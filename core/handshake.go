@@ -237,7 +237,7 @@ func (e *Endpoint) takeReset(rest []byte, rx *transport.RxPacket) error {
 		p = e.accepted[acceptKey{rx.From, body.Connection, body.Token}]
 	}
 	if p == nil {
-		e.stats.RxUnknown++
+		e.misrouted(-1, rx) // a Reset does not name our connection
 		return nil
 	}
 	e.stats.ResetsTaken++

@@ -28,6 +28,7 @@ type Stats struct {
 	RxVersion     uint64 // another protocol version
 	RxChecksum    uint64 // damaged
 	RxUnknown     uint64 // no such connection, or a wrong token or sender
+	RxMisrouted   uint64 // of another queue's endpoint, and handed on
 	RxDuplicate   uint64 // packet number seen before, or too old
 	RxStale       uint64 // message of a session, slot or request that has ended
 	RxBadCookie   uint64 // Hello with a forged or old cookie

@@ -112,7 +112,7 @@ func (h *HelloBody) Parse(b []byte, datagram int) error {
 	h.Params.parse(b[8:])
 	h.Cookie = [CookieSize]byte(b[8+paramsSize:])
 	if !h.Params.valid() {
-		return ErrLength
+		return ErrParams
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (a *AcceptBody) Parse(b []byte) error {
 	a.Token = binary.LittleEndian.Uint32(b[4:])
 	a.Params.parse(b[8:])
 	if !a.Params.valid() {
-		return ErrLength
+		return ErrParams
 	}
 	return nil
 }

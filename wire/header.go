@@ -52,6 +52,7 @@ var (
 	ErrMagic    = errors.New("wire: not a Peregrine datagram")
 	ErrVersion  = errors.New("wire: unknown protocol version")
 	ErrType     = errors.New("wire: unknown type or flag")
+	ErrParams   = errors.New("wire: limits that nothing can be sent within")
 	ErrChecksum = errors.New("wire: checksum mismatch")
 )
 
@@ -65,7 +66,9 @@ type Header struct {
 	Token      uint32
 	// Number is the low 32 bits of the packet number (Data only).
 	Number uint32
-	Acks   AckBlock
+	// Acks is for Data and Ack only, so that bodies of the handshake begin at
+	// the same place in every version.
+	Acks AckBlock
 }
 
 // AckBlock acknowledges Data packets. Word i of Bitmap covers the 64 packets
@@ -162,7 +165,7 @@ func (h *Header) Parse(b []byte) (rest []byte, err error) {
 		}
 	}
 	if w := int(h.Acks.Words); w > 0 {
-		if w > MaxAckWords || len(b) < n+AckFixedSize+8*w {
+		if w > MaxAckWords || h.Type > Ack || len(b) < n+AckFixedSize+8*w {
 			return nil, ErrLength
 		}
 		a := b[n : n+AckFixedSize+8*w]

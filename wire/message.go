@@ -23,9 +23,11 @@ const (
 
 // Message flags.
 const (
-	// FlagFragment says that a Fragment follows the message header.
+	// FlagFragment says that Total, Index and Stride follow, after the time
+	// limit if there is one (Request and Response only).
 	FlagFragment = 1 << 4
-	// FlagDeadline says that a time limit follows, in microseconds.
+	// FlagDeadline says that a time limit follows the message header, in
+	// microseconds (Request only).
 	FlagDeadline = 1 << 5
 
 	kindMask = 0xF
@@ -105,7 +107,8 @@ func (m *Message) Put(b []byte, length int) int {
 
 // Parse decodes the message at the start of b and returns what follows it.
 // m.Body is a view of b. A fragment is checked to lie within its message and
-// to have the length that its place demands.
+// to have the length that its place demands. Fields whose flag is not set are
+// left as they were.
 func (m *Message) Parse(b []byte) (rest []byte, err error) {
 	if len(b) < MessageHeaderSize {
 		return nil, ErrLength
@@ -136,6 +139,9 @@ func (m *Message) Parse(b []byte) (rest []byte, err error) {
 }
 
 func (m *Message) parseOptions(b []byte, length int) (n int, err error) {
+	if m.Kind > Response || m.Kind == Response && m.Flags&FlagDeadline != 0 {
+		return 0, ErrType
+	}
 	n = MessageHeaderSize
 	if len(b) < m.HeaderSize() {
 		return 0, ErrLength

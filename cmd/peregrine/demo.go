@@ -82,7 +82,7 @@ type demoResult struct {
 }
 
 func (d *demoCommand) run(ctx context.Context) (err error) {
-	faulty := endpointFlags{poll: "adaptive", cpu: unpinned, fault: d.fault}
+	faulty := endpointFlags{cpu: unpinned, fault: d.fault}
 	if _, err := faulty.options(); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (d *demoCommand) phaseTime() time.Duration { return d.duration / time.Durat
 
 // measure runs one phase over an endpoint of its own.
 func (d *demoCommand) measure(ctx context.Context, to target, p phase) (result measure.Result, err error) {
-	flags := endpointFlags{poll: "adaptive", cpu: unpinned}
+	flags := endpointFlags{cpu: unpinned}
 	if p.faulty {
 		flags.fault = d.fault
 	}
@@ -148,7 +148,7 @@ func (d *demoCommand) measure(ctx context.Context, to target, p phase) (result m
 	warmup := d.phaseTime() / 10
 	return load.Run(ctx, e, []*peregrine.Session{session}, load.Load{
 		Work: p.work, Window: p.window, Warmup: warmup, Duration: d.phaseTime() - warmup,
-		SampleEvery: 1, Timeout: callTimeout,
+		SampleEvery: 1, Grace: grace,
 	})
 }
 

@@ -13,12 +13,13 @@ import (
 
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
+	"github.com/peregrine-rpc/peregrine/internal/affinity"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // endpointFlags are those of every command that opens an endpoint.
 type endpointFlags struct {
-	poll       string
+	poll       peregrine.Poll
 	cpu        int
 	fault      string
 	noCoalesce bool
@@ -29,31 +30,20 @@ type endpointFlags struct {
 const unpinned = -1
 
 func (f *endpointFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.poll, "poll", "adaptive", "what to do when idle: busy (own the core), adaptive (spin a little, then block) or block")
+	flags.TextVar(&f.poll, "poll", peregrine.Adaptive, "what an idle loop does: `busy` (own the core), adaptive (spin a little, then block) or block")
 	flags.IntVar(&f.cpu, "cpu", unpinned, "CPU to pin the loop's thread to, from 0 (-1: none)")
 	flags.BoolVar(&f.noCoalesce, "no-coalesce", false, "send every message in a datagram of its own")
 	flags.BoolVar(&f.noOffload, "no-offload", false, "do without segmentation offload (adds segment=false&gro=false to the URL)")
-	f.registerFault(flags)
-}
-
-func (f *endpointFlags) registerFault(flags *pflag.FlagSet) {
 	flags.StringVar(&f.fault, "fault", "", "make the network bad, both ways: loss=0.01,dup=0.01,reorder=0.05,delay=1ms,corrupt=0.001,seed=7")
 }
 
 // options translates the flags for the engine.
 func (f *endpointFlags) options() ([]peregrine.Option, error) {
-	var opts []peregrine.Option
-	switch f.poll {
-	case "busy":
-		opts = append(opts, peregrine.WithPoll(peregrine.Busy))
-	case "adaptive":
-		opts = append(opts, peregrine.WithPoll(peregrine.Adaptive))
-	case "block":
-		opts = append(opts, peregrine.WithPoll(peregrine.Block))
-	default:
-		return nil, f.badPoll()
-	}
+	opts := []peregrine.Option{peregrine.WithPoll(f.poll)}
 	if f.cpu != unpinned {
+		if err := f.checkCPU(); err != nil {
+			return nil, err
+		}
 		opts = append(opts, peregrine.WithCPU(f.cpu))
 	}
 	if f.noCoalesce {
@@ -68,22 +58,26 @@ func (f *endpointFlags) options() ([]peregrine.Option, error) {
 	return opts, nil
 }
 
-func (f *endpointFlags) badPoll() error {
-	return fmt.Errorf("--poll is busy, adaptive or block, not %q", f.poll)
+// checkCPU tries the CPU: to a loop it is no error if its thread stays where it
+// is, but a measurement would not be what its user asked for.
+func (f *endpointFlags) checkCPU() error {
+	undo, err := affinity.Pin(f.cpu)
+	if err != nil {
+		return fmt.Errorf("--cpu: %w", err)
+	}
+	undo()
+	return nil
 }
 
 // spin translates --poll for raw loops.
-func (f *endpointFlags) spin() (time.Duration, error) {
-	const adaptive = 50 * time.Microsecond
+func (f *endpointFlags) spin() time.Duration {
 	switch f.poll {
-	case "busy":
-		return raw.Forever, nil
-	case "adaptive":
-		return adaptive, nil
-	case "block":
-		return 0, nil
+	case peregrine.Busy:
+		return raw.Forever
+	case peregrine.Block:
+		return 0
 	}
-	return 0, f.badPoll()
+	return 50 * time.Microsecond // as the engine's loops
 }
 
 // openRaw opens one queue of a URL, with the flags' faults.

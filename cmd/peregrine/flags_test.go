@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
 )
 
@@ -41,17 +42,20 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 		"perf :31850":                                     "names no host",
 		"perf":                                            "accepts 1 arg",
 		"ping 127.0.0.1:1 --count -1":                     "--count is 0 or more",
-		"ping 127.0.0.1:1 --poll lazy":                    "--poll is busy, adaptive or block",
+		"ping 127.0.0.1:1 --poll lazy":                    "use busy, adaptive or block",
 		"ping 127.0.0.1:1 --fault loss=2":                 "--fault: ",
 		"demo --fault rain=1":                             "--fault: ",
-		"serve --poll lazy":                               "--poll is busy, adaptive or block",
-		"serve --raw --poll lazy":                         "--poll is busy, adaptive or block",
+		"serve --poll lazy":                               "use busy, adaptive or block",
+		"serve --raw --poll lazy":                         "use busy, adaptive or block",
 		"serve --raw --no-coalesce":                       "--no-coalesce has no meaning",
 		"serve --raw --loops 2":                           "leave out --loops",
-		"serve --raw --config x.yaml":                     "URL instead of --config",
+		"serve --raw --config x.yaml":                     "write it into the file",
 		"serve --loops 0":                                 "--loops is at least 1",
 		"serve udp://127.0.0.1:0 --config x.yaml":         "not both",
-		"serve --config x.yaml --no-offload":              "segment: false",
+		"serve --config x.yaml --no-offload":              "write it into the file",
+		"serve --loops 2 --cpu 0":                         "cpus: [...]",
+		"serve --cpu 9999":                                "there is no CPU",
+		"serve --config missing.yaml":                     "missing.yaml",
 		"serve carrier-pigeon://127.0.0.1:0":              "carrier-pigeon",
 		"fly":                                             "unknown command",
 	} {
@@ -84,15 +88,9 @@ func TestNoOffloadIsAddedToTheURL(t *testing.T) {
 
 func TestPollIsHowLongARawLoopSpins(t *testing.T) {
 	t.Parallel()
-	spin, err := (&endpointFlags{poll: "busy"}).spin()
-	require.NoError(t, err)
-	require.Equal(t, raw.Forever, spin)
-	spin, err = (&endpointFlags{poll: "block"}).spin()
-	require.NoError(t, err)
-	require.Zero(t, spin)
-	spin, err = (&endpointFlags{poll: "adaptive"}).spin()
-	require.NoError(t, err)
-	require.Positive(t, spin)
+	require.Equal(t, raw.Forever, (&endpointFlags{poll: peregrine.Busy}).spin())
+	require.Zero(t, (&endpointFlags{poll: peregrine.Block}).spin())
+	require.Positive(t, (&endpointFlags{poll: peregrine.Adaptive}).spin())
 }
 
 func TestTheClientBindsWhereItCanReachTheServer(t *testing.T) {

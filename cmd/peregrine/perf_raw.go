@@ -34,10 +34,6 @@ func (p *perfCommand) askRaw(ctx context.Context) (cpu int, err error) {
 
 // withoutEngine measures raw datagrams.
 func (p *perfCommand) withoutEngine(ctx context.Context) (result measure.Result, backend string, err error) {
-	spin, err := p.spin()
-	if err != nil {
-		return result, "", err
-	}
 	if p.cpu != unpinned {
 		undo, err := affinity.Pin(p.cpu)
 		if err != nil {
@@ -57,7 +53,7 @@ func (p *perfCommand) withoutEngine(ctx context.Context) (result measure.Result,
 	}
 	l := raw.Load{
 		Size: int(p.size), Window: p.window, Warmup: p.warmup, Duration: p.duration,
-		Spin: spin, SampleEvery: p.sampleEvery(),
+		Spin: p.spin(), SampleEvery: p.sampleEvery(),
 	}
 	if p.mode == "upload" {
 		if l.Size == 0 {

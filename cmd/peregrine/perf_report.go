@@ -72,7 +72,7 @@ func (p *perfCommand) parameters(serverCPU int, backend string) perfParameters {
 		Target: p.target.text, Transport: p.url(p.transport), Backend: backend, Mode: p.mode,
 		Size: int(p.size), Window: p.window, Sessions: p.sessions,
 		Duration: p.duration.Seconds(), Warmup: p.warmup.Seconds(), CPU: p.cpu, ServerCPU: serverCPU,
-		Poll: p.poll, Call: p.call, Raw: p.raw, NoCoalesce: p.noCoalesce, NoOffload: p.noOffload, Fault: p.fault,
+		Poll: p.poll.String(), Call: p.call, Raw: p.raw, NoCoalesce: p.noCoalesce, NoOffload: p.noOffload, Fault: p.fault,
 	}
 }
 

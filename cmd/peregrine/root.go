@@ -1,10 +1,6 @@
 package main
 
-import (
-	"github.com/spf13/cobra"
-
-	_ "github.com/peregrine-rpc/peregrine/transport/udp"
-)
+import "github.com/spf13/cobra"
 
 // defaultURL is what serve listens on, and defaultAddr what demonstrations of
 // it name.
@@ -24,6 +20,7 @@ demonstration.`,
   peregrine serve                                 # in one terminal
   peregrine perf ` + defaultAddr + `                  # in another`,
 		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
@@ -50,6 +51,11 @@ it has accepted and prints its counters.`,
 			if len(args) == 1 {
 				s.url = args[0]
 			}
+			if s.config != "" {
+				if err := onlyConfig(cmd.Flags()); err != nil {
+					return err
+				}
+			}
 			return s.run(cmd.Context())
 		},
 	}
@@ -63,16 +69,26 @@ it has accepted and prints its counters.`,
 	return cmd
 }
 
+// onlyConfig refuses flags for what a configuration file says.
+func onlyConfig(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "config", "json", "until-eof":
+		default:
+			err = fmt.Errorf("--%s and --config contradict each other: write it into the file", f.Name)
+		}
+	})
+	return err
+}
+
 func (s *serveCommand) run(ctx context.Context) error {
 	switch {
 	case s.config != "" && s.url != "":
 		return errors.New("give either a URL or --config, not both: the file names the transport")
-	case s.config != "" && s.noOffload:
-		return errors.New("--no-offload changes a URL: with --config, write segment: false and gro: false under transport instead")
-	case s.raw && s.config != "":
-		return errors.New("--raw has no engine to configure: give a URL instead of --config")
 	case s.raw && s.loops != 1:
 		return errors.New("--raw has one loop: leave out --loops")
+	case s.cpu != unpinned && s.loops != 1:
+		return errors.New("--cpu is for one loop: pin several with cpus: [...] in a --config file")
 	case s.loops < 1:
 		return fmt.Errorf("--loops is at least 1, not %d", s.loops)
 	}
@@ -94,21 +110,27 @@ func (s *serveCommand) run(ctx context.Context) error {
 	return s.runEngine(ctx)
 }
 
-func (s *serveCommand) runEngine(ctx context.Context) error {
+// open opens the endpoint that the URL and flags, or the file, describe.
+func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 	opts, err := s.options()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	opts = append(opts, peregrine.WithLoops(s.loops))
-	url := s.endpointFlags.url(s.url)
-	if s.config != "" {
-		file, err := peregrine.LoadConfig(s.config)
-		if err != nil {
-			return err
-		}
-		_ = file
+	if s.config == "" {
+		return peregrine.Listen(s.endpointFlags.url(s.url), append(opts, peregrine.WithLoops(s.loops))...)
 	}
-	e, err := peregrine.Listen(url, opts...)
+	file, err := peregrine.LoadConfig(s.config)
+	if err != nil {
+		return nil, err
+	}
+	if len(file.CPUs) > 0 {
+		s.cpu = file.CPUs[0]
+	}
+	return file.Listen()
+}
+
+func (s *serveCommand) runEngine(ctx context.Context) error {
+	e, err := s.open()
 	if err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}

@@ -11,10 +11,6 @@ import (
 
 // runRaw echoes datagrams on a transport of its own until ctx ends.
 func (s *serveCommand) runRaw(ctx context.Context) error {
-	spin, err := s.spin()
-	if err != nil {
-		return err
-	}
 	if s.cpu != unpinned {
 		undo, err := affinity.Pin(s.cpu)
 		if err != nil {
@@ -26,7 +22,7 @@ func (s *serveCommand) runRaw(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
-	server := raw.NewServer(tr, spin, s.cpu)
+	server := raw.NewServer(tr, s.spin(), s.cpu)
 	defer context.AfterFunc(ctx, server.Stop)()
 	announce(s.out, tr.LocalAddr().String(), tr.Caps())
 

@@ -53,6 +53,14 @@ func each(t *testing.T, story func(t *testing.T, v variant)) {
 	}
 }
 
+// eachAlone is each for stories that bear no others beside them. Those that give
+// up a port are among them: another might be given it.
+func eachAlone(t *testing.T, story func(t *testing.T, v variant)) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) { story(t, v) })
+	}
+}
+
 // at opens a transport at an address for the length of the test.
 func (v variant) at(t testing.TB, address string) transport.Transport {
 	t.Helper()
@@ -391,10 +399,9 @@ func TestAnAddressThatCannotBeReachedIsAnErrorThatSaysWhy(t *testing.T) {
 }
 
 func TestAPortThatNobodyListensOnIsNoError(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAlone(t, func(t *testing.T, v variant) {
 		a, b := v.at(t, "127.0.0.1:0"), v.at(t, "127.0.0.1:0")
-		gone, err := v.open(func() Config { c := DefaultConfig(); c.Address = "127.0.0.1:0"; return c }())
-		require.NoError(t, err)
+		gone := v.at(t, "127.0.0.1:0")
 		nobody := to(t, a, gone)
 		require.NoError(t, gone.Close())
 		somebody := to(t, a, b)
@@ -530,9 +537,8 @@ func TestAfterCloseEverythingSaysSo(t *testing.T) {
 }
 
 func TestAPortIsFreeAfterClose(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAlone(t, func(t *testing.T, v variant) {
 		c := DefaultConfig()
-		// A loopback address of this story's own, or another takes the port.
 		c.Address = "127.0.0.1:0"
 		first, err := v.open(c)
 		require.NoError(t, err)
@@ -569,17 +575,16 @@ func TestTheCountersAddUp(t *testing.T) {
 }
 
 func TestNothingIsAllocatedPerPacket(t *testing.T) {
-	for _, v := range variants {
-		t.Run(v.name, func(t *testing.T) {
-			for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
-				for _, n := range []int{1, 32} {
-					e := newEcho(t, v, addr, n)
-					e.round(t) // fills what is filled once
-					require.Zero(t, testing.AllocsPerRun(100, func() { e.round(t) }), "%s, %d packets", addr, n)
-				}
+	// Alone, because allocations are counted for the whole process.
+	eachAlone(t, func(t *testing.T, v variant) {
+		for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+			for _, n := range []int{1, 32} {
+				e := newEcho(t, v, addr, n)
+				e.round(t) // fills what is filled once
+				require.Zero(t, testing.AllocsPerRun(100, func() { e.round(t) }), "%s, %d packets", addr, n)
 			}
-		})
-	}
+		}
+	})
 }
 
 // echo bounces batches of 48-byte datagrams between two transports.

@@ -10,9 +10,9 @@ import (
 // pureFolders hold the protocol: it must replay from a seed in virtual time, so time and packets come in as arguments.
 var pureFolders = []string{"core", "cc"}
 
-// impureImports reach the outside world or other goroutines. net/netip (plain values) and sync/atomic (counters that
+// impureImports reach the outside world or other goroutines. Chance comes from a seed, too. net/netip (plain values) and sync/atomic (counters that
 // others read) are not among them.
-var impureImports = []string{"unsafe", "os", "os/exec", "os/signal", "net", "sync", "syscall"}
+var impureImports = []string{"crypto/rand", "unsafe", "os", "os/exec", "os/signal", "net", "sync", "syscall"}
 
 // clockCalls read the clock or start a timer.
 var clockCalls = []string{

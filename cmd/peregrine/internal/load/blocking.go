@@ -102,7 +102,7 @@ func (b *blocking) count() (counters, error) {
 // finish cancels calls that have no reply in time; they count as failures.
 func (b *blocking) finish() (missing uint64) {
 	b.stopped.Store(true)
-	late := time.AfterFunc(b.load.Timeout, b.cancel)
+	late := time.AfterFunc(b.load.Grace, b.cancel)
 	b.running.Wait()
 	late.Stop()
 	b.cancel()

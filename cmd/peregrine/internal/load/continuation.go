@@ -54,7 +54,7 @@ func newContinuation(sessions []*peregrine.Session, l Load, recorder *measure.Re
 		// Samples are spread over the slots, or bursts of clock readings would
 		// alternate with none.
 		s.until = uint64(i) % l.SampleEvery
-		s.call = peregrine.Call{Method: l.Work.Method(), Timeout: l.Timeout, Done: s.done}
+		s.call = peregrine.Call{Method: l.Work.Method(), Done: s.done}
 		if n := l.Work.ReplySize(); n > onePacket {
 			s.call.Buf = make([]byte, n)
 		}
@@ -150,7 +150,7 @@ func (c *continuation) finish() (missing uint64) {
 	select {
 	case <-c.ended:
 		return 0
-	case <-time.After(c.load.Timeout + patience):
+	case <-time.After(c.load.Grace):
 	}
 	answer := make(chan uint64, 1)
 	c.sessions[0].Loop(func() { answer <- uint64(c.running) })

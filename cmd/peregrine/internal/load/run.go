@@ -28,8 +28,9 @@ type Load struct {
 	Warmup, Duration time.Duration
 	// SampleEvery is the sampling of latencies: 1 takes all.
 	SampleEvery uint64
-	// Timeout is each call's.
-	Timeout time.Duration
+	// Grace is how long the last calls may take before they count as missing.
+	// Calls have no timeout of their own: it would be measured too.
+	Grace time.Duration
 	// Blocking chooses goroutines in Call instead of continuations.
 	Blocking bool
 }
@@ -46,7 +47,7 @@ type runner interface {
 	// count returns the counters of now.
 	count() (counters, error)
 	// finish lets outstanding calls end, without new ones, and returns how many
-	// did not within the calls' timeout.
+	// did not within the Load's Grace.
 	finish() (missing uint64)
 	// failures may be called after finish.
 	failures() failures
@@ -110,7 +111,7 @@ func Run(ctx context.Context, e *peregrine.Endpoint, sessions []*peregrine.Sessi
 	if f.first != nil {
 		result.FirstError = f.first.Error()
 	} else if missing > 0 {
-		result.FirstError = fmt.Sprintf("%d calls did not end within %v", missing, l.Timeout)
+		result.FirstError = fmt.Sprintf("%d calls did not end within %v", missing, l.Grace)
 	}
 	return result, nil
 }
