@@ -216,7 +216,7 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		r.Reply([]byte("finished"))
 	}, peregrine.Go(1))
-	s := connect(t, server)
+	s := connect(t, server, peregrine.WithConfig(peregrine.Config{ConnectTimeout: 200 * time.Millisecond}))
 	slow := make(chan error, 1)
 	go func() {
 		reply, err := s.Call(context.Background(), 7, nil, nil)

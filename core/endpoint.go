@@ -212,6 +212,9 @@ func (e *Endpoint) Inject(rx *transport.RxPacket) {
 // before.
 func (p *peer) accepts(h *wire.Header, ecn transport.ECN) bool {
 	e, in := p.ep, &p.in
+	if in.next == 0 && !p.dialed {
+		p.probeMTU()
+	}
 	fresh := in.add(expand(h.Number, in.next))
 	if in.pending == 0 {
 		in.due = e.now + e.cfg.AckDelay

@@ -11,13 +11,22 @@ import (
 // with AWS's 9001 and common tunnels.
 var mtuLadder = [...]int{1372, 1452, 1472, 4048, 8952, 8972, 16384, 32768, 65487, 65507}
 
-// mtuRetry is after how long a path that once fell short is probed again.
-const mtuRetry = 10 * time.Minute
+const (
+	// mtuTries is how often sizes are probed before the path is taken to be too
+	// narrow, not just lossy, and mtuPause the time between.
+	mtuTries = 3
+	mtuPause = 100 * time.Millisecond
+	// mtuRetry is after how long a path that fell short is probed again.
+	mtuRetry = 10 * time.Minute
+)
 
 // probeMTU sends a padded ping of every size above the known one that both ends
 // allow.
 func (p *peer) probeMTU() {
 	p.mtuRetryAt = 0
+	if p.mtuTried++; p.mtuTried > mtuTries {
+		p.mtuTried = 1
+	}
 	for _, size := range mtuLadder {
 		if size > p.mtu && size < p.maxMTU {
 			p.ping(size)
@@ -25,7 +34,10 @@ func (p *peer) probeMTU() {
 	}
 	if p.maxMTU > p.mtu {
 		p.ping(p.maxMTU)
-		p.mtuRetryAt = p.ep.now + mtuRetry
+		p.mtuRetryAt = p.ep.now + mtuPause
+		if p.mtuTried == mtuTries {
+			p.mtuRetryAt = p.ep.now + mtuRetry
+		}
 	}
 }
 
@@ -42,7 +54,7 @@ func (p *peer) mtuProbed(size int) {
 func (p *peer) mtuSuspected() {
 	if p.mtu > wire.MinHello {
 		p.mtu = wire.MinHello
-		p.mtuRetryAt = p.ep.now + mtuRetry
+		p.mtuTried, p.mtuRetryAt = 0, p.ep.now+mtuRetry
 		p.ep.stats.MTUReductions++
 	}
 }

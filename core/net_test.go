@@ -1,11 +1,11 @@
 package core
 
 import (
+	"bytes"
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -13,19 +13,30 @@ import (
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
 // network is a world of endpoints in virtual time: every datagram takes delay,
 // unless drop says otherwise.
 type network struct {
-	t     *testing.T
+	t     tester
 	now   time.Duration
 	delay time.Duration
 	rand  *rand.Rand
-	// drop decides the fate of a datagram: false delivers it.
+	// drop decides the fate of a datagram: false delivers it, with the changes
+	// that drop made to it.
 	drop func(from, to netip.AddrPort, data []byte) bool
+	// late is by how much longer a datagram takes than others.
+	late func(from, to netip.AddrPort, data []byte) time.Duration
 	// jitter delays each datagram by up to so much more, and so reorders.
 	jitter    time.Duration
 	duplicate float64
-	mtu       int
+	mtu       int  // of the ports
+	damages   bool // the ports vouch for nothing
+	marks     func() transport.ECN
 
 	nodes    []*node
 	flight   flights
@@ -45,9 +56,22 @@ type port struct {
 	inbox  []transport.RxPacket
 	routes []netip.AddrPort
 	taken  uint64
-	// held keeps Completed back, as a zero-copy transport does.
-	held   uint64
-	closed bool
+	// linger is for how long the payload of a packet is read after Send, before
+	// it leaves, as by a zero-copy transport; held is how many packets that have
+	// left are not reported by Completed yet.
+	linger  time.Duration
+	leaving []leaving
+	held    uint64
+	stuck   bool // takes nothing
+	closed  bool
+}
+
+// leaving is a packet that Send took and that has not left.
+type leaving struct {
+	at            time.Duration
+	to            netip.AddrPort
+	head, payload []byte
+	ecn           transport.ECN
 }
 
 type flight struct {
@@ -74,7 +98,7 @@ func (f *flights) Pop() any {
 	return x
 }
 
-func newNetwork(t *testing.T, seed uint64) *network {
+func newNetwork(t tester, seed uint64) *network {
 	return &network{t: t, now: time.Second, delay: 20 * time.Microsecond, mtu: 1472,
 		rand: rand.New(rand.NewPCG(seed, 0))}
 }
@@ -102,7 +126,7 @@ func (d *node) restart(cfg Config) {
 		cfg.Seed[1] = byte(d.net.now)
 		cfg.Seed[2] = byte(d.net.now >> 8)
 	}
-	d.inbox, d.routes, d.taken, d.port.closed = nil, nil, 0, false
+	*d.port = port{net: d.net, addr: d.addr}
 	e, err := New(cfg, d.port, d.net.now)
 	require.NoError(d.net.t, err)
 	d.Endpoint = e
@@ -125,14 +149,26 @@ func (n *network) step(limit time.Duration) bool {
 		next, ok = n.flight[0].at, true
 	}
 	for _, d := range n.nodes {
-		if at, has := d.NextDeadline(); has && !d.port.closed && (!ok || at < next) {
+		if d.port.closed {
+			continue
+		}
+		if at, has := d.NextDeadline(); has && (!ok || at < next) {
 			next, ok = at, true
+		}
+		if len(d.leaving) > 0 && (!ok || d.leaving[0].at < next) {
+			next, ok = d.leaving[0].at, true
 		}
 	}
 	if !ok || next > limit {
 		return false
 	}
 	n.now = max(n.now, next)
+	for _, d := range n.nodes {
+		for len(d.leaving) > 0 && d.leaving[0].at <= n.now {
+			d.leave(d.leaving[0])
+			d.leaving = d.leaving[1:]
+		}
+	}
 	for len(n.flight) > 0 && n.flight[0].at <= n.now {
 		f := heap.Pop(&n.flight).(flight)
 		f.to.inbox = append(f.to.inbox, transport.RxPacket{Data: f.data, From: f.from, ECN: f.ecn})
@@ -181,6 +217,9 @@ func (d *port) Resolve(addr netip.AddrPort) (transport.Route, error) {
 func (d *port) Forget(transport.Route) {}
 
 func (d *port) Reserve(pkts []transport.TxPacket) int {
+	if d.stuck {
+		return 0
+	}
 	for i := range pkts {
 		pkts[i].Head = make([]byte, d.net.mtu)
 	}
@@ -188,18 +227,30 @@ func (d *port) Reserve(pkts []transport.TxPacket) int {
 }
 
 func (d *port) Send(pkts []transport.TxPacket) (int, error) {
-	n := d.net
+	if d.stuck {
+		return 0, nil
+	}
 	for i := range pkts {
-		d.taken++
 		p := &pkts[i]
-		data := append(append([]byte(nil), p.Head...), p.Payload...)
-		d.transmit(d.routes[p.Route], data, p.ECN)
-		if n.rand.Float64() < n.duplicate {
-			d.transmit(d.routes[p.Route], data, p.ECN)
+		l := leaving{d.net.now + d.linger, d.routes[p.Route], append([]byte(nil), p.Head...), p.Payload, p.ECN}
+		if d.linger > 0 {
+			d.leaving = append(d.leaving, l)
+		} else {
+			d.leave(l)
 		}
 		*p = transport.TxPacket{Route: p.Route}
 	}
 	return len(pkts), nil
+}
+
+// leave puts a packet on the network. From here on its payload is not read.
+func (d *port) leave(l leaving) {
+	d.taken++
+	data := append(l.head, l.payload...)
+	d.transmit(l.to, bytes.Clone(data), l.ecn)
+	if d.net.rand.Float64() < d.net.duplicate {
+		d.transmit(l.to, data, l.ecn)
+	}
 }
 
 func (d *port) transmit(to netip.AddrPort, data []byte, ecn transport.ECN) {
@@ -212,6 +263,12 @@ func (d *port) transmit(to netip.AddrPort, data []byte, ecn transport.ECN) {
 	at := n.now + n.delay
 	if n.jitter > 0 {
 		at += time.Duration(n.rand.Int64N(int64(n.jitter)))
+	}
+	if n.late != nil {
+		at += n.late(d.addr, to, data)
+	}
+	if n.marks != nil && ecn != transport.NotECT {
+		ecn = n.marks()
 	}
 	n.order++
 	heap.Push(&n.flight, flight{at, n.order, o, d.addr, data, ecn})
@@ -240,5 +297,5 @@ func (d *port) Stats() transport.Stats    { return transport.Stats{} }
 func (d *port) Close() error              { d.closed = true; return nil }
 
 func (d *port) Caps() transport.Caps {
-	return transport.Caps{Backend: "test", MaxPayload: d.net.mtu, RxBatch: 64, TxBatch: 64, Integrity: true, ECN: true}
+	return transport.Caps{Backend: "test", MaxPayload: d.net.mtu, RxBatch: 64, TxBatch: 64, Integrity: !d.net.damages, ECN: true}
 }

@@ -56,6 +56,7 @@ type peer struct {
 
 	mtu        int // datagram bytes known to pass
 	maxMTU     int // that both ends allow
+	mtuTried   int // probes of the present round
 	mtuRetryAt time.Duration
 
 	urgent, bulk outgoingQueue
@@ -119,7 +120,10 @@ func (p *peer) establish(index, token uint32, remote *wire.Params) {
 	p.refreshWindow()
 	p.lastHeard = p.ep.now
 	p.ep.connected++
-	p.probeMTU()
+	p.mtuTried, p.mtuRetryAt = 0, 0
+	if p.dialed {
+		p.probeMTU() // the server does once the client has shown to be connected
+	}
 	p.touch()
 	p.event(PeerConnected, "")
 }
