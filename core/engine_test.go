@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -152,4 +153,22 @@ func TestARestartedServerTellsItsClientsWithinARoundTrip(t *testing.T) {
 	require.ErrorIs(t, c.Err, &Error{Code: Unavailable})
 	require.LessOrEqual(t, n.now-began, 3*n.delay)
 	require.EqualValues(t, 1, client.Stats().ResetsTaken)
+}
+
+func TestAnEchoLongerThanTheServersPacketsIsCopied(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 8)
+	server := n.add(Config{})
+	n.drop = func(from, _ netip.AddrPort, data []byte) bool { return from == server.addr && len(data) > 1200 }
+	client := n.add(Config{})
+	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	s.Ready(func(error) {})
+	n.run(time.Millisecond)
+	require.Equal(t, 1472, s.MTU(), "the client's packets are larger than the server's")
+	c := Call{Method: echo, Request: pattern(1300, 1), Buf: make([]byte, 1300)}
+	n.call(s, &c)
+	require.NoError(t, c.Err)
+	require.Equal(t, c.Request, c.Response)
 }

@@ -261,8 +261,8 @@ func (r *Request) Defer() {
 	}
 }
 
-// Reply answers the request. A reply that fits one packet is copied; a longer
-// one must not change until Released is called. Answering twice, or after the
+// Reply answers the request. A reply that fits one packet, or is part of Data,
+// is copied; a longer one must not change until Released is called. Answering twice, or after the
 // request has ended, does nothing.
 func (r *Request) Reply(data []byte) { r.answer(OK, data) }
 
@@ -274,6 +274,7 @@ func (r *Request) answer(code Code, data []byte) {
 		return
 	}
 	p := r.peer
+	view := r.state == requestRunning && r.in.buf == nil // Data is receive memory
 	r.state = requestReplied
 	if p == nil { // ended while deferred
 		r.free()
@@ -287,7 +288,7 @@ func (r *Request) answer(code Code, data []byte) {
 	e.begin(m)
 	m.message.Code = uint8(code)
 	m.response = r
-	if len(data) <= p.singleLimit() {
+	if len(data) <= p.singleLimit() || view && len(data) <= len(r.Data) {
 		r.small = append(r.small[:0], data...)
 		data = r.small
 	}

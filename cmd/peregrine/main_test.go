@@ -59,7 +59,13 @@ type running struct {
 // serve starts a server on a free loopback port.
 func serve(t *testing.T, args ...string) *running {
 	t.Helper()
-	s := &running{Cmd: program(t, append([]string{"serve", "udp://127.0.0.1:0", "--until-eof"}, args...)...), rest: make(chan string, 1)}
+	return serveWith(t, append([]string{"serve", "udp://127.0.0.1:0", "--until-eof"}, args...)...)
+}
+
+// serveWith starts a server by a whole command line.
+func serveWith(t *testing.T, args ...string) *running {
+	t.Helper()
+	s := &running{Cmd: program(t, args...), rest: make(chan string, 1)}
 	s.Stderr = os.Stderr
 	var err error
 	s.stdin, err = s.StdinPipe()

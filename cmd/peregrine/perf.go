@@ -120,8 +120,6 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 		return errors.New("--raw measures bulk one way: use --mode upload")
 	case p.raw && given("sessions"):
 		return errors.New("--raw has no sessions: leave out --sessions")
-	case p.raw && p.mode == "upload" && given("window"):
-		return errors.New("raw upload takes its window from the receiver's buffer: leave out --window")
 	case given("window") && p.window < 1:
 		return fmt.Errorf("--window is at least 1, not %d", p.window)
 	case p.sessions < 1:
@@ -133,13 +131,13 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 	case !p.raw && p.mode == "download" && p.size > service.MaxDownload:
 		return fmt.Errorf("--size is at most %d in a download", service.MaxDownload)
 	}
+	if p.raw && p.mode == "upload" {
+		byMode.size, byMode.window = 0, 0 // the transport decides
+	}
 	if !given("size") {
 		p.size = byMode.size
-		if p.raw && p.mode == "upload" {
-			p.size = 0 // the transport decides
-		}
 	}
-	if !given("window") && (!p.raw || p.mode != "upload") {
+	if !given("window") {
 		p.window = byMode.window
 	}
 	var err error

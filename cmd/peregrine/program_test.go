@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -113,11 +116,18 @@ func TestNoServerIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	gone := serve(t)
 	gone.end(t)
-	for _, args := range [][]string{{"perf", gone.addr}, {"perf", gone.addr, "--raw"}, {"ping", gone.addr}} {
-		_, stderr, err := output(t, args...)
-		require.Error(t, err)
-		require.Contains(t, stderr, "no server answers at "+gone.addr)
-		require.Contains(t, stderr, "peregrine serve")
+	for name, args := range map[string][]string{
+		"perf":     {"perf", gone.addr},
+		"raw perf": {"perf", gone.addr, "--raw"},
+		"ping":     {"ping", gone.addr},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, stderr, err := output(t, args...)
+			require.Error(t, err)
+			require.Contains(t, stderr, "no server answers at "+gone.addr)
+			require.Contains(t, stderr, "peregrine serve")
+		})
 	}
 }
 
@@ -128,4 +138,40 @@ func TestATakenPortIsAnError(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, stderr, "cannot serve")
 	s.end(t)
+}
+
+func TestAServerStartsFromAConfigurationFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "server.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("transport: udp://127.0.0.1:0\npoll: block\nengine: {slots: 16}\n"), 0o600))
+	s := serveWith(t, "serve", "--config", path, "--until-eof")
+	perf(t, s.addr)
+	s.end(t)
+}
+
+func TestADemonstrationThatEndsEarlyTakesItsServerAlong(t *testing.T) {
+	t.Parallel()
+	for how, signal := range map[string]os.Signal{"interrupted": os.Interrupt, "killed": os.Kill} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			if runtime.GOOS == "windows" && signal != os.Kill {
+				t.Skip("Windows has no interrupt to send to another process")
+			}
+			demo := program(t, "demo")
+			stdout, err := demo.StdoutPipe()
+			require.NoError(t, err)
+			// The server inherits this pipe: it ends when both processes have.
+			stderr, err := demo.StderrPipe()
+			require.NoError(t, err)
+			require.NoError(t, demo.Start())
+			_, err = bufio.NewReader(stdout).ReadString('\n')
+			require.NoError(t, err)
+
+			require.NoError(t, demo.Process.Signal(signal))
+			require.NoError(t, stderr.(*os.File).SetReadDeadline(time.Now().Add(time.Minute)))
+			_, err = io.Copy(io.Discard, stderr)
+			require.NoError(t, err)
+			require.Error(t, demo.Wait())
+		})
+	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // connectTimeout is how long a server may take to answer the first time.
-const connectTimeout = 5 * time.Second
+const connectTimeout = 3 * time.Second
 
 // target is a server's address as a user writes it.
 type target struct {

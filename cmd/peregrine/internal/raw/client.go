@@ -18,6 +18,8 @@ const (
 	// A server is asked for its statistics that often, that far apart.
 	attempts = 5
 	patience = 200 * time.Millisecond
+	// maxWindow is as many as a datagram's slot can number.
+	maxWindow = 1 << 16
 )
 
 // ErrNoAnswer says that no raw server answered.
@@ -27,7 +29,7 @@ var ErrNoAnswer = errors.New("no answer")
 type Load struct {
 	// Size is the datagrams' in bytes: at least MinEcho, or MinBulk.
 	Size int
-	// Window is how many echoes are outstanding.
+	// Window is how many echoes or bulk datagrams are outstanding.
 	Window int
 	// Warmup comes before the measured Duration.
 	Warmup, Duration time.Duration
@@ -115,8 +117,8 @@ func (c *Client) check(l Load, least int) error {
 	switch {
 	case l.Size < least || l.Size > most:
 		return fmt.Errorf("a raw datagram has from %d to %d bytes here, not %d: change --size", least, most, l.Size)
-	case l.Window < 1 || l.Window > 1<<16:
-		return fmt.Errorf("--window is from 1 to %d, not %d", 1<<16, l.Window)
+	case l.Window < 0 || l.Window > maxWindow:
+		return fmt.Errorf("--window is at most %d, not %d", maxWindow, l.Window)
 	case l.SampleEvery < 1:
 		return errors.New("sampling is of every first or later datagram")
 	}

@@ -13,7 +13,7 @@ type outstanding struct {
 	sent time.Duration
 }
 
-// Echo keeps l.Window echoes outstanding and measures their rate and latency.
+// Echo keeps l.Window echoes, at least one, outstanding and measures their rate and latency.
 func (c *Client) Echo(ctx context.Context, l Load) (measure.Result, error) {
 	if err := c.check(l, MinEcho); err != nil {
 		return measure.Result{}, err
@@ -24,7 +24,7 @@ func (c *Client) Echo(ctx context.Context, l Load) (measure.Result, error) {
 	}
 	e := &echoing{
 		Client: c, size: l.Size, every: l.SampleEvery,
-		slots: make([]outstanding, l.Window), recorder: measure.NewRecorder(),
+		slots: make([]outstanding, max(1, l.Window)), recorder: measure.NewRecorder(),
 	}
 	result, err := e.measure(ctx, l)
 	if err != nil {

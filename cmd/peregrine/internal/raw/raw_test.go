@@ -131,7 +131,7 @@ func TestSizesThatCannotWorkAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, "--size")
 	}
 	load := brief()
-	load.Window = 0
+	load.Window = 1 << 20
 	_, err := client.Echo(context.Background(), load)
 	require.ErrorContains(t, err, "--window")
 }
