@@ -1,0 +1,90 @@
+package wire_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// FuzzHeader checks that a header that decodes is what its fields encode to.
+func FuzzHeader(f *testing.F) {
+	for _, v := range vectors(f) {
+		f.Add(v.bytes)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = b[:len(b):len(b)]
+		var h wire.Header
+		rest, err := h.Parse(b)
+		if err != nil {
+			return
+		}
+		require.Equal(t, h.Size(), len(b)-len(rest))
+		again := make([]byte, h.Size())
+		h.Put(again)
+		if h.Flags&wire.FlagChecksum != 0 {
+			copy(again[wire.HeaderSize:][:wire.ChecksumSize], b[wire.HeaderSize:])
+		}
+		require.Equal(t, b[:h.Size()], again)
+	})
+}
+
+// FuzzMessage walks all messages of a datagram, and checks that each encodes to
+// what decodes to it.
+func FuzzMessage(f *testing.F) {
+	for _, v := range vectors(f) {
+		f.Add(v.bytes)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = b[:len(b):len(b)]
+		var h wire.Header
+		rest, err := h.Parse(b)
+		if err != nil {
+			return
+		}
+		if h.Flags&wire.FlagChecksum != 0 {
+			_ = wire.Verify(b) // the fuzzer does not find right checksums
+		}
+		for len(rest) > 0 {
+			var m, again wire.Message
+			follows, err := m.Parse(rest)
+			if err != nil {
+				return
+			}
+			require.Equal(t, m.HeaderSize()+len(m.Body), len(rest)-len(follows))
+			encoded := make([]byte, m.HeaderSize())
+			m.Put(encoded, len(m.Body))
+			left, err := again.Parse(append(encoded, m.Body...))
+			require.NoError(t, err)
+			require.Empty(t, left)
+			require.Equal(t, m, again)
+			rest = follows
+		}
+	})
+}
+
+// FuzzControl decodes a body of each control datagram, and checks that it
+// encodes to what decodes to it.
+func FuzzControl(f *testing.F) {
+	for _, v := range vectors(f) {
+		var h wire.Header
+		if rest, _ := h.Parse(v.bytes); rest != nil && h.Type > wire.Ack {
+			f.Add(uint8(h.Type), rest)
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
+		b = b[:len(b):len(b)]
+		var d datagram
+		if d.decodeControl(wire.Type(kind), b, wire.HeaderSize+wire.ChecksumSize+len(b)) != nil {
+			return
+		}
+		encoded := make([]byte, wire.MinHello)
+		n := d.putControl(encoded)
+		require.Equal(t, n, len(b)-d.Padding)
+		var again datagram
+		require.NoError(t, again.decodeControl(wire.Type(kind), encoded[:n], wire.MinHello))
+		again.Padding = d.Padding
+		require.Equal(t, d, again)
+	})
+}
