@@ -1,9 +1,10 @@
 FUZZTIME ?= 10s
 REQUIRE  ?=
+BENCH    ?= -out ../docs/benchmarks.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover
+.PHONY: help test lint fuzz cover bench
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -26,3 +27,6 @@ cover: ## write cover.html: what all tests together cover of the protocol
 	@go test -coverpkg=./wire,./cc,./core -coverprofile=cover.out ./...
 	@go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -1
+
+bench: ## measure beside raw datagrams and gRPC-Go, into docs/benchmarks.md; BENCH="-quick" tries it, "-help" lists more
+	@go -C bench run . $(BENCH)

@@ -169,6 +169,9 @@ func (e *Endpoint) settle() {
 // packet sent for the purpose or another. It is not called if the connection is
 // lost.
 func (s *Session) Ping(done func(time.Duration)) {
+	if s.closed {
+		return
+	}
 	s.peer.pings = append(s.peer.pings, done)
 	s.peer.connect()
 	s.peer.ping(0)

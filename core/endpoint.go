@@ -123,13 +123,16 @@ func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
 // NextDeadline is when Poll has to be called at the latest; ok is false if only
 // a received packet can give it anything to do.
 func (e *Endpoint) NextDeadline() (at time.Duration, ok bool) {
-	switch {
-	case len(e.failed) > 0, len(e.parked) > 0 && e.tr.Completed() >= e.parked[0].end:
+	if len(e.failed) > 0 {
 		return e.now, true
-	case len(e.timers.heap) == 0:
-		return 0, false
 	}
-	return e.timers.heap[0].at, true
+	if len(e.timers.heap) > 0 {
+		at, ok = e.timers.heap[0].at, true
+	}
+	if look := e.now + granularity; len(e.parked) > 0 && (!ok || look < at) {
+		return look, true // the transport does not say when it lets go of memory
+	}
+	return at, ok
 }
 
 // receive takes in one datagram.
@@ -183,6 +186,9 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		}
 		e.stats.RxMessages++
 		p.take(m)
+		if p.urgent.length >= overlapMin && p.dialed && p.urgent.length >= p.outstanding/2 {
+			p.overlap()
+		}
 	}
 }
 
@@ -208,6 +214,17 @@ func (e *Endpoint) Inject(rx *transport.RxPacket) {
 	e.injected = false
 }
 
+// overlapMin is the least number of requests worth a datagram of their own.
+const overlapMin = 32
+
+// overlap sends new requests before all responses at hand are taken in. Else
+// client and server would take turns: all calls in flight would travel together,
+// one side idle while the other works.
+func (p *peer) overlap() {
+	p.flush()
+	p.ep.sendBurst()
+}
+
 // accepts notes the packet number of a Data packet; false means it was seen
 // before.
 func (p *peer) accepts(h *wire.Header, ecn transport.ECN) bool {
@@ -215,12 +232,15 @@ func (p *peer) accepts(h *wire.Header, ecn transport.ECN) bool {
 	if in.next == 0 && !p.dialed {
 		p.probeMTU()
 	}
-	fresh := in.add(expand(h.Number, in.next))
+	number := expand(h.Number, in.next)
+	if number >= in.next {
+		in.since = e.now
+	}
+	fresh := in.add(number)
 	if in.pending == 0 {
 		in.due = e.now + e.cfg.AckDelay
 	}
 	in.pending++
-	in.since = e.now
 	if h.Flags&wire.FlagAckNow != 0 {
 		in.now = true
 	}
@@ -252,6 +272,9 @@ func (p *peer) take(m *wire.Message) {
 	}
 }
 
+// otherVersion is made once, so that a flood does not make it allocate.
+var otherVersion = fmt.Sprintf("this endpoint speaks protocol version %d", wire.Version)
+
 // malformed counts a datagram that did not parse, and tells a client of another
 // version which one is spoken here.
 func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transport.RxPacket) {
@@ -266,8 +289,7 @@ func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transpo
 	if h.Type == wire.Refuse {
 		e.takeRefuse(h, rest, rx)
 	} else if e.rxHello.Parse(rest, len(rx.Data)) == nil {
-		e.refuse(rx.From, e.rxHello.Connection, e.rxHello.Token, FailedPrecondition,
-			fmt.Sprintf("this endpoint speaks protocol version %d", wire.Version))
+		e.refuse(rx.From, e.rxHello.Connection, e.rxHello.Token, FailedPrecondition, otherVersion)
 	}
 }
 
@@ -355,6 +377,9 @@ func (e *Endpoint) Close() error {
 	for _, w := range e.parked { // the transport reads nothing any more
 		if w.call != nil {
 			e.complete(w.call, 0)
+		} else {
+			w.request.out.payloadEnd = 0
+			w.request.free()
 		}
 	}
 	e.parked = nil

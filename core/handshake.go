@@ -133,13 +133,12 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 		p.sendAccept() // the first one was lost
 		return nil
 	}
-	if hello.Cookie == [wire.CookieSize]byte{} {
+	if !e.cookies.check(rx.From, hello, e.now) {
+		if hello.Cookie != [wire.CookieSize]byte{} {
+			e.stats.RxBadCookie++ // or honest, but old or from before a restart
+		}
 		cookie := e.cookies.make(rx.From, hello, e.now)
 		e.reply(rx.From, wire.Retry, hello.Connection, hello.Token, cookie[:])
-		return nil
-	}
-	if !e.cookies.check(rx.From, hello, e.now) {
-		e.stats.RxBadCookie++
 		return nil
 	}
 	switch {

@@ -53,7 +53,7 @@ func (p *peer) mtuProbed(size int) {
 // passes any more.
 func (p *peer) mtuSuspected() {
 	if p.mtu > wire.MinHello {
-		p.mtu = wire.MinHello
+		p.mtu, p.largeLost, p.aliveAt = wire.MinHello, 0, 0
 		p.mtuTried, p.mtuRetryAt = 0, p.ep.now+mtuRetry
 		p.ep.stats.MTUReductions++
 	}

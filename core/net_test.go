@@ -57,13 +57,13 @@ type port struct {
 	routes []netip.AddrPort
 	taken  uint64
 	// linger is for how long the payload of a packet is read after Send, before
-	// it leaves, as by a zero-copy transport; held is how many packets that have
+	// it leaves, as by a zero-copy transport; withheld is how many packets that have
 	// left are not reported by Completed yet.
-	linger  time.Duration
-	leaving []leaving
-	held    uint64
-	stuck   bool // takes nothing
-	closed  bool
+	linger   time.Duration
+	leaving  []leaving
+	withheld uint64
+	stuck    bool // takes nothing
+	closed   bool
 }
 
 // leaving is a packet that Send took and that has not left.
@@ -132,9 +132,8 @@ func (d *node) restart(cfg Config) {
 	d.Endpoint = e
 }
 
-// step moves to the next event and lets everybody react; false means that
-// nothing is left to happen before limit.
-func (n *network) step(limit time.Duration) bool {
+// react lets everybody do what there is to do now.
+func (n *network) react() {
 	for _, d := range n.nodes {
 		for !d.port.closed {
 			progress, err := d.Poll(n.now)
@@ -144,6 +143,10 @@ func (n *network) step(limit time.Duration) bool {
 			}
 		}
 	}
+}
+
+// advance moves to the next event; false means that there is none before limit.
+func (n *network) advance(limit time.Duration) bool {
 	next, ok := time.Duration(0), false
 	if len(n.flight) > 0 {
 		next, ok = n.flight[0].at, true
@@ -179,9 +182,12 @@ func (n *network) step(limit time.Duration) bool {
 // run lets d pass.
 func (n *network) run(d time.Duration) {
 	limit := n.now + d
-	for n.step(limit) {
+	for n.react(); n.advance(limit); n.react() {
 	}
 	n.now = limit
+	for _, d := range n.nodes {
+		d.Advance(n.now)
+	}
 }
 
 // until runs until done, and fails the test if that takes more than a minute of
@@ -189,10 +195,8 @@ func (n *network) run(d time.Duration) {
 func (n *network) until(done func() bool) {
 	n.t.Helper()
 	limit := n.now + time.Minute
-	for !done() {
-		if !n.step(limit) {
-			require.True(n.t, done(), "nothing happens any more, or a minute has passed")
-		}
+	for n.react(); !done(); n.react() {
+		require.True(n.t, n.advance(limit), "nothing happens any more, or a minute has passed")
 	}
 }
 
@@ -274,7 +278,7 @@ func (d *port) transmit(to netip.AddrPort, data []byte, ecn transport.ECN) {
 	heap.Push(&n.flight, flight{at, n.order, o, d.addr, data, ecn})
 }
 
-func (d *port) Completed() uint64 { return d.taken - min(d.taken, d.held) }
+func (d *port) Completed() uint64 { return d.taken - min(d.taken, d.withheld) }
 
 func (d *port) Recv(pkts []transport.RxPacket) (int, error) {
 	n := copy(pkts, d.inbox)

@@ -92,7 +92,10 @@ func (m *outgoing) body(fragment int) []byte {
 }
 
 // outgoingQueue is a doubly linked FIFO.
-type outgoingQueue struct{ head, tail *outgoing }
+type outgoingQueue struct {
+	head, tail *outgoing
+	length     int
+}
 
 func (q *outgoingQueue) push(m *outgoing) {
 	m.queue, m.prev, m.next = q, q.tail, nil
@@ -102,6 +105,7 @@ func (q *outgoingQueue) push(m *outgoing) {
 		q.tail.next = m
 	}
 	q.tail = m
+	q.length++
 }
 
 // dequeue removes m from the queue that it is in, if any.
@@ -121,4 +125,5 @@ func (m *outgoing) dequeue() {
 		m.next.prev = m.prev
 	}
 	m.queue, m.next, m.prev = nil, nil, nil
+	q.length--
 }

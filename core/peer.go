@@ -67,7 +67,9 @@ type peer struct {
 	clients []clientEntry // dialed: by session index
 	freed   []uint16      // dialed: free indexes of clients
 	open    int           // dialed: sessions open
-	served  []servedEntry // accepted: by session index
+	// outstanding counts a dialed peer's requests in slots.
+	outstanding int
+	served      []servedEntry // accepted: by session index
 }
 
 // touch makes the next flush look at p.
@@ -114,6 +116,7 @@ func (p *peer) establish(index, token uint32, remote *wire.Params) {
 		peerAckDelay: time.Duration(remote.AckDelay) * time.Microsecond,
 		controller:   cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: p.ep.caps.LinkRate}),
 		receiveBound: int(remote.ReceiveWindow),
+		maxProbe:     p.timeout / keepAlivesPerTimeout,
 	}
 	p.first, p.next = 1, 1
 	p.in = received{}
@@ -146,6 +149,15 @@ func (p *peer) disconnect() {
 	if p.state == peerConnected {
 		p.ep.connected--
 	}
+	for n := p.first; n < p.next; n++ {
+		if packet := p.packet(n); packet.state == packetInFlight {
+			for i := range uint32(packet.count) {
+				if ref := p.ref(packet.refs + i); ref.message.id == ref.id {
+					p.ep.recycleControl(ref.message)
+				}
+			}
+		}
+	}
 	p.recovery = recovery{}
 	p.in = received{}
 	p.pings = nil
@@ -171,15 +183,15 @@ func (p *peer) expired() {
 			return
 		}
 		p.lossTimer()
-		if p.keepsAlive() && now-p.lastHeard >= p.timeout/keepAlivesPerTimeout && p.inFlight == 0 {
+		if p.inFlight == 0 && now-p.lastSent >= min(idleAfter, p.timeout/keepAlivesPerTimeout) {
+			p.shrink()
+			p.lostFloor = 0
+		}
+		if p.keepsAlive() && now-p.lastHeard >= p.timeout/keepAlivesPerTimeout && p.inFlight == 0 && p.urgent.head == nil {
 			p.ping(0)
 		}
 		if p.mtuRetryAt != 0 && now >= p.mtuRetryAt {
 			p.probeMTU()
-		}
-		if p.inFlight == 0 && now-p.lastSent >= idleAfter {
-			p.shrink()
-			p.lostFloor = 0
 		}
 		p.touch()
 		p.schedule()
@@ -207,7 +219,10 @@ func (p *peer) schedule() {
 	if p.mtuRetryAt != 0 {
 		at = min(at, p.mtuRetryAt)
 	}
-	p.ep.timers.soonen(&p.timer, max(at, p.ep.now+1))
+	if at <= p.ep.now { // overdue: the transport takes no more for now
+		at = p.ep.now + granularity
+	}
+	p.ep.timers.soonen(&p.timer, at)
 }
 
 // lost is fail for a connection that ended without a word.

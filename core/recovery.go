@@ -20,9 +20,13 @@ const (
 	maxReorder = 256
 	// maxBackoff bounds the doubling of the probe timeout.
 	maxBackoff = 6
-	// blackholeProbes is after how many unanswered probes a path MTU above the
-	// base is suspected.
-	blackholeProbes = 3
+	// After so many probe timeouts a small ping goes along. Where it arrives,
+	// the path is alive; and where so many large datagrams are lost after that,
+	// and none arrives, it carries no large ones any more.
+	blackholeProbes = 2
+	blackholeLosses = 3
+	// smallPing is the datagram of a ping that travels alone.
+	smallPing = wire.HeaderSize + wire.ChecksumSize + wire.MessageHeaderSize
 )
 
 // rtt estimates the round trip as RFC 6298 does.
@@ -57,8 +61,11 @@ type recovery struct {
 	patience     uint8  // reordering in time tolerated: rtt/4 << patience
 	lossAt       time.Duration
 	lastSent     time.Duration
-	probes       int    // probe timeouts since the last acknowledgement
-	ce           uint16 // last count of CE marks reported
+	aliveAt      time.Duration // when the first small packet left that broke a silence; 0: none
+	largeLost    int           // packets above the base MTU lost since then, none having arrived
+	probes       int           // probe timeouts since the last acknowledgement
+	maxProbe     time.Duration // bounds the backoff, so that a path that heals is noticed
+	ce           uint16        // last count of CE marks reported
 	peerAckDelay time.Duration
 	// lostFloor is the lowest packet number declared lost that may still turn
 	// out to be only late; 0: none.
@@ -77,7 +84,7 @@ func (r *recovery) probeTimeout() time.Duration {
 		smoothed, variance = initialRTT, initialRTT/2
 	}
 	t := smoothed + max(4*variance, granularity) + r.peerAckDelay
-	return t << min(r.probes, maxBackoff)
+	return max(t, min(t<<min(r.probes, maxBackoff), r.maxProbe))
 }
 
 // deadline is when the loss timer must fire next; ok is false if nothing is in
@@ -114,7 +121,7 @@ func (p *peer) acknowledged(a *wire.AckBlock) {
 	}
 	floor := p.oldest()
 	now := p.ep.now
-	packets, bytes, sample := 0, p.bytes, time.Duration(0)
+	packets, bytes, sample, large := 0, p.bytes, time.Duration(0), false
 	for i := range uint64(a.Words) {
 		if largest < floor+64*i {
 			break
@@ -129,6 +136,10 @@ func (p *peer) acknowledged(a *wire.AckBlock) {
 			word &^= 1 << (63 - lead)
 			n := last - uint64(lead)
 			packet := p.packet(n)
+			if int(packet.size) > wire.MinHello {
+				p.largeLost, p.aliveAt = 0, 0
+				large = true
+			}
 			switch packet.state {
 			case packetInFlight:
 				if n == largest {
@@ -136,9 +147,14 @@ func (p *peer) acknowledged(a *wire.AckBlock) {
 				}
 				p.settle(packet, packetAcked)
 				packets++
-				p.arrived(packet)
+				if p.arrived(packet); p.state != peerConnected {
+					return // a callback closed the endpoint
+				}
 			case packetLost:
 				p.spurious(n, largest, packet)
+			case packetProbed:
+				packet.state = packetAcked
+				p.ep.stats.SpuriousRetransmits++
 			}
 		}
 	}
@@ -146,23 +162,31 @@ func (p *peer) acknowledged(a *wire.AckBlock) {
 		return
 	}
 	p.largestAcked = max(p.largestAcked, largest+1)
+	if p.probes >= blackholeProbes && !large && p.aliveAt == 0 {
+		p.aliveAt = p.packet(largest).at
+	}
 	p.probes = 0
 	if delay := time.Duration(a.Delay) * time.Microsecond; sample > 0 && a.Delay < wire.MaxAckDelay {
 		if sample-delay >= p.least {
 			sample -= delay
 		}
 		p.sample(sample)
-		p.pinged(sample)
 	} else {
 		sample = 0
 	}
 	bytes -= p.bytes
 	p.detectLosses()
 	p.advance()
-	marked := int(a.CE - p.ce)
-	p.ce = a.CE
+	if p.largeLost >= blackholeLosses {
+		p.mtuSuspected()
+	}
+	marked := max(0, int(int16(a.CE-p.ce))) // negative: a later one overtook it
+	p.ce += uint16(marked)
 	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: sample, CE: marked, InFlight: p.bytes})
 	p.refreshWindow()
+	if sample > 0 {
+		p.pinged(sample) // last, since a callback may end the connection
+	}
 }
 
 // arrived tells the messages in an acknowledged packet.
@@ -170,7 +194,9 @@ func (p *peer) arrived(packet *sentPacket) {
 	for i := range uint32(packet.count) {
 		ref := p.ref(packet.refs + i)
 		if ref.message.id == ref.id {
-			p.ep.messageArrived(ref.message, ref.fragment)
+			if p.ep.messageArrived(ref.message, ref.fragment); p.state != peerConnected {
+				return
+			}
 		}
 	}
 	if int(packet.size) > p.mtu {
@@ -210,7 +236,7 @@ func (p *peer) detectLosses() {
 			if int(packet.size) <= p.mtu {
 				lost += int(packet.size) // not an MTU probe
 			}
-			p.lose(n, packet)
+			p.lose(n, packet, packetLost)
 		} else if at := packet.at + tolerance; p.lossAt == 0 || at < p.lossAt {
 			p.lossAt = at
 		}
@@ -221,9 +247,13 @@ func (p *peer) detectLosses() {
 	}
 }
 
-// lose takes packet n as lost and queues what it held again.
-func (p *peer) lose(n uint64, packet *sentPacket) {
-	p.settle(packet, packetLost)
+// lose takes packet n as lost, or as sent again by a probe, and queues what it
+// held.
+func (p *peer) lose(n uint64, packet *sentPacket, as packetState) {
+	p.settle(packet, as)
+	if size := int(packet.size); size > wire.MinHello && size <= p.mtu && p.aliveAt != 0 && packet.at >= p.aliveAt {
+		p.largeLost++
+	}
 	if p.lostFloor == 0 {
 		p.lostFloor = n
 	}
@@ -249,10 +279,9 @@ func (p *peer) lossTimer() {
 	}
 	p.probes++
 	p.ep.stats.ProbeTimeouts++
-	p.controller.TimedOut(p.ep.now)
-	p.refreshWindow()
-	if p.probes == blackholeProbes {
-		p.mtuSuspected()
+	if int(p.packet(p.first).size) <= p.mtu { // not an MTU probe
+		p.controller.TimedOut(p.ep.now)
+		p.refreshWindow()
 	}
 	p.probe()
 }
@@ -261,11 +290,11 @@ func (p *peer) lossTimer() {
 // packet's content again, or a ping.
 func (p *peer) probe() {
 	oldest := p.packet(p.first)
-	p.lose(p.first, oldest)
+	p.lose(p.first, oldest, packetProbed)
 	p.advance()
 	p.lastSent = p.ep.now
 	p.ackNow = true
-	if p.urgent.head == nil && p.bulk.head == nil {
-		p.ping(0)
+	if p.probes >= blackholeProbes || p.urgent.head == nil && p.bulk.head == nil {
+		p.ping(smallPing) // passes also where large datagrams no longer do
 	}
 }

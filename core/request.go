@@ -95,6 +95,7 @@ func (e *Endpoint) Handle(method uint16, h Handler) {
 func (p *peer) serve(m *wire.Message) *servedSession {
 	if int(m.Session) >= len(p.served) {
 		if int(m.Session) >= p.ep.cfg.Sessions {
+			p.refuseSession(m)
 			return nil
 		}
 		p.served = append(p.served, make([]servedEntry, int(m.Session)+1-len(p.served))...)
@@ -110,14 +111,20 @@ func (p *peer) serve(m *wire.Message) *servedSession {
 		p.endSession(entry)
 	}
 	if p.ep.sessions >= p.ep.cfg.Sessions {
-		if m.Kind == wire.Request {
-			p.reject(m, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
-		}
+		p.refuseSession(m)
 		return nil
 	}
 	p.ep.sessions++
 	*entry = servedEntry{session: &servedSession{}, generation: m.Generation, used: true}
 	return entry.session
+}
+
+// refuseSession answers a request of a session that there is no room for, once
+// however many fragments it has.
+func (p *peer) refuseSession(m *wire.Message) {
+	if m.Kind == wire.Request && (m.Flags&wire.FlagFragment == 0 || m.Index == 0) {
+		p.reject(m, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
+	}
 }
 
 // reject answers a request for which there is no session to remember it.
@@ -128,7 +135,7 @@ func (p *peer) reject(m *wire.Message, code Code, reason string) {
 		return
 	}
 	answer.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
-	answer.message.Code = uint8(code)
+	answer.message.Code = uint8(code) | wire.NotExecuted
 	answer.data = []byte(reason)
 	p.enqueue(answer)
 }
@@ -234,9 +241,14 @@ func (r *Request) run() {
 		r.refuse(DeadlineExceeded, "expired before the handler began")
 		return
 	}
+	handler := e.handlers[r.Method]
+	if handler == nil { // removed while the request arrived
+		r.refuse(Unimplemented, "no such method")
+		return
+	}
 	e.stats.RequestsHandled++
 	r.state = requestRunning
-	e.handlers[r.Method](r)
+	handler(r)
 	if r.state == requestRunning {
 		r.Fail(Internal, "handler returned without a reply")
 	}
@@ -275,6 +287,7 @@ func (r *Request) answer(code Code, data []byte) {
 	}
 	p := r.peer
 	view := r.state == requestRunning && r.in.buf == nil // Data is receive memory
+	refused := r.state == requestArriving
 	r.state = requestReplied
 	if p == nil { // ended while deferred
 		r.free()
@@ -287,6 +300,9 @@ func (r *Request) answer(code Code, data []byte) {
 	m := &r.out
 	e.begin(m)
 	m.message.Code = uint8(code)
+	if refused {
+		m.message.Code |= wire.NotExecuted
+	}
 	m.response = r
 	if len(data) <= p.singleLimit() || view && len(data) <= len(r.Data) {
 		r.small = append(r.small[:0], data...)

@@ -106,6 +106,9 @@ func (p *peer) flush() bool {
 	before := p.bytes
 	placed := e.burst.placed
 	ok := true
+	if p.in.pending > 0 && p.urgent.head == nil && p.bulk.head != nil {
+		ok = p.sendAck() // fragments fill their datagrams: nothing rides along
+	}
 	for ok && (p.urgent.head != nil || p.bulk.head != nil) && p.mayProceed() {
 		t := e.nextPacket()
 		switch {

@@ -31,7 +31,8 @@ type packetState uint8
 const (
 	packetInFlight packetState = iota + 1
 	packetAcked
-	packetLost
+	packetLost   // overtaken
+	packetProbed // sent again by a probe
 )
 
 // sentRef is one message or fragment in a packet. It is void once the message

@@ -178,6 +178,7 @@ func (s *Session) start(c *Call) {
 	slot := e.slots.get()
 	slot.call, slot.index = c, index
 	c.slot = slot
+	p.outstanding++
 	record := &s.slots[index]
 	record.active = slot
 	record.sequence++
@@ -195,7 +196,7 @@ func (s *Session) start(c *Call) {
 }
 
 func (s *Session) startWaiting() {
-	for s.waiting.head != nil && s.peer.state == peerConnected && s.hasSlot() {
+	for s.waiting.head != nil && s.peer.state == peerConnected && !s.closed && s.hasSlot() {
 		s.start(s.waiting.pop())
 	}
 }
@@ -205,6 +206,7 @@ func (s *Session) startWaiting() {
 func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	slot := c.slot
 	c.slot = nil
+	s.peer.outstanding--
 	payloadEnd = slot.out.payloadEnd
 	s.slots[slot.index].active = nil
 	s.free = append(s.free, slot.index)
@@ -256,7 +258,7 @@ func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
 		body, view = slot.in.buf, false
 	}
 	if m.Code != uint8(OK) {
-		c.Err = &Error{Code: Code(m.Code), Message: string(body), MayHaveExecuted: true}
+		c.Err = &Error{Code: Code(m.Code &^ wire.NotExecuted), Message: string(body), MayHaveExecuted: m.Code&wire.NotExecuted == 0}
 	} else if view && c.Buf != nil {
 		c.Response = sized(c.Buf, len(body))
 		copy(c.Response, body)
@@ -327,7 +329,7 @@ func (s *Session) failActive(reason string) {
 // failWaiting fails the calls that never found a connection.
 func (s *Session) failWaiting(code Code, reason string) {
 	err := &Error{Code: code, Message: reason}
-	for n := s.waiting.length; n > 0; n-- {
+	for n := s.waiting.length; n > 0 && s.waiting.head != nil; n-- { // a completion may cancel the others
 		s.peer.ep.fail(s.waiting.pop(), err, 0)
 	}
 	s.notifyReady(err)

@@ -43,11 +43,15 @@ const (
 	MinFragment = 512
 )
 
+// NotExecuted is set in the Code of a Response that the engine gave in its
+// handler's place: the handler never ran, so calling again is safe.
+const NotExecuted = 0x80
+
 // Message is one message of a Data datagram, or one fragment of it.
 type Message struct {
 	Kind  Kind
 	Flags uint8
-	Code  uint8 // Response: status, in gRPC's canonical numbers
+	Code  uint8 // Response: status, in gRPC's canonical numbers; NotExecuted
 	// Session and Generation name the session, Slot the request slot in it.
 	Session    uint16
 	Generation uint16

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// programs are what is measured.
+type programs struct {
+	dir       string
+	peregrine string // the command line tool
+	engine    string // the engine's benchmarks
+	self      string // this program
+}
+
+// build builds them from the main module's folder.
+func build(ctx context.Context, root string) (p programs, err error) {
+	if p.self, err = os.Executable(); err != nil {
+		return p, fmt.Errorf("find this program, to start it as a server: %w", err)
+	}
+	if p.dir, err = os.MkdirTemp("", "peregrine-bench"); err != nil {
+		return p, err
+	}
+	p.peregrine, p.engine = filepath.Join(p.dir, "peregrine"), filepath.Join(p.dir, "core.test")
+	for _, args := range [][]string{
+		{"-C", root, "build", "-o", p.peregrine, "./cmd/peregrine"},
+		{"-C", root, "test", "-c", "-o", p.engine, "./core"},
+	} {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			p.remove()
+			return p, fmt.Errorf("build what is to be measured: go %s: %w (-root names the main module's folder)", args[2], err)
+		}
+	}
+	return p, nil
+}
+
+func (p programs) remove() { _ = os.RemoveAll(p.dir) }

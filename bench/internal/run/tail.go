@@ -1,0 +1,27 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// tail keeps the end of what a process complains of.
+type tail struct{ text []byte }
+
+const tailSize = 4096
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-tailSize):]
+	return len(p), nil
+}
+
+// explain adds the last line to err.
+func (t *tail) explain(who string, err error) error {
+	if err == nil {
+		return nil
+	}
+	lines := bytes.Split(bytes.TrimSpace(t.text), []byte("\n"))
+	return fmt.Errorf("%s: %w: %s", who, err, lines[len(lines)-1])
+}

@@ -1,0 +1,75 @@
+package suite
+
+import "fmt"
+
+// Metric is a figure of a run.
+type Metric struct {
+	Key    string // as in the run's result
+	Name   string // as in a table's head, with the unit
+	Format func(float64) string
+}
+
+// The figures of a run, as `peregrine perf --json` and the programs of this
+// module name them.
+var (
+	Rate         = Metric{"rate_rps", "RPC/s", count}
+	P50          = Metric{"p50_us", "p50", micros}
+	P99          = Metric{"p99_us", "p99", micros}
+	P999         = Metric{"p999_us", "p99.9", micros}
+	Goodput      = Metric{"goodput_gbps", "Gbit/s", threeDigits}
+	ClientCPU    = Metric{"client_cpu_ns_per_rpc", "CPU per RPC, client", nanos}
+	ServerCPU    = Metric{"server_cpu_ns_per_rpc", "server", nanos}
+	ClientCPUKiB = Metric{"client_cpu_ns_per_kib", "CPU per KiB, client", nanos}
+	ServerCPUKiB = Metric{"server_cpu_ns_per_kib", "server", nanos}
+	ClientAllocs = Metric{"allocs_per_rpc", "allocations per RPC, client", hundredths}
+	ServerAllocs = Metric{"server_allocs_per_rpc", "server", hundredths}
+	BothAllocs   = Metric{"both_allocs_per_rpc", "allocations per RPC, both", hundredths}
+	Retransmits  = Metric{"retransmits", "retransmitted", whole}
+
+	NanosPerOp  = Metric{"ns/op", "time per RPC", nanos}
+	AllocsPerOp = Metric{"allocs/op", "allocations per RPC", whole}
+
+	LargerResident = Metric{"larger_resident", "B per session, larger side", whole}
+	ClientResident = Metric{"client_resident", "client resident B", whole}
+	ServerResident = Metric{"server_resident", "server resident B", whole}
+	ClientHeap     = Metric{"client_heap", "client heap B", whole}
+	ServerHeap     = Metric{"server_heap", "server heap B", whole}
+)
+
+func whole(v float64) string      { return fmt.Sprintf("%.0f", v) }
+func hundredths(v float64) string { return fmt.Sprintf("%.2f", v) }
+func ratio(v float64) string      { return threeDigits(v) + " ×" }
+func micros(v float64) string     { return nanos(v * 1e3) }
+
+// threeDigits writes three digits, or all before the point.
+func threeDigits(v float64) string {
+	switch {
+	case v < 9.995:
+		return fmt.Sprintf("%.2f", v)
+	case v < 99.95:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return whole(v)
+}
+
+// count writes three digits and a prefix.
+func count(v float64) string {
+	switch {
+	case v < 999.5:
+		return whole(v)
+	case v < 999.5e3:
+		return threeDigits(v/1e3) + " k"
+	}
+	return threeDigits(v/1e6) + " M"
+}
+
+// nanos writes a time in the unit that fits.
+func nanos(v float64) string {
+	switch {
+	case v < 999.5:
+		return whole(v) + " ns"
+	case v < 999.5e3:
+		return threeDigits(v/1e3) + " µs"
+	}
+	return threeDigits(v/1e6) + " ms"
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/peregrine-rpc/peregrine/bench/internal/grpcecho"
+	"github.com/peregrine-rpc/peregrine/bench/internal/idle"
+	"github.com/peregrine-rpc/peregrine/bench/internal/report"
+	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
+)
+
+// sides are the programs that this one starts itself as.
+var sides = map[string]func(args []string) error{
+	"grpc-serve": grpcecho.Serve,
+	"grpc-perf":  grpcecho.Perf,
+	"idle-serve": idle.Serve,
+	"idle-dial":  idle.Dial,
+}
+
+func main() {
+	err := func() error {
+		if len(os.Args) > 1 {
+			if side, ok := sides[os.Args[1]]; ok {
+				return side(os.Args[2:])
+			}
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return bench(ctx, os.Args[1:])
+	}()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command line's.
+type options struct {
+	root     string
+	runs     int
+	duration time.Duration
+	quick    bool
+	only     []int
+	out      string
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	var only string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.root, "root", "..", "folder of the main module")
+	flags.IntVar(&o.runs, "runs", 5, "runs of each case")
+	flags.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of a run")
+	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
+	flags.StringVar(&only, "only", "", "groups to measure, such as 1,3 (default: all)")
+	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.quick {
+		o.runs, o.duration = 1, 500*time.Millisecond
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
+	case o.runs < 1 || o.duration <= 0:
+		return o, errors.New("-runs is at least 1, -duration more than 0")
+	}
+	for _, text := range strings.FieldsFunc(only, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return o, fmt.Errorf("-only is a list of numbers such as 1,3, not %q", only)
+		}
+		o.only = append(o.only, n)
+	}
+	return o, nil
+}
+
+// bench measures the groups and writes the document, also if some runs failed.
+func bench(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	// Not after a quarter of an hour.
+	if _, err := os.Stat(filepath.Dir(o.out)); err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	p, err := build(ctx, o.root)
+	if err != nil {
+		return err
+	}
+	defer p.remove()
+	plan := newPlan(p, o)
+	groups := plan.groups()
+	for _, n := range o.only {
+		if n < 1 || n > len(groups) {
+			return fmt.Errorf("-only: there is no group %d: they are 1 to %d", n, len(groups))
+		}
+	}
+
+	var sections []report.Section
+	failed := 0
+	for i, g := range groups {
+		number := i + 1
+		if len(o.only) > 0 && !slices.Contains(o.only, number) {
+			continue
+		}
+		result, err := g.Measure(ctx, o.runs, func(round int, c suite.Case) {
+			fmt.Fprintf(os.Stderr, "%d. %s: run %d of %d: %s\n", number, g.Title, round+1, o.runs, c.Name)
+		})
+		if err != nil {
+			return err
+		}
+		failed += result.Failures()
+		sections = append(sections, report.Section{Number: number, Result: result})
+	}
+	err = write(o.out, report.Setting{
+		Machine: report.ThisMachine(), Date: time.Now(), Revision: revision(ctx, o.root),
+		Runs: o.runs, Duration: o.duration, Versions: []string{"google.golang.org/grpc v" + grpc.Version},
+		Common: plan.common(),
+	}, sections)
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d runs failed: the document says which and why", failed)
+	}
+	return err
+}
+
+// write writes to a file, or to standard output if path is empty.
+func write(path string, s report.Setting, sections []report.Section) (err error) {
+	var out io.Writer = os.Stdout
+	if path != "" {
+		file, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		out = file
+	}
+	return report.Write(out, s, sections)
+}
+
+// revision names the source, where git knows it.
+func revision(ctx context.Context, root string) string {
+	text, err := exec.CommandContext(ctx, "git", "-C", root, "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/bench/internal/run"
+	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
+)
+
+// Server and client have a CPU each.
+const (
+	serverCPU = "0"
+	clientCPU = "1"
+)
+
+// spare is what a client's process may take beside the measured time: opening
+// sessions, warming up, waiting for the last replies.
+const spare = time.Minute
+
+// plan makes the cases of groups.
+type plan struct {
+	programs
+	duration  time.Duration // of a run
+	benchtime time.Duration // of a run of a Go benchmark
+	warmup    time.Duration
+}
+
+func newPlan(p programs, o options) plan {
+	if o.quick {
+		return plan{p, o.duration, 200 * time.Millisecond, 200 * time.Millisecond}
+	}
+	return plan{p, o.duration, 2 * time.Second, 500 * time.Millisecond}
+}
+
+func (p plan) timing() []string {
+	return []string{"--duration", p.duration.String(), "--warmup", p.warmup.String()}
+}
+
+func (p plan) serving() []string {
+	return []string{"udp://127.0.0.1:0", "--until-eof", "--cpu", serverCPU}
+}
+
+func (p plan) calling() []string { return append([]string{"--cpu", clientCPU}, p.timing()...) }
+
+// common says what the commands in the document leave out.
+func (p plan) common() []string {
+	return []string{
+		fmt.Sprintf("every `peregrine serve` has `udp://127.0.0.1:0 --cpu %s`, which pins the loop's thread", serverCPU),
+		fmt.Sprintf("every `peregrine perf` has `--cpu %s --duration %v --warmup %v`; `--call` pins its whole process", clientCPU, p.duration, p.warmup),
+		fmt.Sprintf("gRPC-Go's server and client processes are pinned as a whole to CPU %s and %s; they exchange plain bytes, not protocol buffers, over one connection of loopback TCP", serverCPU, clientCPU),
+	}
+}
+
+// flags are those of one command.
+type flags []string
+
+// peregrine is a case of `peregrine serve` and `peregrine perf`.
+func (p plan) peregrine(name string, serve, perf flags) suite.Case {
+	return suite.Case{Name: name, Runner: run.Pair{
+		Server: run.Command{Program: p.programs.peregrine, Verb: "serve", Common: p.serving(), Flags: serve},
+		Client: run.Command{Program: p.programs.peregrine, Verb: "perf", Common: p.calling(), Flags: perf},
+		Limit:  p.duration + p.warmup + spare,
+	}}
+}
+
+// both is a case with the same flags on both sides, and more on the client's.
+func (p plan) both(name string, same flags, perf ...string) suite.Case {
+	return p.peregrine(name, same, append(append(flags{}, same...), perf...))
+}
+
+// grpc is a case of gRPC-Go.
+func (p plan) grpc(name string, perf ...string) suite.Case {
+	return suite.Case{Name: name, Runner: run.Pair{
+		Server: run.Command{Program: p.self, Verb: "grpc-serve", Common: flags{"--cpu", serverCPU}},
+		Client: run.Command{Program: p.self, Verb: "grpc-perf", Common: append(p.calling(), "--server-cpu", serverCPU), Flags: perf},
+		Limit:  p.duration + p.warmup + spare,
+	}}
+}
+
+// idle is the case of idle sessions.
+func (p plan) idle(name string, dial ...string) suite.Case {
+	return suite.Case{Name: name, Runner: run.Pair{
+		Server: run.Command{Program: p.self, Verb: "idle-serve"},
+		Client: run.Command{Program: p.self, Verb: "idle-dial", Flags: dial},
+		Limit:  spare,
+	}}
+}
+
+// engine is a benchmark of the engine alone.
+func (p plan) engine(name, benchmark string) suite.Case {
+	return suite.Case{Name: name, Runner: run.Benchmark{Test: p.programs.engine, Name: benchmark, Time: p.benchtime}}
+}

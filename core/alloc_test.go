@@ -1,0 +1,66 @@
+package core_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/core"
+)
+
+func TestASmallRPCAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, tc := range []struct {
+		name   string
+		cfg    core.Config
+		window int
+		size   int
+	}{
+		{"one at a time", core.Config{}, 1, 32},
+		{"64 at once", core.Config{}, 64, 32},
+		{"64 at once, not coalesced", core.Config{NoCoalesce: true}, 64, 32},
+		{"more than there are slots", core.Config{Slots: 16}, 64, 32},
+		{"with checksums", core.Config{Checksum: true}, 64, 32},
+		{"lent, not copied", core.Config{}, 8, 2000},
+		{"in fragments", core.Config{}, 4, 20_000},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, tc.cfg)
+			s := r.connect(t)
+			const rounds = 20
+			done, started := 0, 0
+			var failure error
+			calls := make([]core.Call, tc.window)
+			for i := range calls {
+				calls[i] = core.Call{Method: 1, Request: make([]byte, tc.size), Buf: make([]byte, tc.size)}
+				calls[i].Timeout = 10e9
+				calls[i].Done = func(c *core.Call) {
+					if c.Err != nil {
+						failure = c.Err
+					}
+					if done++; started < rounds*tc.window {
+						started++
+						s.Submit(c)
+					}
+				}
+			}
+			round := func() {
+				started, done = len(calls), 0
+				for i := range calls {
+					s.Submit(&calls[i])
+				}
+				for done < rounds*tc.window {
+					r.turn()
+				}
+			}
+			for range 50 {
+				round() // rings and pools grow to what is needed
+			}
+			allocs := testing.AllocsPerRun(20, round)
+			require.NoError(t, failure)
+			require.Zero(t, allocs, "in %d calls", rounds*tc.window)
+		})
+	}
+}

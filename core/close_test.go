@@ -1,0 +1,179 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestADrainingServerFinishesWhatItAccepted(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, deferred := n.slowServer(Config{})
+	client, newcomer := n.add(Config{}), n.add(Config{})
+	s := n.connect(client, server)
+	accepted := Call{Method: later, Request: pattern(3000, 1), Buf: make([]byte, 3000)}
+	done := n.submit(s, &accepted)
+	n.run(time.Millisecond)
+	require.False(t, server.Drained())
+
+	server.Drain()
+	err := n.fails(s, &Call{Method: echo})
+	require.Equal(t, Unavailable, err.Code)
+	require.ErrorContains(t, err, "shutting down")
+	other, connectErr := newcomer.Connect(server.addr)
+	require.NoError(t, connectErr)
+	err = n.fails(other, &Call{Method: echo})
+	require.Equal(t, Unavailable, err.Code)
+	require.False(t, err.MayHaveExecuted)
+	_, connectErr = server.Connect(client.addr)
+	require.ErrorIs(t, connectErr, &Error{Code: Unavailable})
+	require.False(t, server.Drained())
+
+	r := (*deferred)[0]
+	r.Reply(r.Data)
+	n.until(func() bool { return *done == 1 })
+	require.NoError(t, accepted.Err)
+	require.Equal(t, accepted.Request, accepted.Response)
+	n.run(time.Millisecond)
+	require.True(t, server.Drained())
+	require.NoError(t, server.Close())
+}
+
+func TestCloseCompletesEveryCall(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _ := n.slowServer(Config{Slots: 2})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	n.run(10 * time.Millisecond)
+	client.withheld = 1 << 40 // so that one is parked
+	parked := Call{Method: echo, Request: pattern(3000, 1)}
+	calls := []*Call{&parked}
+	done := []*int{n.submit(s, &parked)}
+	n.run(time.Millisecond)
+	require.Zero(t, *done[0])
+	for range 5 { // two in slots, three that wait
+		c := &Call{Method: never, Request: pattern(2000, 1)}
+		calls = append(calls, c)
+		done = append(done, n.submit(s, c))
+	}
+	n.run(time.Millisecond)
+	late := &Call{Method: echo} // submitted since the last Poll
+	calls = append(calls, late)
+	done = append(done, n.submit(s, late))
+
+	require.NoError(t, client.Close())
+	for i, c := range calls {
+		require.Equal(t, 1, *done[i], "call %d", i)
+		if i > 0 {
+			require.Equal(t, Canceled, failure(t, c).Code)
+			require.Equal(t, i <= 2, failure(t, c).MayHaveExecuted, "call %d", i)
+		}
+	}
+	require.NoError(t, parked.Err, "its response was here")
+	require.NoError(t, client.Close(), "closing twice is no error")
+	require.True(t, client.Drained())
+	_, err := client.Connect(server.addr)
+	require.ErrorIs(t, err, &Error{Code: Unavailable})
+
+	after := Call{Method: echo}
+	count := n.submit(s, &after)
+	client.Poll(n.now)
+	require.Equal(t, 1, *count, "a call submitted after Close completes with the next Poll")
+	require.Equal(t, Canceled, failure(t, &after).Code)
+}
+
+func TestACompletionMaySubmitWhileTheEndpointCloses(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _ := n.slowServer(Config{Slots: 2})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	calls := make([]Call, 4)
+	completions := 0
+	for i := range calls {
+		tries := 0
+		calls[i] = Call{Method: never, Done: func(c *Call) {
+			completions++
+			if tries++; tries < 3 {
+				s.Submit(c)
+			}
+		}}
+		s.Submit(&calls[i])
+	}
+	n.run(time.Millisecond)
+	require.NoError(t, client.Close())
+	for range 3 {
+		client.Poll(n.now)
+	}
+	require.Equal(t, 3*len(calls), completions)
+	require.True(t, client.Drained())
+}
+
+func TestAClosedSessionTellsTheServer(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, deferred := n.slowServer(Config{})
+	client := n.add(Config{})
+	first, second := n.connect(client, server), n.connect(client, server)
+	c := Call{Method: later, Request: []byte("x")}
+	done := n.submit(first, &c)
+	n.echoes(second, 10)
+	canceled := 0
+	(*deferred)[0].Canceled = func() { canceled++ }
+	first.Close()
+	first.Close()
+	require.Equal(t, 1, *done)
+	require.Equal(t, Canceled, failure(t, &c).Code)
+	require.True(t, failure(t, &c).MayHaveExecuted)
+	n.run(time.Millisecond)
+	require.Equal(t, 1, canceled)
+	require.Equal(t, 1, server.Stats().Sessions)
+	(*deferred)[0].Reply(nil)
+
+	err := n.fails(first, &Call{Method: echo})
+	require.Equal(t, Canceled, err.Code)
+	require.False(t, err.MayHaveExecuted)
+	first.Ready(func(err error) { require.ErrorIs(t, err, &Error{Code: Canceled}) })
+	first.Ping(func(time.Duration) { t.Error("a closed session cannot ping") })
+	n.echoes(second, 10)
+
+	second.Close()
+	n.run(time.Millisecond)
+	require.Zero(t, server.Stats().Peers, "the last session ends the connection")
+	require.Empty(t, client.dialed)
+	require.Zero(t, client.controlling)
+	second.Ping(func(time.Duration) {})
+	require.Zero(t, client.controlling)
+	n.settled(server, client)
+}
+
+func TestALostGoodbyeIsMadeUpForByTheKeepAlive(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{KeepAlive: time.Second})
+	n.partition()
+	s.Close()
+	n.run(time.Millisecond)
+	n.heal()
+	require.Equal(t, 1, server.Stats().Peers)
+	n.run(1100 * time.Millisecond)
+	require.Zero(t, server.Stats().Peers)
+	n.settled(server, client)
+}
+
+func TestEventsTellOfConnections(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	var kinds []EventKind
+	server := n.echoServer(Config{Events: func(e Event) { kinds = append(kinds, e.Kind) }, KeepAlive: 100 * time.Millisecond})
+	client := n.add(Config{KeepAlive: 100 * time.Millisecond})
+	n.connect(client, server).Close()
+	n.run(time.Millisecond)
+	n.connect(client, server)
+	n.partition()
+	n.run(time.Second)
+	require.Equal(t, []EventKind{PeerConnected, PeerClosed, PeerConnected, PeerLost}, kinds)
+}

@@ -1,0 +1,182 @@
+package core
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// expires makes a call that must end by its deadline, neither before nor after.
+func (n *network) expires(s *Session, c *Call) *Error {
+	n.t.Helper()
+	began := n.now
+	for _, d := range n.nodes {
+		d.Advance(n.now)
+	}
+	err := n.fails(s, c)
+	require.Equal(n.t, DeadlineExceeded, err.Code)
+	require.Equal(n.t, c.Timeout, n.now-began)
+	return err
+}
+
+func TestADeadlinePassesWhileWaitingForASlot(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _ := n.slowServer(Config{Slots: 1})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	n.submit(s, &Call{Method: never})
+	err := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
+	require.False(t, err.MayHaveExecuted)
+	require.Zero(t, s.waiting.length)
+}
+
+func TestADeadlinePassesWhileConnecting(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	n.partition()
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	failed := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
+	require.False(t, failed.MayHaveExecuted)
+}
+
+func TestADeadlinePassesWhileTheRequestIsLost(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.partition()
+	err := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
+	require.True(t, err.MayHaveExecuted, "it was sent, and nobody knows how far it came")
+	n.heal()
+	n.run(time.Second)
+	require.Zero(t, server.Stats().RequestsHandled)
+	n.echoes(s, 10)
+	n.settled(server, client)
+}
+
+func TestADeadlineThatHasPassedOnArrivalKeepsTheHandlerFromBeginning(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	// The last fragment comes when the time that the first one brought is over.
+	n.late = func(_, _ netip.AddrPort, data []byte) time.Duration {
+		var h wire.Header
+		var m wire.Message
+		if rest, err := h.Parse(data); err == nil && len(rest) > 0 {
+			if _, err = m.Parse(rest); err == nil && m.Kind == wire.Request && m.Index == 2 {
+				return 2 * time.Millisecond
+			}
+		}
+		if holds(data, wire.Cancel) {
+			return 10 * time.Millisecond
+		}
+		return 0
+	}
+	n.expires(s, &Call{Method: echo, Request: pattern(4000, 1), Timeout: time.Millisecond})
+	n.run(5 * time.Millisecond)
+	require.Zero(t, server.Stats().RequestsHandled)
+	require.EqualValues(t, 1, server.Stats().RequestsRefused)
+	n.late = nil
+	n.settled(server, client)
+}
+
+func TestADeadlinePassesWhileTheHandlerWorks(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, deferred := n.slowServer(Config{Slots: 1})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	c := Call{Method: later, Request: []byte("x"), Timeout: 10 * time.Millisecond}
+	began := n.now
+	done := n.submit(s, &c)
+	n.run(time.Millisecond)
+	r := (*deferred)[0]
+	require.InDelta(t, began+10*time.Millisecond, r.Deadline, float64(time.Millisecond), "the deadline travels")
+	canceled := 0
+	r.Canceled = func() { canceled++ }
+	n.run(10 * time.Millisecond)
+	require.Equal(t, 1, *done)
+	require.True(t, failure(t, &c).MayHaveExecuted)
+	require.Equal(t, 1, canceled, "the server was told")
+	require.Equal(t, netip.AddrPort{}, r.Peer())
+
+	n.echoes(s, 10) // its slot is free
+	r.Reply([]byte("too late"))
+	n.echoes(s, 10)
+	n.settled(server, client)
+}
+
+func TestADeadlinePassesWhileTheResponseIsLost(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return holds(data, wire.Response) }
+	err := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
+	require.True(t, err.MayHaveExecuted)
+	require.EqualValues(t, 1, server.Stats().RequestsHandled)
+	n.heal()
+	n.settled(server, client)
+}
+
+func TestADeadlineThatIsNotReachedChangesNothing(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	_, client, s := pair(n, Config{})
+	for _, size := range []int{0, 100, 1190, 1400, 50_000} {
+		c := Call{Method: echo, Request: pattern(size, 1), Buf: make([]byte, 0, size), Timeout: 2 * time.Hour}
+		n.call(s, &c)
+		require.NoError(t, c.Err)
+		require.Equal(t, c.Request, c.Response)
+	}
+	for _, timer := range client.timers.heap {
+		require.IsType(t, &peer{}, timer.owner, "no timer of a call is left")
+	}
+}
+
+func TestACallThatExpiresBeforeItIsSentDoesNotExecute(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	c := Call{Method: echo, Timeout: time.Millisecond}
+	done := n.submit(s, &c)
+	n.now += 2 * time.Millisecond // until the loop comes round
+	n.run(time.Second)
+	require.Equal(t, 1, *done)
+	require.Equal(t, DeadlineExceeded, failure(t, &c).Code)
+	require.False(t, failure(t, &c).MayHaveExecuted)
+	require.Zero(t, server.Stats().RequestsHandled)
+	n.settled(server, client)
+}
+
+func TestCancelFreesTheSlot(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, deferred := n.slowServer(Config{Slots: 1})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	first := Call{Method: later}
+	second := Call{Method: echo, Request: []byte("second"), Buf: make([]byte, 6)}
+	third := Call{Method: echo}
+	n.submit(s, &first)
+	done := n.submit(s, &second)
+	n.submit(s, &third)
+	n.run(time.Millisecond)
+	require.Zero(t, *done)
+	s.Cancel(&third)
+	require.ErrorIs(t, third.Err, &Error{Code: Canceled})
+	require.False(t, failure(t, &third).MayHaveExecuted, "it had no slot yet")
+	s.Cancel(&first)
+	require.True(t, failure(t, &first).MayHaveExecuted)
+	n.run(time.Millisecond)
+	require.Equal(t, 1, *done)
+	require.NoError(t, second.Err)
+	(*deferred)[0].Reply(nil)
+	n.settled(server, client)
+}

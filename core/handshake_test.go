@@ -1,0 +1,341 @@
+package core
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+func TestAHandshakeSurvivesLossBothWays(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(30) {
+		n := newNetwork(t, seed)
+		n.loss(0.3)
+		n.duplicate = 0.1
+		n.jitter = 30 * time.Millisecond
+		server, client := n.echoServer(Config{}), n.add(Config{})
+		s := n.connect(client, server)
+		n.echoes(s, 100)
+		require.Equal(t, 1, server.Stats().Peers, "seed %d", seed)
+	}
+}
+
+func TestCallsMayBeSubmittedBeforeTheConnectionStands(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{Slots: 2}), n.add(Config{})
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	var calls [5]Call
+	done := 0
+	for i := range calls {
+		calls[i] = Call{Method: echo, Request: []byte{byte(i)}, Buf: make([]byte, 1), Done: func(*Call) { done++ }}
+		s.Submit(&calls[i])
+	}
+	n.until(func() bool { return done == len(calls) })
+	for i := range calls {
+		require.NoError(t, calls[i].Err)
+		require.Equal(t, []byte{byte(i)}, calls[i].Response)
+	}
+}
+
+func TestTheNarrowerLimitsAreAgreedOn(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server := n.echoServer(Config{Slots: 3, MaxDatagram: 1300, KeepAlive: time.Second, Credits: 7})
+	client := n.add(Config{Slots: 5, MaxDatagram: 1400, KeepAlive: 2 * time.Second, Credits: 9})
+	n.connect(client, server)
+	for _, p := range []*peer{client.toward(server), server.onlyClient()} {
+		require.Equal(t, 3, p.slots)
+		require.Equal(t, 1300, p.maxMTU)
+		require.Equal(t, 2*time.Second, p.timeout)
+	}
+	require.Equal(t, 7, client.toward(server).credits)
+	require.Equal(t, 9, server.onlyClient().credits)
+}
+
+func TestAServerThatIsFullRefuses(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server := n.echoServer(Config{Peers: 1})
+	first := n.connect(n.add(Config{}), server)
+	second, err := n.add(Config{}).Connect(server.addr)
+	require.NoError(t, err)
+	refused := n.fails(second, &Call{Method: echo})
+	require.Equal(t, ResourceExhausted, refused.Code)
+	require.False(t, refused.MayHaveExecuted)
+	require.ErrorContains(t, refused, "peers")
+
+	first.Close()
+	n.echoes(second, 10)
+}
+
+func TestAnUnansweredHandshakeFailsAllThatWait(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{ConnectTimeout: 300 * time.Millisecond})
+	n.partition()
+	began := n.now
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	var notReady error
+	s.Ready(func(err error) { notReady = err })
+	var calls [3]Call
+	var done [3]*int
+	for i := range calls {
+		calls[i] = Call{Method: echo}
+		done[i] = n.submit(s, &calls[i])
+	}
+	n.until(func() bool { return *done[0]+*done[1]+*done[2] == 3 })
+	require.LessOrEqual(t, n.now-began, 300*time.Millisecond)
+	require.ErrorIs(t, notReady, &Error{Code: Unavailable})
+	for i := range calls {
+		require.Equal(t, Unavailable, failure(t, &calls[i]).Code)
+		require.False(t, failure(t, &calls[i]).MayHaveExecuted)
+	}
+
+	n.run(time.Second)
+	sent := n.datagram
+	n.run(time.Second)
+	require.Equal(t, sent, n.datagram, "nobody waits, so nobody knocks")
+	n.heal()
+	n.echoes(s, 10)
+}
+
+func TestAServerRestartedAmidAHandshakeIsReached(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return typeOf(data) == wire.Accept }
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	n.run(5 * time.Millisecond)
+	server.restart(Config{}) // with another secret: it does not know the cookie
+	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	n.heal()
+	began := n.now
+	n.echoes(s, 10)
+	require.LessOrEqual(t, n.now-began, 100*time.Millisecond)
+}
+
+func TestAClientWithACookieGrownOldGetsAnother(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{ConnectTimeout: time.Minute})
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool {
+		return typeOf(data) != wire.Retry && n.now > time.Second+60*time.Microsecond
+	}
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	n.run(15 * time.Second)
+	require.NotEqual(t, [wire.CookieSize]byte{}, client.toward(server).hello.cookie)
+	n.heal()
+	n.echoes(s, 10)
+}
+
+func TestAForgedOrBorrowedCookieIsWorthNothing(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, Config{})
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	w.e.now = time.Minute
+	cookie := w.e.cookies.make(w.from, &hello, time.Minute)
+
+	hello.Cookie = cookie
+	hello.Cookie[20] ^= 1
+	w.take(helloDatagram(&hello))
+	require.Empty(t, w.e.accepted, "forged")
+
+	hello.Cookie = cookie
+	hello.Token = 5
+	w.take(helloDatagram(&hello))
+	require.Empty(t, w.e.accepted, "made for another connection")
+	hello.Token = 3
+
+	w.from = netip.MustParseAddrPort("192.0.2.9:9")
+	w.take(helloDatagram(&hello))
+	require.Empty(t, w.e.accepted, "made for another address")
+	w.from = clientAddr
+
+	w.e.now += cookieLife + 1
+	w.take(helloDatagram(&hello))
+	require.Empty(t, w.e.accepted, "old")
+	require.EqualValues(t, 4, w.e.Stats().RxBadCookie)
+
+	hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+	w.take(helloDatagram(&hello))
+	require.Len(t, w.e.accepted, 1, "genuine")
+}
+
+func TestAClientOfAnotherVersionIsToldSo(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	n.drop = func(from, _ netip.AddrPort, data []byte) bool {
+		// What either sends says version 2.
+		data[1] = 2<<4 | data[1]&0xF
+		wire.Seal(data, nil)
+		return false
+	}
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	began := n.now
+	refused := n.fails(s, &Call{Method: echo})
+	require.Equal(t, FailedPrecondition, refused.Code)
+	require.False(t, refused.MayHaveExecuted)
+	require.ErrorContains(t, refused, "version")
+	require.LessOrEqual(t, n.now-began, 3*n.delay)
+	require.EqualValues(t, 1, server.Stats().RxVersion)
+}
+
+// bare is a transport that hands one datagram at a time to an endpoint, and
+// swallows what it answers. It allocates nothing.
+type bare struct {
+	rx    []transport.RxPacket
+	heads [burstSize][9000]byte
+	sent  uint64
+	last  int // length of the last answer
+}
+
+var _ transport.Transport = (*bare)(nil)
+
+func (b *bare) Resolve(netip.AddrPort) (transport.Route, error) { return 0, nil }
+func (b *bare) Forget(transport.Route)                          {}
+func (b *bare) Reserve(pkts []transport.TxPacket) int {
+	for i := range pkts {
+		pkts[i].Head = b.heads[i][:]
+	}
+	return len(pkts)
+}
+
+func (b *bare) Send(pkts []transport.TxPacket) (int, error) {
+	for i := range pkts {
+		b.last = len(pkts[i].Head)
+		pkts[i] = transport.TxPacket{}
+	}
+	b.sent += uint64(len(pkts))
+	return len(pkts), nil
+}
+
+func (b *bare) Recv(pkts []transport.RxPacket) (int, error) {
+	n := copy(pkts, b.rx)
+	b.rx = b.rx[n:]
+	return n, nil
+}
+func (b *bare) Completed() uint64            { return b.sent }
+func (b *bare) Release([]transport.RxPacket) {}
+func (b *bare) Wait(time.Duration) error     { return nil }
+func (b *bare) Wake()                        {}
+func (b *bare) LocalAddr() netip.AddrPort    { return netip.AddrPort{} }
+func (b *bare) Stats() transport.Stats       { return transport.Stats{} }
+func (b *bare) Close() error                 { return nil }
+func (b *bare) Caps() transport.Caps {
+	return transport.Caps{Backend: "bare", MaxPayload: 9000, RxBatch: 64, TxBatch: 64, Integrity: true}
+}
+
+var clientAddr = netip.MustParseAddrPort("192.0.2.1:1")
+
+// bareWire is an endpoint whose datagrams a test writes by hand.
+type bareWire struct {
+	e    *Endpoint
+	tr   *bare
+	from netip.AddrPort
+	one  [1]transport.RxPacket
+}
+
+func newWire(t *testing.T, cfg Config) *bareWire {
+	w := &bareWire{tr: &bare{}, from: clientAddr}
+	var err error
+	w.e, err = New(cfg, w.tr, time.Second)
+	require.NoError(t, err)
+	return w
+}
+
+func (w *bareWire) take(data []byte) {
+	w.one[0] = transport.RxPacket{Data: data, From: w.from}
+	w.tr.rx = w.one[:]
+	w.e.Poll(w.e.now)
+}
+
+func helloDatagram(hello *wire.HelloBody) []byte {
+	data := make([]byte, wire.MinHello)
+	n := (&wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}).Put(data)
+	hello.Put(data[n:])
+	wire.Seal(data, nil)
+	return data
+}
+
+func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
+	w := newWire(t, Config{Peers: 1})
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	plain := helloDatagram(&hello)
+
+	hello.Cookie[0] = 1
+	forged := helloDatagram(&hello)
+
+	foreign := helloDatagram(&hello)
+	foreign[1] = 9<<4 | byte(wire.Hello)
+	wire.Seal(foreign, nil)
+
+	damaged := helloDatagram(&hello)
+	damaged[100] ^= 1
+
+	unknown := make([]byte, 200)
+	(&wire.Header{Type: wire.Data, Connection: 77, Token: 78}).Put(unknown)
+
+	reset := make([]byte, 200)
+	n := (&wire.Header{Type: wire.Reset, Flags: wire.FlagChecksum}).Put(reset)
+	(&wire.ResetBody{Connection: 5, Token: 5}).Put(reset[n:])
+	wire.Seal(reset, nil)
+
+	hello = wire.HelloBody{Connection: 8, Token: 8, Params: w.e.params()}
+	hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+	w.take(helloDatagram(&hello))
+	require.Len(t, w.e.accepted, 1)
+	hello.Connection = 9
+	hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+	refused := helloDatagram(&hello)
+
+	for _, flood := range []struct {
+		name    string
+		data    []byte
+		counter func(Stats) uint64
+		answers bool
+	}{
+		{"hello without a cookie", plain, func(s Stats) uint64 { return s.RxControl }, true},
+		{"hello with a forged cookie", forged, func(s Stats) uint64 { return s.RxBadCookie }, true},
+		{"hello of another version", foreign, func(s Stats) uint64 { return s.RxVersion }, true},
+		{"hello to a full server", refused, func(s Stats) uint64 { return s.HellosRefused }, true},
+		{"damaged hello", damaged, func(s Stats) uint64 { return s.RxChecksum }, false},
+		{"data of no connection", unknown, func(s Stats) uint64 { return s.RxUnknown }, true},
+		{"reset of no connection", reset, func(s Stats) uint64 { return s.RxUnknown }, false},
+		{"short hello", plain[:100], func(s Stats) uint64 { return s.RxChecksum }, false},
+		{"nothing", nil, func(s Stats) uint64 { return s.RxMalformed }, false},
+		{"garbage", pattern(1000, 1), func(s Stats) uint64 { return s.RxMalformed }, false},
+	} {
+		before, sent := flood.counter(w.e.Stats()), w.tr.sent
+		i := 0
+		allocs := testing.AllocsPerRun(1000, func() {
+			i++
+			w.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), uint16(i))
+			if flood.name == "hello to a full server" {
+				w.from = clientAddr
+			}
+			w.take(flood.data)
+		})
+		require.Zero(t, allocs, flood.name)
+		require.EqualValues(t, 1001, flood.counter(w.e.Stats())-before, flood.name)
+		if flood.answers {
+			require.EqualValues(t, 1001, w.tr.sent-sent, flood.name)
+			require.Less(t, w.tr.last, len(flood.data), "%s: the answer is longer than the question", flood.name)
+		} else {
+			require.Equal(t, sent, w.tr.sent, flood.name)
+		}
+		require.Len(t, w.e.peers, 1, flood.name)
+		require.Empty(t, w.e.strays, flood.name)
+	}
+}

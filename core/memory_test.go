@@ -1,0 +1,105 @@
+package core
+
+import (
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// These tests measure the whole process's heap, so they run alone.
+
+func inUse() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// perSession is the bound on the heap of an idle session, on each side.
+const perSession = 4 << 10
+
+func TestIdleSessionsAreSmall(t *testing.T) {
+	for _, use := range []struct {
+		name         string
+		count, bound int // bytes a side
+		with         func(n *network, s *Session)
+	}{
+		{"opened", 20_000, perSession, func(*network, *Session) {}},
+		{"one call", 20_000, perSession, func(n *network, s *Session) { n.echoes(s, 100) }},
+		{"64 calls at once", 2000, perSession, func(n *network, s *Session) { n.stream(s, 64, 64, 100) }},
+		// Every slot ever used costs each side 16 bytes for good.
+		{"256 calls at once", 500, 3 * perSession / 2, func(n *network, s *Session) { n.stream(s, 256, 256, 100) }},
+	} {
+		count := use.count
+		n := newNetwork(t, 1)
+		server, client, first := pair(n, Config{})
+		n.echoes(first, 100)
+		n.run(2 * time.Second)
+		before := inUse()
+		sessions := make([]*Session, count)
+		for i := range sessions {
+			sessions[i] = n.connect(client, server)
+			use.with(n, sessions[i])
+		}
+		n.run(2 * time.Second)
+		each := (inUse() - before) / count
+		t.Logf("%s: %d bytes for both sides", use.name, each)
+		require.LessOrEqual(t, each, 2*use.bound, use.name)
+		n.echoes(sessions[count-1], 100)
+
+		for _, s := range sessions {
+			s.Close()
+		}
+		n.run(2 * time.Second)
+		require.LessOrEqual(t, server.Stats().Sessions, 1)
+		clear(sessions)
+		kept := (inUse() - before) / count
+		t.Logf("%s: %d bytes kept after closing", use.name, kept)
+		require.LessOrEqual(t, kept, 1<<10, use.name)
+		runtime.KeepAlive(n)
+		runtime.KeepAlive(first)
+		runtime.KeepAlive(sessions)
+	}
+}
+
+func TestIdleConnectionsAreSmall(t *testing.T) {
+	const count = 20_000
+	w := newWire(t, Config{KeepAlive: 24 * time.Hour})
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	before := inUse()
+	for i := range count {
+		w.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7)
+		hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+		w.take(helloDatagram(&hello))
+	}
+	require.Len(t, w.e.accepted, count)
+	for range 1000 { // the clients never acknowledge the probes of the MTU
+		w.e.Poll(w.e.now + time.Second)
+	}
+	each := (inUse() - before) / count
+	t.Logf("%d bytes a connection", each)
+	require.LessOrEqual(t, each, perSession)
+	runtime.KeepAlive(w)
+}
+
+func TestAnIdleEndpointGivesMemoryBack(t *testing.T) {
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.echoes(s, 10)
+	n.run(2 * time.Second)
+	before := inUse()
+	n.stream(s, 200, 2000, 20_000)
+	n.run(2 * time.Second)
+	kept := inUse() - before
+	t.Logf("%d bytes kept", kept)
+	require.Zero(t, server.Stats().ReassemblyBytes)
+	require.LessOrEqual(t, server.buffers.cached, maxCached)
+	require.LessOrEqual(t, kept-server.buffers.cached, 1<<20)
+	n.settled(server, client)
+}

@@ -1,0 +1,453 @@
+package core
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// stream keeps window echo calls of size bytes in flight until count are done,
+// and checks every reply.
+func (n *network) stream(s *Session, window, count, size int) {
+	n.t.Helper()
+	started, done := 0, 0
+	submit := func(c *Call) {
+		started++
+		copy(c.Request, pattern(size, byte(started)))
+		s.Submit(c)
+	}
+	for range min(window, count) {
+		c := &Call{Method: echo, Request: make([]byte, size), Buf: make([]byte, 0, size)}
+		c.Done = func(c *Call) {
+			require.NoError(n.t, c.Err)
+			require.True(n.t, string(c.Request) == string(c.Response), "the reply differs from the request")
+			if done++; started < count {
+				submit(c)
+			}
+		}
+		submit(c)
+	}
+	n.until(func() bool { return done == count })
+}
+
+// settled checks that nothing is left over once all calls are done.
+func (n *network) settled(nodes ...*node) {
+	n.t.Helper()
+	n.run(3 * time.Second)
+	for _, d := range nodes {
+		st := d.Stats()
+		require.Zero(n.t, st.RequestsHeld)
+		require.Zero(n.t, st.ReassemblyBytes)
+		require.Zero(n.t, d.controlling, "control messages under way for ever")
+		for _, p := range d.peers {
+			if p != nil {
+				require.Zero(n.t, p.inFlight)
+				require.Zero(n.t, p.bytes)
+				require.LessOrEqual(n.t, len(p.packets), minPackets, "an idle peer's rings are given back")
+				require.LessOrEqual(n.t, len(p.refs), minRefs, "an idle peer's rings are given back")
+			}
+		}
+	}
+}
+
+func TestLossIsRepaired(t *testing.T) {
+	t.Parallel()
+	for _, loss := range []float64{0.01, 0.1, 0.3} {
+		for _, size := range []int{32, 5000} {
+			t.Run(fmt.Sprintf("loss=%v/size=%d", loss, size), func(t *testing.T) {
+				t.Parallel()
+				n := newNetwork(t, 11)
+				server, client, s := pair(n, Config{})
+				n.loss(loss)
+				n.stream(s, 64, 2000, size)
+				require.EqualValues(t, 2000, server.Stats().RequestsHandled)
+				require.NotZero(t, client.Stats().Retransmits)
+				n.heal()
+				n.settled(server, client)
+			})
+		}
+	}
+}
+
+func TestReorderingIsLearntAndTolerated(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 12)
+	server, client, s := pair(n, Config{NoCoalesce: true})
+	n.jitter = 60 * time.Microsecond
+	n.stream(s, 64, 2000, 32) // learns
+	before := client.Stats()
+	n.stream(s, 64, 5000, 32)
+	after := client.Stats()
+	require.Less(t, after.Retransmits-before.Retransmits, uint64(50), "of 5000 requests")
+	require.EqualValues(t, 7000, server.Stats().RequestsHandled)
+	n.settled(server, client)
+}
+
+func TestDuplicatedDatagramsChangeNothing(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 13)
+	server, client, s := pair(n, Config{})
+	n.duplicate = 1
+	n.jitter = 30 * time.Microsecond
+	n.stream(s, 16, 1000, 32)
+	n.stream(s, 4, 20, 20_000)
+	require.EqualValues(t, 1020, server.Stats().RequestsHandled)
+	require.NotZero(t, server.Stats().RxDuplicate)
+	n.duplicate = 0
+	n.settled(server, client)
+}
+
+func TestABlackholeInOneDirectionIsSurvived(t *testing.T) {
+	t.Parallel()
+	for _, toServer := range []bool{true, false} {
+		n := newNetwork(t, 14)
+		server, client, s := pair(n, Config{KeepAlive: 2 * time.Second})
+		n.drop = func(_, to netip.AddrPort, _ []byte) bool { return (to == server.addr) == toServer }
+		var c Call
+		c = Call{Method: echo, Request: pattern(30_000, 1)}
+		done := n.submit(s, &c)
+		n.run(time.Second)
+		require.Zero(t, *done)
+		n.heal()
+		n.until(func() bool { return *done == 1 })
+		require.NoError(t, c.Err)
+		require.EqualValues(t, 1, server.Stats().RequestsHandled)
+		n.settled(server, client)
+	}
+}
+
+func TestAResponseLostAgainAndAgainIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for losses := range 8 {
+		n := newNetwork(t, 15)
+		server, client, s := pair(n, Config{})
+		lost := 0
+		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
+			if holds(data, wire.Response) && lost < losses {
+				lost++
+				return true
+			}
+			return false
+		}
+		n.echoes(s, 100)
+		require.Equal(t, losses, lost)
+		require.EqualValues(t, 1, server.Stats().RequestsHandled)
+		n.settled(server, client)
+	}
+}
+
+func TestLostAcknowledgementsAreMadeUpFor(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 16)
+	server, client, s := pair(n, Config{})
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool {
+		return typeOf(data) == wire.Ack && n.rand.Float64() < 0.7
+	}
+	n.stream(s, 4, 50, 50_000)
+	n.stream(s, 16, 500, 32)
+	require.EqualValues(t, 550, server.Stats().RequestsHandled)
+	n.heal()
+	n.settled(server, client)
+}
+
+func TestALostTailCostsAboutOneProbeTimeout(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []wire.Kind{wire.Request, wire.Response} {
+		n := newNetwork(t, 17)
+		server, client, s := pair(n, Config{})
+		n.stream(s, 1, 100, 32) // knows the round trip
+		n.run(10 * time.Millisecond)
+		lost := false
+		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
+			drop := !lost && holds(data, kind)
+			lost = lost || drop
+			return drop
+		}
+		began := n.now
+		timeout := client.toward(server).probeTimeout()
+		if kind == wire.Response {
+			timeout = server.onlyClient().probeTimeout()
+		}
+		n.echoes(s, 32)
+		require.True(t, lost)
+		require.LessOrEqual(t, n.now-began, timeout+6*n.delay, "%v lost", kind)
+		require.LessOrEqual(t, timeout, 3*time.Millisecond)
+	}
+}
+
+func TestAGapIsRepairedWithoutATimeout(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 18)
+	server, client, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	fragments := 0
+	n.drop = func(_, to netip.AddrPort, data []byte) bool {
+		if to != server.addr || !holds(data, wire.Request) {
+			return false
+		}
+		fragments++
+		return fragments == 5 || fragments == 20
+	}
+	n.echoes(s, 100_000)
+	require.EqualValues(t, 2, client.Stats().Retransmits, "selective: what was lost and no more")
+	require.Zero(t, client.Stats().ProbeTimeouts)
+}
+
+func TestLargeTransfersNeedFewAcknowledgements(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 19)
+	server, client, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	n.call(s, &Call{Method: echo, Request: pattern(8<<20, 1)})
+	require.Greater(t, client.Stats().TxData, uint64(5000))
+	require.Less(t, float64(server.Stats().TxControl), 0.06*float64(client.Stats().TxData))
+	require.Less(t, float64(client.Stats().TxControl), 0.06*float64(server.Stats().TxData))
+}
+
+func TestTheMTUIsProbedUpToWhatTheLinkCarries(t *testing.T) {
+	t.Parallel()
+	for _, mtu := range []int{1472, 4096, 8972} {
+		n := newNetwork(t, 20)
+		n.mtu = mtu
+		server, client, s := pair(n, Config{})
+		n.run(10 * time.Millisecond)
+		require.Equal(t, mtu, s.MTU())
+		require.Equal(t, mtu, server.onlyClient().mtu)
+		n.settled(server, client)
+	}
+}
+
+func TestAPathNarrowerThanBothLinksIsFoundOut(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 21)
+	n.mtu = 8972
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return len(data) > 1472 }
+	server, client, s := pair(n, Config{})
+	n.echoes(s, 100_000)
+	n.run(100 * time.Millisecond)
+	require.Equal(t, 1472, s.MTU())
+	n.echoes(s, 100_000)
+	require.Zero(t, client.Stats().MTUReductions)
+	n.settled(server, client)
+}
+
+func TestAPathThatShrinksAmidAMessageIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []wire.Kind{wire.Request, wire.Response} {
+		n := newNetwork(t, 22)
+		n.mtu = 8972
+		server, client, s := pair(n, Config{})
+		n.run(10 * time.Millisecond)
+		require.Equal(t, 8972, s.MTU())
+		seen := 0
+		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
+			if holds(data, kind) {
+				seen++
+			}
+			return seen > 50 && len(data) > 1472
+		}
+		for _, size := range []int{1 << 20, 8000, 1300, 3000} {
+			n.echoes(s, size)
+		}
+		require.NotZero(t, client.Stats().MTUReductions+server.Stats().MTUReductions)
+		require.EqualValues(t, 4, server.Stats().RequestsHandled)
+		n.settled(server, client)
+	}
+}
+
+func TestSmallMessagesQueuedBeforeThePathShrankStillGoOut(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 23)
+	n.mtu = 8972
+	server, _, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return len(data) > 1300 }
+	n.stream(s, 8, 20, 8900) // each was one packet
+	require.EqualValues(t, 20, server.Stats().RequestsHandled)
+}
+
+func TestPacketNumbersWrap(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 24)
+	server, client, s := pair(n, Config{})
+	n.run(2 * time.Second)
+	a, b := client.toward(server), server.onlyClient()
+	for _, way := range [][2]*peer{{a, b}, {b, a}} {
+		const near = 1<<32 - 300
+		sender, receiver := way[0], way[1]
+		require.Zero(t, sender.inFlight)
+		sender.first, sender.next, sender.largestAcked, sender.lostFloor = near, near, near, 0
+		receiver.in = received{next: near, floor: [2]uint64{near, near}}
+	}
+	n.loss(0.05)
+	n.duplicate = 0.05
+	n.jitter = 30 * time.Microsecond
+	n.stream(s, 16, 3000, 32)
+	n.stream(s, 2, 10, 100_000)
+	require.Greater(t, a.next, uint64(1<<32))
+	require.Greater(t, b.next, uint64(1<<32))
+	require.EqualValues(t, 3010, server.Stats().RequestsHandled)
+	n.drop = nil
+	n.settled(server, client)
+}
+
+func TestRequestSequencesWrap(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 25)
+	server, client, s := pair(n, Config{Slots: 2})
+	n.stream(s, 2, 4, 32)
+	n.run(10 * time.Millisecond)
+	served := server.onlyClient().served[s.index].session
+	for i := range s.slots {
+		s.slots[i].sequence = 1<<32 - 10
+		served.slots[i].sequence = 1<<32 - 10
+	}
+	n.loss(0.05)
+	n.duplicate = 0.2
+	n.jitter = 30 * time.Microsecond
+	n.stream(s, 2, 200, 32)
+	require.EqualValues(t, 204, server.Stats().RequestsHandled)
+	n.drop = nil
+	n.settled(server, client)
+}
+
+func TestMessageIdsWrap(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 26)
+	server, client, s := pair(n, Config{})
+	client.lastID, server.lastID = 1<<32-50, 1<<32-50
+	n.loss(0.05)
+	n.stream(s, 8, 200, 32)
+	n.drop = nil
+	n.settled(server, client)
+}
+
+func TestSessionGenerationsWrap(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 27)
+	server, client, first := pair(n, Config{})
+	s := n.connect(client, server)
+	n.echoes(s, 10)
+	s.Close()
+	n.run(time.Millisecond)
+	client.toward(server).clients[s.index].generation = 1<<16 - 3
+	server.onlyClient().served[s.index].generation = 1<<16 - 3
+	for range 10 {
+		s = n.connect(client, server)
+		n.echoes(s, 10)
+		s.Close()
+		n.run(time.Millisecond)
+		require.Equal(t, 0, server.Stats().Sessions)
+	}
+	require.Less(t, s.generation, uint16(10))
+	n.echoes(first, 10)
+}
+
+func TestAStuckTransportDelaysAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 28)
+	server, client, s := pair(n, Config{})
+	client.stuck = true
+	c := Call{Method: echo, Request: pattern(50_000, 1)}
+	done := n.submit(s, &c)
+	n.run(300 * time.Millisecond)
+	require.Zero(t, *done)
+	client.stuck = false
+	n.until(func() bool { return *done == 1 })
+	require.NoError(t, c.Err)
+	n.settled(server, client)
+}
+
+// recorder is a controller that adds up what it is told.
+type recorder struct {
+	cc.Controller
+	acked, marked, lost, timeouts int
+}
+
+func (r *recorder) Acked(a cc.Ack) {
+	r.acked += a.Packets
+	r.marked += a.CE
+}
+func (r *recorder) Lost(_ time.Duration, bytes int) { r.lost += bytes }
+func (r *recorder) TimedOut(time.Duration)          { r.timeouts++ }
+
+func TestTheControllerIsToldHowManyPacketsWereMarked(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 29)
+	var told recorder
+	server := n.echoServer(Config{})
+	client := n.add(Config{Controller: func(p cc.Path) cc.Controller {
+		told.Controller = cc.None(cc.DefaultWindow)(p)
+		return &told
+	}})
+	s := n.connect(client, server)
+	marked := 0
+	n.marks = func() transport.ECN {
+		if n.rand.Float64() < 0.3 {
+			marked++
+			return transport.CE
+		}
+		return transport.ECT0
+	}
+	n.jitter = 500 * time.Microsecond // acknowledgements overtake each other, too
+	n.loss(0.05)
+	n.stream(s, 64, 2000, 3000)
+	require.Positive(t, told.marked)
+	require.LessOrEqual(t, told.marked, marked)
+}
+
+func TestALostProbeOfTheMTUIsNoCongestion(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 30)
+	n.mtu = 8972
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return len(data) > 1472 }
+	var told recorder
+	server := n.echoServer(Config{})
+	client := n.add(Config{Controller: func(p cc.Path) cc.Controller {
+		told.Controller = cc.None(cc.DefaultWindow)(p)
+		return &told
+	}})
+	s := n.connect(client, server)
+	n.stream(s, 8, 200, 32)
+	n.run(2 * time.Second)
+	require.Zero(t, told.lost)
+	require.Zero(t, told.timeouts)
+}
+
+func TestALongPathIsProbedToo(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 31)
+	n.delay = 60 * time.Millisecond
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	require.Equal(t, 1472, s.MTU())
+	n.stream(s, 8, 100, 5000)
+	require.EqualValues(t, 100, server.Stats().RequestsHandled)
+	require.Less(t, client.Stats().Retransmits, uint64(20))
+	n.settled(server, client)
+}
+
+func TestAnOutageDoesNotShrinkTheMTU(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 32)
+	_, client, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	require.Equal(t, 1472, s.MTU())
+	n.partition()
+	c := Call{Method: echo, Request: pattern(3000, 1)}
+	done := n.submit(s, &c)
+	n.run(500 * time.Millisecond)
+	require.Zero(t, client.Stats().MTUReductions, "silence says nothing of the size")
+	n.heal()
+	n.until(func() bool { return *done == 1 })
+	require.NoError(t, c.Err)
+	n.run(5 * time.Second)
+	require.Equal(t, 1472, s.MTU())
+}

@@ -1,0 +1,107 @@
+package core
+
+import (
+	"net/netip"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// echoServer adds a node that echoes.
+func (n *network) echoServer(cfg Config) *node {
+	d := n.add(cfg)
+	d.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	return d
+}
+
+// connect opens a session and waits until it is connected.
+func (n *network) connect(client, server *node) *Session {
+	n.t.Helper()
+	s, err := client.Connect(server.addr)
+	require.NoError(n.t, err)
+	ready := false
+	s.Ready(func(err error) {
+		require.NoError(n.t, err)
+		ready = true
+	})
+	n.until(func() bool { return ready })
+	return s
+}
+
+// submit starts c and counts its completions, of which there must be one.
+func (n *network) submit(s *Session, c *Call) *int {
+	done := new(int)
+	c.Done = func(*Call) {
+		*done++
+		require.Equal(n.t, 1, *done, "a call completed twice")
+	}
+	s.Submit(c)
+	return done
+}
+
+// fails makes a call that must not succeed, and returns how it failed.
+func (n *network) fails(s *Session, c *Call) *Error {
+	n.t.Helper()
+	n.call(s, c)
+	return failure(n.t, c)
+}
+
+func failure(t tester, c *Call) *Error {
+	t.Helper()
+	var err *Error
+	require.ErrorAs(t, c.Err, &err)
+	return err
+}
+
+// echoes makes an echo call and checks the reply.
+func (n *network) echoes(s *Session, size int) {
+	n.t.Helper()
+	c := Call{Method: echo, Request: pattern(size, 9), Buf: make([]byte, 0, size)}
+	n.call(s, &c)
+	require.NoError(n.t, c.Err)
+	require.True(n.t, string(c.Request) == string(c.Response), "the reply differs from the request")
+}
+
+// partition cuts all traffic; heal ends that.
+func (n *network) partition() { n.drop = func(_, _ netip.AddrPort, _ []byte) bool { return true } }
+func (n *network) heal()      { n.drop = nil }
+
+// typeOf is the type of a datagram.
+func typeOf(data []byte) wire.Type { return wire.Type(data[1] & 0xF) }
+
+// holds says whether a datagram holds a message of a kind.
+func holds(data []byte, kind wire.Kind) bool {
+	var h wire.Header
+	rest, err := h.Parse(data)
+	if err != nil || h.Type != wire.Data {
+		return false
+	}
+	var m wire.Message
+	for len(rest) > 0 {
+		if rest, err = m.Parse(rest); err != nil {
+			return false
+		}
+		if m.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// toward returns the client's record of the connection to a server.
+func (d *node) toward(server *node) *peer { return d.dialed[server.addr] }
+
+// onlyClient returns a server's record of its only connection.
+func (d *node) onlyClient() *peer {
+	require.Len(d.net.t, d.accepted, 1)
+	for _, p := range d.accepted {
+		return p
+	}
+	return nil
+}
+
+func rxFrom(from netip.AddrPort, data []byte) transport.RxPacket {
+	return transport.RxPacket{Data: append([]byte(nil), data...), From: from}
+}
