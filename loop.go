@@ -114,7 +114,7 @@ func (l *loop) run() {
 		}
 	}
 	var spare []message
-	var worked time.Duration // when there was work last
+	idle := idleness{worked: l.now()}
 	for !l.stopping {
 		now := l.now()
 		l.engine.Advance(now)
@@ -131,10 +131,11 @@ func (l *loop) run() {
 		if l.draining && l.engine.Drained() {
 			break
 		}
-		if progress || posted {
-			worked = now
+		busy := progress || posted
+		if busy {
+			idle.work(now)
 		}
-		blocks := l.mayBlock(now, worked)
+		blocks := !busy && (l.poll == Block || l.poll == Adaptive && !idle.spin(now))
 		if blocks || now-l.stats.at >= publishEvery {
 			l.publish(now)
 		}
@@ -149,17 +150,6 @@ func (l *loop) run() {
 		l.wait()
 	}
 	l.finish(spare)
-}
-
-// mayBlock says whether the idle policy lets the loop block.
-func (l *loop) mayBlock(now, worked time.Duration) bool {
-	switch l.poll {
-	case Busy:
-		return false
-	case Block:
-		return now != worked
-	}
-	return now-worked >= spinTime
 }
 
 // wait blocks until there is work.

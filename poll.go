@@ -17,9 +17,38 @@ const (
 	Block
 )
 
-// spinTime is how long an adaptive loop looks for work before it blocks: about
-// what blocking and waking cost, so that it never loses more than half.
-const spinTime = 50 * time.Microsecond
+const (
+	// spinLong is how long an adaptive loop looks for work before it blocks. It
+	// exceeds what waking the peer's thread takes: else both sides would block in
+	// turn and each wait for the other to wake.
+	spinLong = 200 * time.Microsecond
+	// spinShort is what it spends instead where work comes so rarely that
+	// looking for longer is in vain.
+	spinShort = 20 * time.Microsecond
+)
+
+// idleness decides how long an adaptive loop spins, by how long it was without
+// work lately.
+type idleness struct {
+	worked time.Duration // when there was work last
+	gap    time.Duration // between spells of work, smoothed
+}
+
+// work notes that there was work at now.
+func (i *idleness) work(now time.Duration) {
+	const most = 5 * spinLong // so that a pause is soon forgotten
+	i.gap += (min(now-i.worked, most) - i.gap) / 8
+	i.worked = now
+}
+
+// spin says whether to look for work still.
+func (i *idleness) spin(now time.Duration) bool {
+	limit := spinLong
+	if i.gap > spinLong {
+		limit = spinShort
+	}
+	return now-i.worked < limit
+}
 
 var pollNames = [...]string{"adaptive", "busy", "block"}
 

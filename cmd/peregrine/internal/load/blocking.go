@@ -12,8 +12,6 @@ import (
 
 // blocking calls from goroutines of its own.
 type blocking struct {
-	ctx      context.Context
-	cancel   context.CancelFunc
 	load     Load
 	sessions []*peregrine.Session
 	recorder *measure.Recorder
@@ -32,13 +30,11 @@ type worker struct {
 	_     [120]byte
 }
 
-func newBlocking(ctx context.Context, sessions []*peregrine.Session, l Load, recorder *measure.Recorder) *blocking {
-	b := &blocking{
+func newBlocking(sessions []*peregrine.Session, l Load, recorder *measure.Recorder) *blocking {
+	return &blocking{
 		load: l, sessions: sessions, recorder: recorder,
 		workers: make([]worker, l.Window), gaveUp: make(chan struct{}),
 	}
-	b.ctx, b.cancel = context.WithCancel(ctx)
-	return b
 }
 
 func (b *blocking) start() {
@@ -65,7 +61,7 @@ func (b *blocking) work(i int) {
 			sent = time.Now()
 		}
 		until--
-		reply, err := b.sessions[session].Call(b.ctx, work.Method(), request, replies)
+		reply, err := b.sessions[session].Call(context.Background(), work.Method(), request, replies)
 		if sampled {
 			b.recorder.Record(time.Since(sent))
 		}
@@ -99,13 +95,17 @@ func (b *blocking) count() (counters, error) {
 	return now, nil
 }
 
-// finish cancels calls that have no reply in time; they count as failures.
+// finish closes the sessions of calls that have no reply in time; they count as
+// failures.
 func (b *blocking) finish() (missing uint64) {
 	b.stopped.Store(true)
-	late := time.AfterFunc(b.load.Grace, b.cancel)
+	late := time.AfterFunc(b.load.Grace, func() {
+		for _, s := range b.sessions {
+			s.Close()
+		}
+	})
 	b.running.Wait()
 	late.Stop()
-	b.cancel()
 	return 0
 }
 

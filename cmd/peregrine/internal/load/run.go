@@ -62,7 +62,7 @@ func Run(ctx context.Context, e *peregrine.Endpoint, sessions []*peregrine.Sessi
 	recorder := measure.NewRecorder()
 	var r runner
 	if l.Blocking {
-		r = newBlocking(ctx, sessions, l, recorder)
+		r = newBlocking(sessions, l, recorder)
 	} else {
 		r = newContinuation(sessions, l, recorder)
 	}
