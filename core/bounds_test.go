@@ -1,10 +1,13 @@
 package core
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 func TestCallsBeyondSlotsWaitAndBeyondTheQueueFail(t *testing.T) {
@@ -237,4 +240,84 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	}
 	require.NoError(t, Config{}.Check())
 	require.NoError(t, Config{MaxMessage: 1<<32 - 1}.Check())
+}
+
+func TestALimitHoldsAlsoIfThePeerForgetsIt(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{MaxMessage: 10_000}), n.add(Config{MaxMessage: 5000})
+	s := n.connect(client, server)
+	client.toward(server).maxMessage = 1 << 30
+	err := n.fails(s, &Call{Method: echo, Request: make([]byte, 50_000)})
+	require.Equal(t, ResourceExhausted, err.Code)
+	require.False(t, err.MayHaveExecuted)
+	server.onlyClient().maxMessage = 1 << 30
+	err = n.fails(s, &Call{Method: echo, Request: make([]byte, 8000)})
+	require.Equal(t, ResourceExhausted, err.Code)
+	require.True(t, err.MayHaveExecuted)
+	n.settled(server, client)
+}
+
+func TestTheReceiversQueueBoundsWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.receiveBuffer = 40_000
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	s := n.connect(client, server)
+	n.run(10 * time.Millisecond)
+	p := client.toward(server)
+	most := 0
+	c := Call{Method: echo, Request: pattern(500_000, 1)}
+	done := n.submit(s, &c)
+	for n.react(); *done == 0; n.react() {
+		most = max(most, p.bytes)
+		require.True(t, n.advance(time.Minute))
+	}
+	require.NoError(t, c.Err)
+	require.LessOrEqual(t, most, 40_000/2+1472)
+}
+
+func TestATransportThatCarriesTooLittleIsRefused(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.mtu = 1000
+	_, err := New(Config{}, &port{net: n}, 0)
+	require.ErrorContains(t, err, "raise the device's MTU")
+	_, err = New(Config{Slots: -1}, &port{net: n}, 0)
+	require.ErrorContains(t, err, "slots")
+}
+
+func TestAMessageRefusedWhileItArrivesLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server := n.echoServer(Config{Sessions: 1})
+	a, b := n.add(Config{}), n.add(Config{})
+	first := n.connect(a, server)
+	n.connect(a, n.echoServer(Config{})) // keeps a running
+	n.echoes(first, 10)
+	second := n.connect(b, server)
+	n.run(10 * time.Millisecond)
+	// The fragments come one by one, and amid them there is room.
+	fragments := time.Duration(0)
+	n.late = func(_, _ netip.AddrPort, data []byte) time.Duration {
+		if !holds(data, wire.Request) && !holds(data, wire.Cancel) {
+			return 0
+		}
+		fragments++
+		return fragments * 10 * time.Microsecond
+	}
+	c := Call{Method: echo, Request: pattern(30_000, 1)}
+	done := n.submit(second, &c)
+	n.run(n.delay + 50*time.Microsecond)
+	first.Close()
+	n.until(func() bool { return *done == 1 })
+	require.Equal(t, ResourceExhausted, failure(t, &c).Code)
+	n.run(time.Second)
+	require.Equal(t, 1, server.Stats().Sessions)
+	require.EqualValues(t, 1, server.Stats().RequestsHandled)
+	require.Zero(t, server.Stats().RequestsHeld)
+	require.Zero(t, server.Stats().ReassemblyBytes)
+	n.late = nil
+	n.echoes(second, 30_000)
+	n.settled(server, b)
 }

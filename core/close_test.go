@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -176,4 +177,19 @@ func TestEventsTellOfConnections(t *testing.T) {
 	n.partition()
 	n.run(time.Second)
 	require.Equal(t, []EventKind{PeerConnected, PeerClosed, PeerConnected, PeerLost}, kinds)
+}
+
+func TestATransportsFailureIsReported(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	_, client, s := pair(n, Config{})
+	c := Call{Method: echo}
+	done := n.submit(s, &c)
+	broken := errors.New("the device is gone")
+	client.broken = broken
+	_, err := client.Poll(n.now)
+	require.ErrorIs(t, err, broken)
+	require.NoError(t, client.Close())
+	require.Equal(t, 1, *done)
+	require.Error(t, c.Err)
 }

@@ -87,8 +87,7 @@ func TestManyCallsAtOnceEachGetTheirOwnReply(t *testing.T) {
 	})
 	left := 3000
 	next := uint64(0)
-	var submit func(c *Call)
-	submit = func(c *Call) {
+	submit := func(c *Call) {
 		binary.LittleEndian.PutUint64(c.Request, next)
 		next++
 		s.Submit(c)
@@ -119,9 +118,8 @@ func TestAKilledServerFailsPendingCallsAndIsFoundAgain(t *testing.T) {
 	n := newNetwork(t, 5)
 	server, _, s := pair(n, Config{KeepAlive: time.Second})
 	server.Handle(2, func(r *Request) { r.Defer() })
-	var c Call
 	done := false
-	c = Call{Method: 2, Request: []byte("x"), Done: func(*Call) { done = true }}
+	c := Call{Method: 2, Request: []byte("x"), Done: func(*Call) { done = true }}
 	s.Submit(&c)
 	n.run(10 * time.Millisecond)
 	require.False(t, done)

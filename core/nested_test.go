@@ -172,8 +172,7 @@ func TestACompletionMaySubmitAndConnectAgainWhenTheServerIsLost(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client, s := pair(n, Config{KeepAlive: 100 * time.Millisecond})
 	done := 0
-	var again func(c *Call)
-	again = func(c *Call) {
+	again := func(c *Call) {
 		done++
 		if c.Err == nil {
 			return

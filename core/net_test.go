@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"container/heap"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -32,16 +33,18 @@ type network struct {
 	// late is by how much longer a datagram takes than others.
 	late func(from, to netip.AddrPort, data []byte) time.Duration
 	// jitter delays each datagram by up to so much more, and so reorders.
-	jitter    time.Duration
-	duplicate float64
-	mtu       int  // of the ports
-	damages   bool // the ports vouch for nothing
-	marks     func() transport.ECN
+	jitter        time.Duration
+	duplicate     float64
+	mtu           int  // of the ports
+	damages       bool // the ports vouch for nothing
+	receiveBuffer int
+	marks         func() transport.ECN
 
 	nodes    []*node
 	flight   flights
 	order    int
-	datagram int // sent in all
+	births   uint64 // of endpoints
+	datagram int    // sent in all
 }
 
 // node is an endpoint and the network port it is on.
@@ -51,18 +54,21 @@ type node struct {
 }
 
 type port struct {
-	net    *network
-	addr   netip.AddrPort
-	inbox  []transport.RxPacket
-	routes []netip.AddrPort
-	taken  uint64
+	net           *network
+	addr          netip.AddrPort
+	queue, queues int
+	inbox         []transport.RxPacket
+	injected      []transport.RxPacket // by the endpoints of other queues
+	routes        []netip.AddrPort
+	taken         uint64
 	// linger is for how long the payload of a packet is read after Send, before
 	// it leaves, as by a zero-copy transport; withheld is how many packets that have
 	// left are not reported by Completed yet.
 	linger   time.Duration
 	leaving  []leaving
 	withheld uint64
-	stuck    bool // takes nothing
+	stuck    bool  // takes nothing
+	broken   error // what Recv fails with
 	closed   bool
 }
 
@@ -118,15 +124,37 @@ func (n *network) add(cfg Config) *node {
 	return d
 }
 
+// addQueues adds the endpoints of several queues of one address, between which
+// the network chooses at random.
+func (n *network) addQueues(cfg Config, count int) []*node {
+	var all []*node
+	for queue := range count {
+		cfg := cfg
+		cfg.Misrouted = func(to int, rx *transport.RxPacket) {
+			for _, d := range all {
+				if d.port.queue != queue && (d.port.queue == to || to < 0) {
+					copied := *rx
+					copied.Data = bytes.Clone(rx.Data)
+					d.port.injected = append(d.port.injected, copied)
+				}
+			}
+		}
+		d := &node{port: &port{net: n, addr: netip.MustParseAddrPort("10.0.1.1:1"), queue: queue, queues: count}}
+		n.nodes = append(n.nodes, d)
+		all = append(all, d)
+		d.restart(cfg)
+	}
+	return all
+}
+
 // restart replaces the endpoint by a new one at the same address, as if the
 // process had been killed.
 func (d *node) restart(cfg Config) {
 	if cfg.Seed == ([32]byte{}) {
-		cfg.Seed[0] = byte(len(d.net.nodes))
-		cfg.Seed[1] = byte(d.net.now)
-		cfg.Seed[2] = byte(d.net.now >> 8)
+		d.net.births++
+		binary.LittleEndian.PutUint64(cfg.Seed[:], d.net.births)
 	}
-	*d.port = port{net: d.net, addr: d.addr}
+	*d.port = port{net: d.net, addr: d.addr, queue: d.port.queue, queues: d.queues}
 	e, err := New(cfg, d.port, d.net.now)
 	require.NoError(d.net.t, err)
 	d.Endpoint = e
@@ -135,6 +163,10 @@ func (d *node) restart(cfg Config) {
 // react lets everybody do what there is to do now.
 func (n *network) react() {
 	for _, d := range n.nodes {
+		for _, rx := range d.port.injected {
+			d.Inject(&rx)
+		}
+		d.port.injected = nil
 		for !d.port.closed {
 			progress, err := d.Poll(n.now)
 			require.NoError(n.t, err)
@@ -201,12 +233,19 @@ func (n *network) until(done func() bool) {
 }
 
 func (d *port) find(addr netip.AddrPort) *port {
+	var found []*port
 	for _, o := range d.net.nodes {
 		if o.addr == addr {
-			return o.port
+			found = append(found, o.port)
 		}
 	}
-	return nil
+	switch len(found) {
+	case 0:
+		return nil
+	case 1:
+		return found[0]
+	}
+	return found[d.net.rand.IntN(len(found))] // queues of one address
 }
 
 // The transport.
@@ -281,6 +320,9 @@ func (d *port) transmit(to netip.AddrPort, data []byte, ecn transport.ECN) {
 func (d *port) Completed() uint64 { return d.taken - min(d.taken, d.withheld) }
 
 func (d *port) Recv(pkts []transport.RxPacket) (int, error) {
+	if d.broken != nil {
+		return 0, d.broken
+	}
 	n := copy(pkts, d.inbox)
 	d.inbox = d.inbox[n:]
 	return n, nil
@@ -301,5 +343,5 @@ func (d *port) Stats() transport.Stats    { return transport.Stats{} }
 func (d *port) Close() error              { d.closed = true; return nil }
 
 func (d *port) Caps() transport.Caps {
-	return transport.Caps{Backend: "test", MaxPayload: d.net.mtu, RxBatch: 64, TxBatch: 64, Integrity: !d.net.damages, ECN: true}
+	return transport.Caps{Backend: "test", MaxPayload: d.net.mtu, RxBatch: 64, TxBatch: 64, Queue: d.queue, Queues: d.queues, RecvBuffer: d.net.receiveBuffer, Integrity: !d.net.damages, ECN: true}
 }

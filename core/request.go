@@ -119,10 +119,11 @@ func (p *peer) serve(m *wire.Message) *servedSession {
 	return entry.session
 }
 
-// refuseSession answers a request of a session that there is no room for, once
-// however many fragments it has.
+// refuseSession answers a request, or any fragment of one, of a session that
+// there is no room for. The next fragment may find room, but not the whole
+// message.
 func (p *peer) refuseSession(m *wire.Message) {
-	if m.Kind == wire.Request && (m.Flags&wire.FlagFragment == 0 || m.Index == 0) {
+	if m.Kind == wire.Request {
 		p.reject(m, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
 	}
 }
@@ -135,7 +136,9 @@ func (p *peer) reject(m *wire.Message, code Code, reason string) {
 		return
 	}
 	answer.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
-	answer.message.Code = uint8(code) | wire.NotExecuted
+	// Not wire.NotExecuted: since it is not remembered, the same request sent
+	// again may find room.
+	answer.message.Code = uint8(code)
 	answer.data = []byte(reason)
 	p.enqueue(answer)
 }

@@ -13,6 +13,9 @@ const (
 	// copyLimit is the longest body that is copied beside others; longer ones
 	// are lent to the transport as Payload.
 	copyLimit = 1024
+	// turn is how many fragments of a message go before another message's: long
+	// enough to read and write memory in order.
+	turn = 16
 	// ackEvery is how many packets may arrive before an acknowledgement goes out
 	// without waiting for a response to ride on.
 	ackEvery = 32
@@ -214,8 +217,8 @@ func (p *peer) pack(t *transport.TxPacket) {
 func (p *peer) packFragment(t *transport.TxPacket) {
 	e := p.ep
 	m := p.bulk.head
-	m.dequeue()
 	if m.stride == 0 && len(m.data) <= p.singleLimit() {
+		m.dequeue()
 		p.urgent.push(m) // queued when the MTU was smaller
 		return
 	}
@@ -224,11 +227,15 @@ func (p *peer) packFragment(t *transport.TxPacket) {
 		m.split(p.stride())
 	}
 	fragment, ok := m.take()
+	left := len(m.lost) > 0 || m.cut < m.fragments
+	if !left || fragment%turn == turn-1 {
+		m.dequeue()
+	}
+	if left && m.queue == nil {
+		p.bulk.push(m)
+	}
 	if !ok {
 		return
-	}
-	if len(m.lost) > 0 || m.cut < m.fragments {
-		p.bulk.push(m) // takes turns with other messages
 	}
 	p.hold(m, fragment)
 	m.started = true

@@ -258,6 +258,9 @@ func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
 		body, view = slot.in.buf, false
 	}
 	if m.Code != uint8(OK) {
+		if slot.out.stride != 0 && !slot.out.acked {
+			s.tellCanceled(slot) // refused while it arrived; the rest may have found room
+		}
 		c.Err = &Error{Code: Code(m.Code &^ wire.NotExecuted), Message: string(body), MayHaveExecuted: m.Code&wire.NotExecuted == 0}
 	} else if view && c.Buf != nil {
 		c.Response = sized(c.Buf, len(body))
@@ -302,15 +305,20 @@ func (s *Session) abandon(c *Call, code Code, message string) {
 	}
 	failure.MayHaveExecuted = slot.out.started
 	if slot.out.started && p.state == peerConnected {
-		if m := p.ep.control(wire.Cancel); m != nil {
-			m.message.Session, m.message.Generation = s.index, s.generation
-			m.message.Slot, m.message.Sequence = slot.index, s.slots[slot.index].sequence
-			p.enqueue(m)
-		}
+		s.tellCanceled(slot)
 	}
 	end := s.vacate(c)
 	s.startWaiting()
 	p.ep.fail(c, failure, end)
+}
+
+// tellCanceled tells the server that nobody waits for the request in slot.
+func (s *Session) tellCanceled(slot *clientSlot) {
+	if m := s.peer.ep.control(wire.Cancel); m != nil {
+		m.message.Session, m.message.Generation = s.index, s.generation
+		m.message.Slot, m.message.Sequence = slot.index, s.slots[slot.index].sequence
+		s.peer.enqueue(m)
+	}
 }
 
 // failActive fails the calls that were in slots when the connection ended.

@@ -1,0 +1,46 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+func TestErrorsMatchByCode(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("wrapped: %w", &Error{Code: DeadlineExceeded, Message: "no response in time"})
+	require.ErrorIs(t, err, &Error{Code: DeadlineExceeded})
+	require.ErrorIs(t, err, &Error{Code: DeadlineExceeded, Message: "no response in time"})
+	require.NotErrorIs(t, err, &Error{Code: DeadlineExceeded, Message: "another"})
+	require.NotErrorIs(t, err, &Error{Code: Canceled})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NotErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, &Error{Code: Canceled}, context.Canceled)
+	require.NotErrorIs(t, err, errors.New("any"))
+}
+
+func TestErrorsSayWhatHappened(t *testing.T) {
+	t.Parallel()
+	require.EqualError(t, &Error{Code: Unavailable, Message: "gone", MayHaveExecuted: true}, "Unavailable: gone (the request may have executed)")
+	require.EqualError(t, &Error{Code: Unavailable, Message: "gone"}, "Unavailable: gone")
+	require.Equal(t, "Unauthenticated", Unauthenticated.String())
+	require.Equal(t, "Code(99)", Code(99).String())
+	// gRPC's numbers.
+	require.EqualValues(t, 4, DeadlineExceeded)
+	require.EqualValues(t, 8, ResourceExhausted)
+	require.EqualValues(t, 14, Unavailable)
+	require.EqualValues(t, 16, Unauthenticated)
+}
+
+func TestStatsAddUp(t *testing.T) {
+	t.Parallel()
+	a := Stats{CallsStarted: 1, RequestsHeld: 2, ReassemblyBytes: 3, Transport: transport.Stats{RxPackets: 4}}
+	b := Stats{CallsStarted: 10, RequestsHeld: 20, ReassemblyBytes: 30, Transport: transport.Stats{RxPackets: 40, TxRefused: 50}}
+	a.Add(&b)
+	require.Equal(t, Stats{CallsStarted: 11, RequestsHeld: 22, ReassemblyBytes: 33, Transport: transport.Stats{RxPackets: 44, TxRefused: 50}}, a)
+}
