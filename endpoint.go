@@ -120,13 +120,17 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 	return l, err
 }
 
+// maxForwarded bounds the inbox for forwarded packets, since a flood of forged
+// ones may ask for it. What is dropped is lost as on any network.
+const maxForwarded = 4096
+
 // forward takes a packet from the loop that received it to the one whose it is,
 // or to all others if queue is -1.
 func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 	copied := *rx
 	copied.Data = bytes.Clone(rx.Data)
 	for i, l := range e.loops {
-		if i == queue || queue < 0 && i != from {
+		if (i == queue || queue < 0 && i != from) && l.inbox.length.Load() < maxForwarded {
 			l.post(message{do: func() { l.engine.Inject(&copied) }})
 		}
 	}

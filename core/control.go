@@ -110,7 +110,9 @@ type parked struct {
 // complete calls c.Done once the transport no longer reads c.Request, that is
 // once it has completed end packets; 0 means it never did.
 func (e *Endpoint) complete(c *Call, end uint64) {
-	e.timers.stop(&c.deadline)
+	if c.deadline.place != 0 {
+		e.timers.stop(&c.deadline)
+	}
 	if end > 0 && e.tr.Completed() < end {
 		if c.Buf == nil && c.Response != nil {
 			c.Response = append([]byte(nil), c.Response...) // perhaps a view

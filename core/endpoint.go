@@ -179,17 +179,19 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		return
 	}
 	m := &e.message
+	messages := uint64(0)
 	for len(rest) > 0 && p.state == peerConnected {
 		if rest, err = m.Parse(rest); err != nil {
 			e.stats.RxMalformed++
-			return
+			break
 		}
-		e.stats.RxMessages++
+		messages++
 		p.take(m)
 		if p.urgent.length >= overlapMin && p.dialed && p.urgent.length >= p.outstanding/2 {
 			p.overlap()
 		}
 	}
+	e.stats.RxMessages += messages
 }
 
 // queueShift splits connection indexes: the bits above it name the transport

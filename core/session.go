@@ -127,7 +127,8 @@ func (s *Session) notifyReady(err error) {
 	}
 }
 
-// Submit starts c. It completes, in this or a later Poll, by c.Done.
+// Submit starts c. It completes, in a later Poll, by c.Done; after the
+// endpoint's Close there is none.
 func (s *Session) Submit(c *Call) {
 	if c.session != nil {
 		panic("peregrine: Call submitted while under way")
