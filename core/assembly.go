@@ -44,3 +44,10 @@ func (a *assembly) add(m *wire.Message) (complete bool) {
 	}
 	return a.missing == 0
 }
+
+// recycleAssembly takes back an assembly whose buffer has found its owner.
+func (e *Endpoint) recycleAssembly(a **assembly) {
+	(*a).buf = nil
+	e.assemblies.put(*a)
+	*a = nil
+}

@@ -40,7 +40,6 @@ func (e *Endpoint) begin(m *outgoing) {
 	e.restamp(m)
 	m.deadline, m.started, m.acked = 0, false, false
 	m.padding, m.stride, m.payloadEnd = 0, 0, 0
-	m.lost = m.lost[:0]
 }
 
 func (e *Endpoint) restamp(m *outgoing) {

@@ -46,14 +46,15 @@ type Endpoint struct {
 	rxHello  wire.HelloBody
 	message  wire.Message
 
-	slots    pool[clientSlot]
-	requests pool[Request]
-	controls pool[outgoing]
-	buffers  buffers
-	failed   []*Call
-	parked   []parked
-	lastID   uint32
-	serial   uint64
+	slots      pool[clientSlot]
+	requests   pool[Request]
+	controls   pool[outgoing]
+	assemblies pool[assembly]
+	buffers    buffers
+	failed     []*Call
+	parked     []parked
+	lastID     uint32
+	serial     uint64
 
 	connected, sessions, held, controlling int
 	reassembling                           int64

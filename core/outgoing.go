@@ -20,18 +20,17 @@ type outgoing struct {
 	started    bool          // some packet went out
 	acked      bool          // all packets arrived
 	padding    int           // MTU probe: length of the datagram
+	// payloadEnd is one more than the transmit number of the last packet that
+	// lent data to the transport; 0: none did.
+	payloadEnd uint64
+	stride     int // bytes a fragment; 0: not cut
 
 	// For messages of several packets.
-	stride    int // bytes a fragment; 0: not cut yet
 	fragments int
 	cut       int      // fragments sent at least once
 	unacked   int      // fragments not acknowledged
 	arrived   []uint64 // bitmap of acknowledged fragments
 	lost      []uint32 // fragments to send again
-
-	// payloadEnd is one more than the transmit number of the last packet that
-	// lent data to the transport; 0: none did.
-	payloadEnd uint64
 }
 
 // address sets whom the message is for, field by field, since it is set for

@@ -36,13 +36,12 @@ type Request struct {
 	peer     *peer // nil once the request has ended for its client
 	session  *servedSession
 	slot     uint16
-	sequence uint32
 	state    requestState
-	out      outgoing
-	in       assembly
-	small    []byte // copy of a short reply
-	kept     []byte // copy of Data, for Defer
 	endpoint *Endpoint
+	in       *assembly // of a request of several packets
+	small    []byte    // copy of a short reply
+	out      outgoing
+	kept     []byte // copy of Data, for Defer
 }
 
 type requestState uint8
@@ -200,7 +199,7 @@ func (p *peer) request(m *wire.Message) {
 	r := e.requests.get()
 	slot.request, slot.sequence, slot.used = r, m.Sequence, true
 	e.held++
-	r.endpoint, r.peer, r.session, r.slot, r.sequence = e, p, s, m.Slot, m.Sequence
+	r.endpoint, r.peer, r.session, r.slot = e, p, s, m.Slot
 	e.serial++
 	r.Serial = e.serial
 	r.Method = m.Method
@@ -224,6 +223,7 @@ func (p *peer) request(m *wire.Message) {
 	case e.reassembling+int64(m.Total) > e.cfg.ReassemblyMemory:
 		r.refuse(ResourceExhausted, "server is overloaded (reassembly_memory)")
 	default:
+		r.in = e.assemblies.get()
 		r.in.begin(m, e.buffers.get(int(m.Total)))
 		e.reassembling += int64(m.Total)
 		r.assemble(m)
@@ -270,7 +270,7 @@ func (r *Request) Defer() {
 		return
 	}
 	r.state = requestDeferred
-	if r.in.buf == nil {
+	if r.in == nil {
 		r.kept = append(r.kept[:0], r.Data...)
 		r.Data = r.kept
 	}
@@ -289,7 +289,7 @@ func (r *Request) answer(code Code, data []byte) {
 		return
 	}
 	p := r.peer
-	view := r.state == requestRunning && r.in.buf == nil // Data is receive memory
+	view := r.state == requestRunning && r.in == nil // Data is receive memory
 	refused := r.state == requestArriving
 	r.state = requestReplied
 	if p == nil { // ended while deferred
@@ -342,10 +342,10 @@ func (r *Request) free() {
 	if r.Released != nil {
 		r.Released()
 	}
-	if r.in.buf != nil {
+	if r.in != nil {
 		e.reassembling -= int64(len(r.in.buf))
 		e.buffers.put(r.in.buf)
-		r.in.buf = nil
+		e.recycleAssembly(&r.in)
 	}
 	r.Data, r.Deadline, r.Canceled, r.Released = nil, 0, nil, nil
 	r.session, r.out.data, r.out.response = nil, nil, nil

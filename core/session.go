@@ -43,7 +43,7 @@ type clientSlot struct {
 	call  *Call
 	index uint16
 	out   outgoing
-	in    assembly // of a response of several packets
+	in    *assembly // of a response of several packets
 }
 
 // Connect opens a session to the endpoint at addr, sharing the connection with
@@ -212,7 +212,10 @@ func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	s.slots[slot.index].active = nil
 	s.free = append(s.free, slot.index)
 	slot.out.void()
-	slot.call, slot.out.data, slot.in.buf = nil, nil, nil
+	slot.call, slot.out.data = nil, nil
+	if slot.in != nil {
+		s.peer.ep.recycleAssembly(&slot.in)
+	}
 	s.peer.ep.slots.put(slot)
 	return payloadEnd
 }
@@ -246,11 +249,12 @@ func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
 	body := m.Body
 	view := true
 	if m.Flags&wire.FlagFragment != 0 {
-		if slot.in.buf == nil {
+		if slot.in == nil {
 			if int64(m.Total) > e.cfg.MaxMessage {
 				s.abandon(c, ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
 				return
 			}
+			slot.in = e.assemblies.get()
 			slot.in.begin(m, sized(c.Buf, int(m.Total)))
 		}
 		if !slot.in.add(m) {
