@@ -46,8 +46,8 @@ type Endpoint struct {
 	rxHello  wire.HelloBody
 	message  wire.Message
 
-	slots      pool[clientSlot]
-	requests   pool[Request]
+	slots      table[clientSlot]
+	requests   table[Request]
 	controls   pool[outgoing]
 	assemblies pool[assembly]
 	buffers    buffers

@@ -35,6 +35,7 @@ type Request struct {
 
 	peer     *peer // nil once the request has ended for its client
 	session  *servedSession
+	id       uint32 // in Endpoint.requests
 	slot     uint16
 	state    requestState
 	endpoint *Endpoint
@@ -68,9 +69,8 @@ type servedSession struct {
 // servedSlot remembers the newest request of a slot, so that none executes
 // twice, and holds it until the client has the response.
 type servedSlot struct {
-	request  *Request
-	sequence uint32
-	used     bool
+	request  uint32 // of Endpoint.requests; 0: none
+	sequence uint32 // 0: none yet
 }
 
 // Peer is the client's address; zero once the request has ended for it.
@@ -151,17 +151,14 @@ func (p *peer) endSession(entry *servedEntry) {
 	entry.session = nil
 	p.ep.sessions--
 	for i := range s.slots {
-		if r := s.slots[i].request; r != nil {
-			s.slots[i].request = nil
-			r.end()
-		}
+		p.ep.release(&s.slots[i])
 	}
 }
 
 // slotOf returns the slot that m names, or nil with the reason counted.
 func (p *peer) slotOf(m *wire.Message) (*servedSession, *servedSlot) {
 	s := p.serve(m)
-	if s == nil || int(m.Slot) >= p.slots {
+	if s == nil || int(m.Slot) >= p.slots || m.Sequence == 0 {
 		p.ep.stats.RxStale++
 		return nil, nil
 	}
@@ -178,28 +175,28 @@ func (p *peer) request(m *wire.Message) {
 	if slot == nil {
 		return
 	}
-	if slot.used {
+	if slot.sequence != 0 {
 		switch age := int32(m.Sequence - slot.sequence); {
 		case age < 0:
 			e.stats.RxStale++
 			return
 		case age == 0:
-			if r := slot.request; r != nil && r.state == requestArriving && m.Flags&wire.FlagFragment != 0 {
-				r.assemble(m)
-				return
+			if slot.request != 0 && m.Flags&wire.FlagFragment != 0 {
+				if r := e.requests.at(slot.request); r.state == requestArriving {
+					r.assemble(m)
+					return
+				}
 			}
 			e.stats.RequestsDuplicate++
 			return
 		}
 	}
 	// A client uses a slot again only once the request before has ended for it.
-	if r := slot.request; r != nil {
-		r.end()
-	}
-	r := e.requests.get()
-	slot.request, slot.sequence, slot.used = r, m.Sequence, true
+	e.release(slot)
+	id, r := e.requests.get()
+	slot.request, slot.sequence = id, m.Sequence
 	e.held++
-	r.endpoint, r.peer, r.session, r.slot = e, p, s, m.Slot
+	r.endpoint, r.id, r.peer, r.session, r.slot = e, id, p, s, m.Slot
 	e.serial++
 	r.Serial = e.serial
 	r.Method = m.Method
@@ -350,27 +347,31 @@ func (r *Request) free() {
 	r.Data, r.Deadline, r.Canceled, r.Released = nil, 0, nil, nil
 	r.session, r.out.data, r.out.response = nil, nil, nil
 	r.out.payloadEnd = 0
-	e.requests.put(r)
+	e.requests.put(r.id)
+}
+
+// release ends the request that a slot holds, if any.
+func (e *Endpoint) release(slot *servedSlot) {
+	if id := slot.request; id != 0 {
+		slot.request = 0
+		e.requests.at(id).end()
+	}
 }
 
 // responseArrived says that the client has the whole response.
 func (e *Endpoint) responseArrived(r *Request) {
-	r.session.slots[r.slot].request = nil
-	r.end()
+	e.release(&r.session.slots[r.slot])
 }
 
 // cancel takes in that a client no longer waits for a request.
 func (p *peer) cancel(m *wire.Message) {
 	_, slot := p.slotOf(m)
-	if slot == nil || slot.used && int32(m.Sequence-slot.sequence) < 0 {
+	if slot == nil || slot.sequence != 0 && int32(m.Sequence-slot.sequence) < 0 {
 		return
 	}
 	// Also if the request has not arrived: then it must not execute any more.
-	slot.sequence, slot.used = m.Sequence, true
-	if r := slot.request; r != nil {
-		slot.request = nil
-		r.end()
-	}
+	slot.sequence = m.Sequence
+	p.ep.release(slot)
 }
 
 // closeSession takes in that a client is done with a session.

@@ -33,15 +33,16 @@ type clientEntry struct {
 
 // sessionSlot is what remains of a slot between requests.
 type sessionSlot struct {
-	active   *clientSlot
-	sequence uint32
+	active   uint32 // of Endpoint.slots
+	sequence uint32 // of the last request; 0: none yet
 }
 
 // clientSlot is a request under way. Slots in use draw them from a pool of the
 // endpoint, so that idle sessions are small and busy ones share warm memory.
 type clientSlot struct {
 	call  *Call
-	index uint16
+	id    uint32 // in Endpoint.slots
+	index uint16 // in its session
 	out   outgoing
 	in    *assembly // of a response of several packets
 }
@@ -158,6 +159,14 @@ func tooLong(n int, limit int64) *Error {
 	return &Error{Code: ResourceExhausted, Message: fmt.Sprintf("message of %d bytes; the receiver takes up to %d (max_message)", n, limit)}
 }
 
+// activeSlot returns what is under way in slot i, or nil.
+func (s *Session) activeSlot(i int) *clientSlot {
+	if id := s.slots[i].active; id != 0 {
+		return s.peer.ep.slots.at(id)
+	}
+	return nil
+}
+
 func (s *Session) hasSlot() bool { return len(s.free) > 0 || len(s.slots) < s.peer.slots }
 
 // start puts c in a free slot and queues its request.
@@ -176,13 +185,15 @@ func (s *Session) start(c *Call) {
 		index = uint16(len(s.slots))
 		s.slots = append(s.slots, sessionSlot{})
 	}
-	slot := e.slots.get()
-	slot.call, slot.index = c, index
+	id, slot := e.slots.get()
+	slot.call, slot.id, slot.index = c, id, index
 	c.slot = slot
 	p.outstanding++
 	record := &s.slots[index]
-	record.active = slot
-	record.sequence++
+	record.active = id
+	if record.sequence++; record.sequence == 0 {
+		record.sequence = 1
+	}
 
 	m := &slot.out
 	e.begin(m)
@@ -209,23 +220,22 @@ func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	c.slot = nil
 	s.peer.outstanding--
 	payloadEnd = slot.out.payloadEnd
-	s.slots[slot.index].active = nil
+	s.slots[slot.index].active = 0
 	s.free = append(s.free, slot.index)
 	slot.out.void()
 	slot.call, slot.out.data = nil, nil
 	if slot.in != nil {
 		s.peer.ep.recycleAssembly(&slot.in)
 	}
-	s.peer.ep.slots.put(slot)
+	s.peer.ep.slots.put(slot.id)
 	return payloadEnd
 }
 
 // response takes in a response, or a fragment of one.
 func (p *peer) response(m *wire.Message) {
-	var slot *clientSlot
 	if s := p.client(m); s != nil && int(m.Slot) < len(s.slots) {
-		if slot = s.slots[m.Slot].active; slot != nil && s.slots[m.Slot].sequence == m.Sequence {
-			p.respond(s, slot, m)
+		if record := s.slots[m.Slot]; record.active != 0 && record.sequence == m.Sequence {
+			p.respond(s, p.ep.slots.at(record.active), m)
 			return
 		}
 	}
@@ -329,7 +339,7 @@ func (s *Session) tellCanceled(slot *clientSlot) {
 // failActive fails the calls that were in slots when the connection ended.
 func (s *Session) failActive(reason string) {
 	for i := range s.slots {
-		if slot := s.slots[i].active; slot != nil {
+		if slot := s.activeSlot(i); slot != nil {
 			c := slot.call
 			failure := &Error{Code: Unavailable, Message: reason, MayHaveExecuted: slot.out.started}
 			s.peer.ep.fail(c, failure, s.vacate(c))
@@ -357,7 +367,7 @@ func (s *Session) Close() {
 	s.closed = true
 	p := s.peer
 	for i := range s.slots {
-		if slot := s.slots[i].active; slot != nil {
+		if slot := s.activeSlot(i); slot != nil {
 			c := slot.call
 			failure := &Error{Code: Canceled, Message: "session is closed", MayHaveExecuted: slot.out.started}
 			p.ep.fail(c, failure, s.vacate(c))
