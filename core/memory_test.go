@@ -34,7 +34,7 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 		{"one call", 20_000, perSession, func(n *network, s *Session) { n.echoes(s, 100) }},
 		{"64 calls at once", 2000, perSession, func(n *network, s *Session) { n.stream(s, 64, 64, 100) }},
 		// Every slot ever used costs each side 16 bytes for good.
-		{"256 calls at once", 500, 3 * perSession / 2, func(n *network, s *Session) { n.stream(s, 256, 256, 100) }},
+		{"256 calls at once", 500, perSession, func(n *network, s *Session) { n.stream(s, 256, 256, 100) }},
 	} {
 		count := use.count
 		n := newNetwork(t, 1)
