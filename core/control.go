@@ -62,6 +62,9 @@ func (e *Endpoint) messageArrived(m *outgoing, fragment uint32) {
 		}
 	}
 	m.acked = true
+	if m.message.Kind == wire.Request {
+		return // its slot keeps it for the response
+	}
 	if m.response != nil {
 		e.responseArrived(m.response)
 	} else {

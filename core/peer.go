@@ -87,7 +87,9 @@ func (p *peer) enqueue(m *outgoing) {
 	} else {
 		p.bulk.push(m)
 	}
-	p.touch()
+	if !p.dirty {
+		p.touch()
+	}
 }
 
 // singleLimit is how long a message may be to travel in one packet.

@@ -192,7 +192,9 @@ func (p *peer) request(m *wire.Message) {
 		}
 	}
 	// A client uses a slot again only once the request before has ended for it.
-	e.release(slot)
+	if slot.request != 0 {
+		e.release(slot)
+	}
 	id, r := e.requests.get()
 	slot.request, slot.sequence = id, m.Sequence
 	e.held++
@@ -344,9 +346,14 @@ func (r *Request) free() {
 		e.buffers.put(r.in.buf)
 		e.recycleAssembly(&r.in)
 	}
-	r.Data, r.Deadline, r.Canceled, r.Released = nil, 0, nil, nil
-	r.session, r.out.data, r.out.response = nil, nil, nil
-	r.out.payloadEnd = 0
+	r.Deadline = 0
+	if r.Canceled != nil || r.Released != nil {
+		r.Canceled, r.Released = nil, nil
+	}
+	if len(r.out.data) > copyLimit {
+		r.out.data, r.out.payloadEnd = nil, 0 // perhaps the handler's memory
+	}
+	r.session, r.out.response = nil, nil
 	e.requests.put(r.id)
 }
 
