@@ -202,8 +202,10 @@ func (e *Endpoint) Stats() Stats {
 	var sum Stats
 	for _, l := range e.loops {
 		l.stats.Lock()
-		sum.Add(&l.stats.Stats)
+		s := l.stats.Stats
 		l.stats.Unlock()
+		s.Transport = l.tr.Stats()
+		sum.Add(&s)
 	}
 	return sum
 }
