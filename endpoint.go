@@ -61,8 +61,18 @@ func open(o *options) (*Endpoint, error) {
 	for _, note := range caps.Notes {
 		e.log.Warn("transport", zap.String("note", note))
 	}
+	for _, h := range o.handlers {
+		for _, l := range e.loops {
+			l.handle(h.method, h.handler)
+		}
+	}
 	for _, l := range e.loops {
-		go l.run()
+		// A transport that failed takes the whole endpoint along.
+		go func() {
+			if l.run(); l.err != nil {
+				go e.Close()
+			}
+		}()
 	}
 	return e, nil
 }
@@ -127,6 +137,9 @@ const maxForwarded = 4096
 // forward takes a packet from the loop that received it to the one whose it is,
 // or to all others if queue is -1.
 func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
+	if len(e.loops) == 1 {
+		return
+	}
 	copied := *rx
 	copied.Data = bytes.Clone(rx.Data)
 	for i, l := range e.loops {
@@ -138,7 +151,8 @@ func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 
 // Dial opens a session to the endpoint at addr ("host:port"), over this
 // endpoint, and waits until it is connected. Sessions of one loop to one address
-// share a connection.
+// share a connection. It blocks, so handlers that run on a loop and completions
+// must not use it.
 func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
 	to, err := resolve(ctx, addr)
 	if err != nil {

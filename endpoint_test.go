@@ -313,3 +313,60 @@ func TestAConfigurationFileOpensAnEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "y", string(reply))
 }
+
+func TestAHandlerGivenToListenServesTheFirstRequest(t *testing.T) {
+	t.Parallel()
+	server, err := peregrine.Listen("udp://127.0.0.1:0",
+		peregrine.WithHandler(9, func(r peregrine.Request) { r.Reply([]byte("ready")) }, peregrine.Go(4)))
+	require.NoError(t, err)
+	defer server.Close()
+	reply, err := connect(t, server).Call(within(t, 10*time.Second), 9, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, "ready", string(reply))
+}
+
+func TestAHandlerThatForgetsToReplyFailsTheCall(t *testing.T) {
+	t.Parallel()
+	pool := peregrine.NewPool(1, 4)
+	t.Cleanup(pool.Close)
+	server := serve(t)
+	forget := func(peregrine.Request) {}
+	server.Handle(10, forget)
+	server.Handle(11, forget, peregrine.Go(4))
+	server.Handle(12, forget, peregrine.Pooled(pool))
+	s := connect(t, server)
+	for method := uint16(10); method <= 12; method++ {
+		_, err := s.Call(within(t, 10*time.Second), method, nil, nil)
+		require.Equal(t, peregrine.Internal, code(t, err), "method %d", method)
+	}
+}
+
+func TestAWorkerDoesNotBeginWhatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	pool := peregrine.NewPool(1, 4)
+	t.Cleanup(pool.Close)
+	server := serve(t)
+	release, begun := make(chan struct{}), make(chan struct{})
+	var ran atomic.Int32
+	server.Handle(7, func(r peregrine.Request) {
+		if ran.Add(1) == 1 {
+			close(begun)
+			<-release
+		}
+		r.Reply(nil)
+	}, peregrine.Pooled(pool))
+	s := connect(t, server)
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Call(context.Background(), 7, nil, nil)
+		first <- err
+	}()
+	<-begun
+	_, err := s.Call(within(t, 20*time.Millisecond), 7, nil, nil) // waits in the queue
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	close(release)
+	require.NoError(t, <-first)
+	_, err = s.Call(within(t, 10*time.Second), 7, nil, nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, ran.Load())
+}

@@ -114,7 +114,8 @@ func (f *File) check() error {
 	return f.Engine.Check()
 }
 
-// Listen opens the endpoint that the file describes. opts come on top.
+// Listen opens the endpoint that the file describes, with its transport and
+// congestion controller. opts come on top of the rest.
 func (f *File) Listen(opts ...Option) (*Endpoint, error) {
 	all := []Option{WithConfig(f.Engine), WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...)}
 	o, err := newOptions(append(all, opts...))

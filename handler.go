@@ -2,6 +2,7 @@ package peregrine
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/core"
@@ -27,6 +28,26 @@ type deferred struct {
 	data    []byte
 	peer    netip.AddrPort
 	until   time.Time
+
+	kept     bool        // by its handler, to answer after it returns
+	answered atomic.Bool // the first answer counts
+	canceled atomic.Bool // nobody waits any more
+}
+
+// run runs h off the loop, unless that is in vain, and answers if it does not.
+func (d *deferred) run(h Handler) {
+	switch {
+	case d.canceled.Load():
+		d.answer(Canceled, nil)
+		return
+	case !d.until.IsZero() && time.Now().After(d.until):
+		d.answer(DeadlineExceeded, []byte("expired before the handler began"))
+		return
+	}
+	h(Request{loop: d.loop, away: d})
+	if !d.kept {
+		d.answer(Internal, []byte("handler returned without a reply"))
+	}
 }
 
 // answer is a reply on its way to the loop.
@@ -110,25 +131,34 @@ func (r Request) Fail(code Code, message string) {
 // answer. Every deferred request must be answered, since it holds a slot.
 func (r Request) Defer() Request {
 	if r.away != nil {
+		r.away.kept = true
 		return r
 	}
 	q := r.request
-	peer := q.Peer()
 	until, _ := r.Deadline()
 	q.Defer()
-	return Request{loop: r.loop, away: &deferred{
-		request: q, loop: r.loop, serial: q.Serial, method: q.Method, data: q.Data, peer: peer, until: until,
-	}}
+	d := &deferred{
+		request: q, loop: r.loop, serial: q.Serial, method: q.Method, data: q.Data, peer: q.Peer(), until: until,
+	}
+	q.Canceled = func() { d.canceled.Store(true) }
+	return Request{loop: r.loop, away: d}
 }
 
+// Canceled says whether nobody waits for the answer any more: the client gave
+// up, closed its session or was lost. It is for handlers off the loop; inline
+// it is always false.
+func (r Request) Canceled() bool { return r.away != nil && r.away.canceled.Load() }
+
 func (d *deferred) answer(code Code, data []byte) {
-	d.loop.post(message{answer: &answer{d.request, d.serial, code, data}})
+	if d.answered.CompareAndSwap(false, true) {
+		d.loop.post(message{answer: &answer{d.request, d.serial, code, data}})
+	}
 }
 
 // HandleOption says where a method's handler runs.
 type HandleOption func(*placement)
 
-// placement turns a handler into one that runs on the loop.
+// placement says how a handler gets off the loop; nil: it stays.
 type placement struct {
 	wrap func(Handler) Handler
 }
@@ -150,28 +180,33 @@ func Go(limit int) HandleOption {
 					r.Fail(ResourceExhausted, "server runs as many of these as it is configured for")
 					return
 				}
-				away := r.Defer()
+				away := r.Defer().away
 				go func() {
 					defer func() { <-tokens }()
-					h(away)
+					away.run(h)
 				}()
 			}
 		}
 	}
 }
 
-// Handle sets the handler of a method, on all loops. It waits for the loops, so
+// Handle sets the handler of a method, on all loops; nil removes it. It waits for the loops, so
 // handlers and completions must not call it.
 func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) {
+	h = place(h, opts)
+	for _, l := range e.loops {
+		l.ask(func() { l.handle(method, h) })
+	}
+}
+
+// place turns a handler into one that runs on the loop.
+func place(h Handler, opts []HandleOption) Handler {
 	var p placement
 	for _, opt := range opts {
 		opt(&p)
 	}
-	if p.wrap != nil {
-		h = p.wrap(h)
+	if p.wrap == nil || h == nil {
+		return h
 	}
-	for _, l := range e.loops {
-		inline := func(r *core.Request) { h(Request{request: r, loop: l}) }
-		l.ask(func() { l.engine.Handle(method, inline) })
-	}
+	return p.wrap(h)
 }

@@ -100,6 +100,15 @@ func (l *loop) ask(f func()) bool {
 
 func (l *loop) now() time.Duration { return time.Since(l.epoch) }
 
+// handle sets a method's handler in the engine.
+func (l *loop) handle(method uint16, h Handler) {
+	if h == nil {
+		l.engine.Handle(method, nil)
+		return
+	}
+	l.engine.Handle(method, func(r *core.Request) { h(Request{request: r, loop: l}) })
+}
+
 // run is the loop.
 func (l *loop) run() {
 	defer close(l.done)

@@ -12,16 +12,22 @@ import (
 type Option func(*options)
 
 type options struct {
-	url    string
-	open   func(queue, queues int) (transport.Transport, error)
-	queues func(loops int) ([]transport.Transport, error) // from a file
-	faults transport.Faults
-	log    *zap.Logger
-	loops  int
-	poll   Poll
-	cpus   []int
-	config Config
-	err    error
+	url      string
+	open     func(queue, queues int) (transport.Transport, error)
+	queues   func(loops int) ([]transport.Transport, error) // from a file
+	faults   transport.Faults
+	log      *zap.Logger
+	loops    int
+	poll     Poll
+	cpus     []int
+	config   Config
+	handlers []methodHandler
+	err      error
+}
+
+type methodHandler struct {
+	method  uint16
+	handler Handler
 }
 
 func newOptions(opts []Option) (*options, error) {
@@ -74,6 +80,12 @@ func WithLoops(n int) Option {
 		}
 		o.loops = n
 	}
+}
+
+// WithHandler sets a method's handler as Endpoint.Handle does, but before the
+// first request can arrive.
+func WithHandler(method uint16, h Handler, opts ...HandleOption) Option {
+	return func(o *options) { o.handlers = append(o.handlers, methodHandler{method, place(h, opts)}) }
 }
 
 // WithPoll chooses what loops do without work: [Adaptive] by default.

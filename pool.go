@@ -12,19 +12,19 @@ type Pool struct {
 }
 
 type task struct {
-	request Request
+	request *deferred
 	handler Handler
 }
 
-// NewPool starts workers with queues of depth requests each.
+// NewPool starts workers, at least one, with queues of depth requests each.
 func NewPool(workers, depth int) *Pool {
-	p := &Pool{queues: make([]chan task, workers)}
+	p := &Pool{queues: make([]chan task, max(1, workers))}
 	for i := range p.queues {
 		queue := make(chan task, depth)
 		p.queues[i] = queue
 		p.done.Go(func() {
 			for t := range queue {
-				t.handler(t.request)
+				t.request.run(t.handler)
 			}
 		})
 	}
@@ -48,8 +48,8 @@ func Pooled(p *Pool) HandleOption {
 	return func(at *placement) {
 		at.wrap = func(h Handler) Handler {
 			return func(r Request) {
-				t := task{r.Defer(), h}
-				first := int(t.request.away.serial)
+				t := task{r.Defer().away, h}
+				first := int(t.request.serial % uint64(len(p.queues)))
 				for i := range p.queues {
 					select {
 					case p.queues[(first+i)%len(p.queues)] <- t:
@@ -57,7 +57,7 @@ func Pooled(p *Pool) HandleOption {
 					default:
 					}
 				}
-				t.request.Fail(ResourceExhausted, "all workers are busy")
+				t.request.answer(ResourceExhausted, []byte("all workers are busy"))
 			}
 		}
 	}
@@ -70,11 +70,11 @@ func Partition(p *Pool, key func(data []byte) uint64) HandleOption {
 	return func(at *placement) {
 		at.wrap = func(h Handler) Handler {
 			return func(r Request) {
-				t := task{r.Defer(), h}
+				t := task{r.Defer().away, h}
 				select {
-				case p.queues[key(r.Data())%uint64(len(p.queues))] <- t:
+				case p.queues[key(t.request.data)%uint64(len(p.queues))] <- t:
 				default:
-					t.request.Fail(ResourceExhausted, "the worker of this key is busy")
+					t.request.answer(ResourceExhausted, []byte("the worker of this key is busy"))
 				}
 			}
 		}

@@ -76,7 +76,9 @@ var waiters = sync.Pool{New: func() any {
 // receive memory, into memory of its own.
 var empty = make([]byte, 0)
 
-// Call sends request to a method and waits for the reply, which it returns in
+// Call blocks, so handlers that run on a loop and completions must not use it.
+//
+// It sends request to a method and waits for the reply, which it returns in
 // buf if it fits buf's capacity, and in new memory otherwise; buf may be nil.
 // request must not change meanwhile. A deadline of ctx travels to the server.
 // When ctx ends first, the error matches ctx.Err() under errors.Is; any other
@@ -92,12 +94,14 @@ func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) 
 		c.Timeout = max(1, time.Until(deadline))
 	}
 	s.Go(c)
+	canceled := false
 	if ctx.Done() == nil {
 		<-w.done
 	} else {
 		select {
 		case <-w.done:
 		case <-ctx.Done():
+			canceled = true
 			s.Cancel(c)
 			<-w.done
 		}
@@ -106,8 +110,10 @@ func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) 
 	if ctx.Err() == context.DeadlineExceeded {
 		err = late(err)
 	}
-	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
-	waiters.Put(w)
+	if !canceled { // else the loop may still be about to look at c
+		c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
+		waiters.Put(w)
+	}
 	return response, err
 }
 
@@ -120,13 +126,20 @@ func late(err error) error {
 	return err
 }
 
-// Go starts c and returns. c.Done runs on the session's loop, or here if the
-// endpoint is closed; it must not block.
+// maxPosted bounds the calls that wait for a loop that is held up.
+const maxPosted = 1 << 18
+
+// Go starts c and returns. c.Done runs on the session's loop, or on a goroutine
+// of its own if the endpoint is closed or its loop is held up; it must not block.
 func (s *Session) Go(c *Call) {
-	if !s.loop.post(message{session: s.session, call: c}) {
-		c.Response, c.Err = nil, errClosed
-		c.Done(c)
+	err := errClosed
+	if s.loop.inbox.length.Load() >= maxPosted {
+		err = &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
+	} else if s.loop.post(message{session: s.session, call: c}) {
+		return
 	}
+	c.Response, c.Err = nil, err
+	go c.Done(c)
 }
 
 // Submit starts c as Go does, but may only be called on the session's loop:
@@ -138,7 +151,8 @@ func (s *Session) Submit(c *Call) { s.session.Submit(c) }
 // closed. f must not block.
 func (s *Session) Loop(f func()) bool { return s.loop.post(message{do: f}) }
 
-// Cancel completes c with Canceled, if it is still under way.
+// Cancel completes c with Canceled, if it is still under way. c must not be used
+// again, since it may complete before Cancel takes effect.
 func (s *Session) Cancel(c *Call) {
 	s.loop.post(message{do: func() { s.session.Cancel(c) }})
 }
@@ -146,15 +160,19 @@ func (s *Session) Cancel(c *Call) {
 // Peer is the server's address.
 func (s *Session) Peer() netip.AddrPort { return s.session.Peer() }
 
-// Ping measures one round trip of the connection.
+// Ping measures one round trip of the connection. Like Call it blocks.
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
-	pong := make(chan time.Duration, 1)
-	if !s.Loop(func() { s.session.Ping(func(rtt time.Duration) { pong <- rtt }) }) {
+	type answer struct {
+		rtt time.Duration
+		err error
+	}
+	pong := make(chan answer, 1)
+	if !s.Loop(func() { s.session.Ping(func(rtt time.Duration, err error) { pong <- answer{rtt, err} }) }) {
 		return 0, errClosed
 	}
 	select {
-	case rtt := <-pong:
-		return rtt, nil
+	case a := <-pong:
+		return a.rtt, a.err
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}

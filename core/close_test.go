@@ -138,7 +138,7 @@ func TestAClosedSessionTellsTheServer(t *testing.T) {
 	require.Equal(t, Canceled, err.Code)
 	require.False(t, err.MayHaveExecuted)
 	first.Ready(func(err error) { require.ErrorIs(t, err, &Error{Code: Canceled}) })
-	first.Ping(func(time.Duration) { t.Error("a closed session cannot ping") })
+	first.Ping(func(_ time.Duration, err error) { require.ErrorIs(t, err, &Error{Code: Canceled}) })
 	n.echoes(second, 10)
 
 	second.Close()
@@ -146,7 +146,7 @@ func TestAClosedSessionTellsTheServer(t *testing.T) {
 	require.Zero(t, server.Stats().Peers, "the last session ends the connection")
 	require.Empty(t, client.dialed)
 	require.Zero(t, client.controlling)
-	second.Ping(func(time.Duration) {})
+	second.Ping(func(time.Duration, error) {})
 	require.Zero(t, client.controlling)
 	n.settled(server, client)
 }

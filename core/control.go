@@ -6,31 +6,35 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// maxControls bounds the control messages under way; what is over the bound is
-// not sent, since each only hastens what happens anyway.
+// maxControls bounds the control messages under way to a peer: as many as it
+// can have sessions to close. Of what is over the bound, a ping or a cancel is
+// not sent, since either only hastens what happens anyway.
 const maxControls = 1 << 16
 
 // control returns a new control message, or nil if there are too many.
-func (e *Endpoint) control(kind wire.Kind) *outgoing {
-	if e.controlling >= maxControls {
+func (p *peer) control(kind wire.Kind) *outgoing {
+	e := p.ep
+	if p.controls >= maxControls {
 		return nil
 	}
+	p.controls++
 	e.controlling++
 	m := e.controls.get()
 	e.begin(m)
 	m.message = wire.Message{Kind: kind}
+	m.owner = p
 	return m
 }
 
 // recycleControl takes a message that is under way no more, if it is a control
 // message; requests and responses belong to their slots.
 func (e *Endpoint) recycleControl(m *outgoing) {
-	switch {
-	case m.message.Kind == wire.Request, m.response != nil:
+	if m.owner == nil {
 		return
 	}
 	m.void()
-	m.data = nil
+	m.owner.controls--
+	m.data, m.owner = nil, nil
 	e.controlling--
 	e.controls.put(m)
 }
@@ -95,7 +99,7 @@ func (p *peer) retransmit(m *outgoing, fragment uint32) {
 // ping sends a message whose arrival is all that matters, in a datagram padded
 // to size bytes unless that is 0.
 func (p *peer) ping(size int) {
-	if m := p.ep.control(wire.Ping); m != nil {
+	if m := p.control(wire.Ping); m != nil {
 		m.padding = size
 		p.ackNow = true
 		p.enqueue(m)
@@ -170,15 +174,28 @@ func (e *Endpoint) settle() {
 }
 
 // Ping calls done with the time of the next round trip that is measured, of a
-// packet sent for the purpose or another. It is not called if the connection is
-// lost.
-func (s *Session) Ping(done func(time.Duration)) {
+// packet sent for the purpose or another, or with the error that ended the
+// connection.
+func (s *Session) Ping(done func(time.Duration, error)) {
 	if s.closed {
+		done(0, s.closedError())
 		return
 	}
-	s.peer.pings = append(s.peer.pings, done)
-	s.peer.connect()
-	s.peer.ping(0)
+	p := s.peer
+	p.pings = append(p.pings, done)
+	if p.state == peerConnected {
+		p.ping(0)
+	} else {
+		p.connect() // the probes of the MTU will answer
+	}
+}
+
+func (p *peer) failPings(err error) {
+	pings := p.pings
+	p.pings = nil
+	for _, done := range pings {
+		done(0, err)
+	}
 }
 
 func (p *peer) pinged(rtt time.Duration) {
@@ -188,6 +205,6 @@ func (p *peer) pinged(rtt time.Duration) {
 	pings := p.pings
 	p.pings = nil
 	for _, done := range pings {
-		done(rtt)
+		done(rtt, nil)
 	}
 }

@@ -56,10 +56,12 @@ type Endpoint struct {
 	lastID     uint32
 	serial     uint64
 
-	connected, sessions, held, controlling int
-	reassembling                           int64
-	draining, closed, injected             bool
-	failure                                error // of the transport
+	connected, sessions, controlling int
+	held, refused                    int // requests; those refused among them
+	entries                          int // of all peers' served
+	reassembling                     int64
+	draining, closed, injected       bool
+	failure                          error // of the transport
 }
 
 // New makes an endpoint on tr, whose owner it becomes: nobody else may call
@@ -201,8 +203,11 @@ const queueShift = 24
 
 // misrouted hands on a packet that belongs to another queue's endpoint.
 func (e *Endpoint) misrouted(queue int, rx *transport.RxPacket) {
-	if e.cfg.Misrouted == nil || queue >= e.caps.Queues || e.injected {
+	if e.cfg.Misrouted == nil || queue >= e.caps.Queues || e.caps.Queues < 2 || e.injected {
 		e.stats.RxUnknown++
+		if h := &e.rxHeader; h.Type == wire.Data || h.Type == wire.Ack {
+			e.reset(h, rx) // perhaps of a former process, with more queues
+		}
 		return
 	}
 	e.stats.RxMisrouted++
@@ -354,10 +359,14 @@ func (e *Endpoint) forget(p *peer) {
 // while those it has accepted go on.
 func (e *Endpoint) Drain() { e.draining = true }
 
-// Drained says whether no request is held and no call is under way.
+// Drained says whether no request is held, but those that were refused, and no
+// call is under way.
 func (e *Endpoint) Drained() bool {
-	return e.held == 0 && e.stats.CallsStarted == e.stats.CallsSucceeded+e.stats.CallsFailed
+	return e.held == e.refused && e.stats.CallsStarted == e.stats.CallsSucceeded+e.stats.CallsFailed
 }
+
+// closeRounds bounds how often completions may submit again during Close.
+const closeRounds = 1000
 
 // Close tells all peers, fails all calls and closes the transport.
 func (e *Endpoint) Close() error {
@@ -374,7 +383,9 @@ func (e *Endpoint) Close() error {
 			p.close("server is shutting down")
 		}
 	}
-	e.settle()
+	for round := 0; round == 0 || len(e.failed) > 0 && round < closeRounds; round++ {
+		e.settle()
+	}
 	e.sendBurst()
 	err := e.tr.Close()
 	for _, w := range e.parked { // the transport reads nothing any more

@@ -9,16 +9,23 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// helloInterval is the first wait for an answer to Hello; each further one is
-// twice as long.
-const helloInterval = 20 * time.Millisecond
+// The first wait for an answer to Hello, and the longest; each is twice the one
+// before.
+const (
+	helloInterval    = 20 * time.Millisecond
+	maxHelloInterval = time.Second
+	// maxHastened is how many Retries are answered at once; more wait for the
+	// timer, lest two sides that do not agree on a cookie keep each other busy.
+	maxHastened = 3
+)
 
 // hello is the client's side of a handshake under way.
 type hello struct {
-	cookie [wire.CookieSize]byte
-	begun  time.Duration
-	again  time.Duration // when to send Hello next
-	wait   time.Duration
+	cookie   [wire.CookieSize]byte
+	begun    time.Duration
+	again    time.Duration // when to send Hello next
+	wait     time.Duration
+	hastened int // Retries answered at once
 }
 
 // acceptKey identifies a client's attempt to connect.
@@ -68,7 +75,7 @@ func (p *peer) helloTimer() {
 	if e.now >= h.again {
 		p.sendHello()
 		h.again = e.now + h.wait
-		h.wait *= 2
+		h.wait = min(2*h.wait, maxHelloInterval)
 	}
 	e.timers.set(&p.timer, min(h.again, h.begun+e.cfg.ConnectTimeout))
 }
@@ -92,6 +99,7 @@ func (p *peer) sendHello() {
 func (p *peer) refused(code Code, reason string) {
 	p.ep.timers.stop(&p.timer)
 	p.ep.renew(p)
+	p.failPings(&Error{Code: code, Message: reason})
 	p.eachSession(func(s *Session) { s.failWaiting(code, reason) })
 }
 
@@ -195,8 +203,10 @@ func (e *Endpoint) takeRetry(h *wire.Header, rest []byte, rx *transport.RxPacket
 	}
 	if p := e.connecting(h, rx); p != nil {
 		p.hello.cookie = cookie
-		p.hello.again = e.now
-		e.timers.set(&p.timer, e.now)
+		if p.hello.hastened++; p.hello.hastened <= maxHastened {
+			p.hello.again = e.now
+			e.timers.set(&p.timer, e.now)
+		}
 	}
 	return nil
 }
@@ -271,6 +281,7 @@ func (p *peer) close(reason string) {
 	}
 	p.disconnect()
 	p.ep.forget(p)
+	p.failPings(&Error{Code: Canceled, Message: reason})
 }
 
 // reset answers a packet of a connection that does not exist.

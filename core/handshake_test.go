@@ -53,7 +53,7 @@ func TestTheNarrowerLimitsAreAgreedOn(t *testing.T) {
 	for _, p := range []*peer{client.toward(server), server.onlyClient()} {
 		require.Equal(t, 3, p.slots)
 		require.Equal(t, 1300, p.maxMTU)
-		require.Equal(t, 2*time.Second, p.timeout)
+		require.Equal(t, time.Second/4, p.pingEvery)
 	}
 	require.Equal(t, 7, client.toward(server).credits)
 	require.Equal(t, 9, server.onlyClient().credits)
@@ -338,4 +338,51 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 		require.Len(t, w.e.peers, 1, flood.name)
 		require.Empty(t, w.e.strays, flood.name)
 	}
+}
+
+func TestAServerThatTakesNoCookieDoesNotKeepItsClientBusy(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{ConnectTimeout: 30 * time.Second})
+	hellos := 0
+	n.drop = func(from, _ netip.AddrPort, _ []byte) bool {
+		if from == client.addr {
+			hellos++
+			server.cookies = newCookies([]byte{byte(hellos)}) // forgets those it gave
+		}
+		return false
+	}
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	var failed error
+	s.Ready(func(err error) { failed = err })
+	n.until(func() bool { return failed != nil })
+	require.ErrorIs(t, failed, &Error{Code: Unavailable})
+	require.Less(t, hellos, 60)
+}
+
+func TestAPingOfAnUnreachableServerFails(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	client := n.add(Config{ConnectTimeout: time.Second})
+	s, err := client.Connect(netip.MustParseAddrPort("10.9.9.9:1"))
+	require.NoError(t, err)
+	var failed error
+	s.Ping(func(_ time.Duration, err error) { failed = err })
+	n.until(func() bool { return failed != nil })
+	require.ErrorIs(t, failed, &Error{Code: Unavailable})
+	require.Zero(t, client.controlling)
+}
+
+func TestASparseSessionIndexIsRefused(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{Sessions: 100}), n.add(Config{})
+	n.connect(client, server)
+	p := server.onlyClient()
+	before := server.entries
+	p.request(&wire.Message{Kind: wire.Request, Session: 99, Generation: 1, Sequence: 1, Method: echo})
+	p.request(&wire.Message{Kind: wire.Request, Session: 60000, Generation: 1, Sequence: 1, Method: echo})
+	require.LessOrEqual(t, server.entries-before, 100)
+	require.LessOrEqual(t, len(p.served), 100)
 }

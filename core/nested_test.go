@@ -201,7 +201,7 @@ func TestAPingMayCloseTheSession(t *testing.T) {
 	server, client, s := pair(n, Config{})
 	n.run(time.Millisecond)
 	var took time.Duration
-	s.Ping(func(rtt time.Duration) {
+	s.Ping(func(rtt time.Duration, _ error) {
 		took = rtt
 		s.Close()
 	})
@@ -245,7 +245,7 @@ func TestCallbacksMayCloseTheEndpoint(t *testing.T) {
 			s.Submit(&calls[i])
 		}
 		n.run(500 * time.Microsecond)
-		s.Ping(func(time.Duration) { closing("ping", client)() })
+		s.Ping(func(time.Duration, error) { closing("ping", client)() })
 		n.run(10 * time.Second)
 		require.Equal(t, len(calls), done, where)
 	}

@@ -329,7 +329,7 @@ func TestManyFailedConnectionsLeaveNothingBehind(t *testing.T) {
 		n.run(2 * time.Millisecond)
 		n.partition()
 		s.Cancel(&calls[3]) // a control message is on its way
-		s.Ping(func(time.Duration) {})
+		s.Ping(func(time.Duration, error) {})
 		n.run(time.Second)
 		for i := range calls {
 			require.Equal(t, 1, *done[i])

@@ -17,6 +17,7 @@ type outgoing struct {
 	data       []byte
 	deadline   time.Duration // when the call times out; 0: never
 	response   *Request      // whose response this is
+	owner      *peer         // of a control message
 	started    bool          // some packet went out
 	acked      bool          // all packets arrived
 	padding    int           // MTU probe: length of the datagram

@@ -45,14 +45,15 @@ type peer struct {
 	slots      int // a session
 	maxSession int // sessions
 	maxMessage int64
-	timeout    time.Duration
+	timeout    time.Duration // silence after which the peer is given up
+	pingEvery  time.Duration // silence that neither side should let pass
 
 	recovery
 	in        received
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
 
-	pings []func(time.Duration)
+	pings []func(time.Duration, error)
 
 	mtu        int // datagram bytes known to pass
 	maxMTU     int // that both ends allow
@@ -62,11 +63,12 @@ type peer struct {
 	urgent, bulk outgoingQueue
 	dirty        bool // in Endpoint.dirty
 
-	timer   timer
-	hello   hello         // dialed: the handshake
-	clients []clientEntry // dialed: by session index
-	freed   []uint16      // dialed: free indexes of clients
-	open    int           // dialed: sessions open
+	controls int // control messages under way
+	timer    timer
+	hello    hello         // dialed: the handshake
+	clients  []clientEntry // dialed: by session index
+	freed    []uint16      // dialed: free indexes of clients
+	open     int           // dialed: sessions open
 	// outstanding counts a dialed peer's requests in slots.
 	outstanding int
 	served      []servedEntry // accepted: by session index
@@ -109,7 +111,8 @@ func (p *peer) establish(index, token uint32, remote *wire.Params) {
 	p.slots = min(cfg.Slots, int(remote.Slots))
 	p.maxSession = int(remote.Sessions)
 	p.maxMessage = int64(remote.MaxMessage)
-	p.timeout = max(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)
+	p.timeout = cfg.KeepAlive
+	p.pingEvery = max(granularity, min(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)/keepAlivesPerTimeout)
 	p.mtu = wire.MinHello
 	p.maxMTU = min(cfg.MaxDatagram, p.ep.caps.MaxPayload, int(remote.MaxDatagram))
 	p.recovery = recovery{
@@ -118,7 +121,7 @@ func (p *peer) establish(index, token uint32, remote *wire.Params) {
 		peerAckDelay: time.Duration(remote.AckDelay) * time.Microsecond,
 		controller:   cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: p.ep.caps.LinkRate}),
 		receiveBound: int(remote.ReceiveWindow),
-		maxProbe:     p.timeout / keepAlivesPerTimeout,
+		maxProbe:     p.pingEvery,
 	}
 	p.first, p.next = 1, 1
 	p.in = received{}
@@ -162,7 +165,6 @@ func (p *peer) disconnect() {
 	}
 	p.recovery = recovery{}
 	p.in = received{}
-	p.pings = nil
 	for _, q := range []*outgoingQueue{&p.urgent, &p.bulk} {
 		for q.head != nil {
 			m := q.head
@@ -185,11 +187,11 @@ func (p *peer) expired() {
 			return
 		}
 		p.lossTimer()
-		if p.inFlight == 0 && now-p.lastSent >= min(idleAfter, p.timeout/keepAlivesPerTimeout) {
+		if p.inFlight == 0 && now-p.lastSent >= min(idleAfter, p.pingEvery) {
 			p.shrink()
 			p.lostFloor = 0
 		}
-		if p.keepsAlive() && now-p.lastHeard >= p.timeout/keepAlivesPerTimeout && p.inFlight == 0 && p.urgent.head == nil {
+		if p.keepsAlive() && now-p.lastHeard >= p.pingEvery && p.inFlight == 0 && p.urgent.head == nil {
 			p.ping(0)
 		}
 		if p.mtuRetryAt != 0 && now >= p.mtuRetryAt {
@@ -206,7 +208,7 @@ func (p *peer) keepsAlive() bool { return p.dialed && p.open > 0 }
 func (p *peer) schedule() {
 	at := p.lastHeard + p.timeout
 	if p.keepsAlive() {
-		if ping := p.lastHeard + p.timeout/keepAlivesPerTimeout; p.inFlight == 0 {
+		if ping := p.lastHeard + p.pingEvery; p.inFlight == 0 {
 			at = min(at, ping)
 		}
 	}
@@ -245,6 +247,7 @@ func (p *peer) fail(reason string) {
 		return
 	}
 	e.renew(p)
+	p.failPings(&Error{Code: Unavailable, Message: reason})
 	p.eachSession(func(s *Session) { s.failActive(reason) })
 	p.eachSession(func(s *Session) {
 		if s.waiting.head != nil {

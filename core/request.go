@@ -38,6 +38,7 @@ type Request struct {
 	id       uint32 // in Endpoint.requests
 	slot     uint16
 	state    requestState
+	refused  bool // answered by the engine
 	endpoint *Endpoint
 	in       *assembly // of a request of several packets
 	small    []byte    // copy of a short reply
@@ -92,12 +93,15 @@ func (e *Endpoint) Handle(method uint16, h Handler) {
 // serve returns the session that m names, newly made if it is new; nil if it
 // has ended or there may be no more.
 func (p *peer) serve(m *wire.Message) *servedSession {
-	if int(m.Session) >= len(p.served) {
-		if int(m.Session) >= p.ep.cfg.Sessions {
+	if grow := int(m.Session) + 1 - len(p.served); grow > 0 {
+		// Clients number their sessions densely; who does not may not make the
+		// tables larger than they would be.
+		if int(m.Session) >= p.ep.cfg.Sessions || p.ep.entries+grow > 2*p.ep.cfg.Sessions {
 			p.refuseSession(m)
 			return nil
 		}
-		p.served = append(p.served, make([]servedEntry, int(m.Session)+1-len(p.served))...)
+		p.ep.entries += grow
+		p.served = append(p.served, make([]servedEntry, grow)...)
 	}
 	entry := &p.served[m.Session]
 	if entry.used {
@@ -130,8 +134,9 @@ func (p *peer) refuseSession(m *wire.Message) {
 // reject answers a request for which there is no session to remember it.
 func (p *peer) reject(m *wire.Message, code Code, reason string) {
 	p.ep.stats.RequestsRefused++
-	answer := p.ep.control(wire.Response)
+	answer := p.control(wire.Response)
 	if answer == nil {
+		p.lost("client does not acknowledge what it is told")
 		return
 	}
 	answer.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
@@ -210,7 +215,7 @@ func (p *peer) request(m *wire.Message) {
 	switch {
 	case e.draining:
 		r.refuse(Unavailable, "server is shutting down")
-	case e.held > e.cfg.Requests:
+	case e.held-e.refused > e.cfg.Requests:
 		r.refuse(ResourceExhausted, "server is overloaded (requests)")
 	case int(m.Method) >= len(e.handlers) || e.handlers[m.Method] == nil:
 		r.refuse(Unimplemented, "no such method")
@@ -259,6 +264,8 @@ func (r *Request) run() {
 // refuse answers in the handler's place.
 func (r *Request) refuse(code Code, reason string) {
 	r.endpoint.stats.RequestsRefused++
+	r.endpoint.refused++
+	r.refused = true
 	r.Fail(code, reason)
 }
 
@@ -281,7 +288,12 @@ func (r *Request) Defer() {
 func (r *Request) Reply(data []byte) { r.answer(OK, data) }
 
 // Fail answers the request with an error.
-func (r *Request) Fail(code Code, message string) { r.answer(code, []byte(message)) }
+func (r *Request) Fail(code Code, message string) {
+	if code == OK {
+		code = Unknown
+	}
+	r.answer(code, []byte(message))
+}
 
 func (r *Request) answer(code Code, data []byte) {
 	if r.state == requestReplied {
@@ -338,6 +350,10 @@ func (r *Request) free() {
 		return
 	}
 	e.held--
+	if r.refused {
+		r.refused = false
+		e.refused--
+	}
 	if r.Released != nil {
 		r.Released()
 	}
@@ -393,5 +409,6 @@ func (p *peer) dropServed() {
 	for i := range p.served {
 		p.endSession(&p.served[i])
 	}
+	p.ep.entries -= len(p.served)
 	p.served = nil
 }

@@ -107,7 +107,7 @@ func (e *Endpoint) flush() {
 func (p *peer) flush() bool {
 	e := p.ep
 	before := p.bytes
-	placed := e.burst.placed
+	first := p.next
 	ok := true
 	if p.in.pending > 0 && p.urgent.head == nil && p.bulk.head != nil {
 		ok = p.sendAck() // fragments fill their datagrams: nothing rides along
@@ -123,8 +123,7 @@ func (p *peer) flush() bool {
 			p.packFragment(t)
 		}
 	}
-	if e.burst.placed != placed {
-		p.lastSent = e.now
+	if p.next != first {
 		p.controller.Sent(e.now, p.bytes-before, p.bytes)
 		p.refreshWindow()
 	}
@@ -259,6 +258,7 @@ func (p *peer) finish(t *transport.TxPacket, n, count int) {
 	t.Route = p.route
 	t.ECN = transport.ECT0
 	p.push(e.now, n+len(t.Payload), count)
+	p.lastSent = e.now // acknowledgements do not put the probe timeout off
 	if p.ackNow || !p.mayProceed() {
 		wire.SetAckNow(t.Head)
 		p.ackNow = false

@@ -329,7 +329,7 @@ func (s *Session) abandon(c *Call, code Code, message string) {
 
 // tellCanceled tells the server that nobody waits for the request in slot.
 func (s *Session) tellCanceled(slot *clientSlot) {
-	if m := s.peer.ep.control(wire.Cancel); m != nil {
+	if m := s.peer.control(wire.Cancel); m != nil {
 		m.message.Session, m.message.Generation = s.index, s.generation
 		m.message.Slot, m.message.Sequence = slot.index, s.slots[slot.index].sequence
 		s.peer.enqueue(m)
@@ -382,7 +382,7 @@ func (s *Session) Close() {
 		return
 	}
 	if p.state == peerConnected {
-		if m := p.ep.control(wire.CloseSession); m != nil {
+		if m := p.control(wire.CloseSession); m != nil {
 			m.message.Session, m.message.Generation = s.index, s.generation
 			p.enqueue(m)
 		}

@@ -77,7 +77,7 @@ func (f *endpointFlags) spin() time.Duration {
 	case peregrine.Block:
 		return 0
 	}
-	return 50 * time.Microsecond // as the engine's loops
+	return 200 * time.Microsecond // as long as the engine's loops at most
 }
 
 // openRaw opens one queue of a URL, with the flags' faults.
