@@ -123,7 +123,7 @@ func (l *loop) run() {
 		}
 	}
 	var spare []message
-	idle := idleness{worked: l.now()}
+	idle := idleness{worked: l.now(), luck: maxLuck}
 	for !l.stopping {
 		now := l.now()
 		l.engine.Advance(now)

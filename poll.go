@@ -27,24 +27,29 @@ const (
 	spinShort = 20 * time.Microsecond
 )
 
-// idleness decides how long an adaptive loop spins, by how long it was without
-// work lately.
+// idleness decides how long an adaptive loop spins, by how often work came in
+// time lately.
 type idleness struct {
 	worked time.Duration // when there was work last
-	gap    time.Duration // between spells of work, smoothed
+	luck   int           // smoothed share of the gaps that spinLong outlasts, of maxLuck
 }
+
+const maxLuck = 256
 
 // work notes that there was work at now.
 func (i *idleness) work(now time.Duration) {
-	const most = 5 * spinLong // so that a pause is soon forgotten
-	i.gap += (min(now-i.worked, most) - i.gap) / 8
+	if now-i.worked < spinLong {
+		i.luck += (maxLuck - i.luck) / 8
+	} else {
+		i.luck -= i.luck / 8
+	}
 	i.worked = now
 }
 
 // spin says whether to look for work still.
 func (i *idleness) spin(now time.Duration) bool {
 	limit := spinLong
-	if i.gap > spinLong {
+	if i.luck < maxLuck/4 {
 		limit = spinShort
 	}
 	return now-i.worked < limit
