@@ -93,9 +93,6 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 // Transport is what the endpoint was made on.
 func (e *Endpoint) Transport() transport.Transport { return e.tr }
 
-// Now is the time of the last Poll or Advance.
-func (e *Endpoint) Now() time.Duration { return e.now }
-
 // Advance sets the time without doing any work. Call it before submitting
 // after a pause, so that timeouts count from then.
 func (e *Endpoint) Advance(now time.Duration) { e.now = max(e.now, now) }

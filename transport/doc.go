@@ -28,6 +28,6 @@
 //
 // # Decorators
 //
-// [Fault] wraps any Transport and loses, delays, duplicates, reorders and
+// [NewFault] wraps any Transport and loses, delays, duplicates, reorders and
 // corrupts datagrams, decided by a seed.
 package transport
