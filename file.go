@@ -8,7 +8,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -19,7 +18,7 @@ import (
 //	cpus: [2, 3]
 //	poll: adaptive                   # busy, adaptive or block
 //	fault: loss=0.01,seed=7
-//	cc: {name: none, window: 2097152}
+//	cc: {name: swift, target_delay: 50us}
 //	engine: {slots: 256, credits: 256, keep_alive: 3s}
 //
 // All keys but transport may be left out.
@@ -31,14 +30,6 @@ type File struct {
 	Fault     string           `yaml:"fault"`
 	CC        CongestionConfig `yaml:"cc"`
 	Engine    Config           `yaml:"engine"`
-}
-
-// CongestionConfig chooses the congestion controller.
-type CongestionConfig struct {
-	// Name is "none".
-	Name string `yaml:"name"`
-	// Window bounds the bytes in flight to a peer.
-	Window int `yaml:"window"`
 }
 
 // TransportConfig chooses and configures a backend: a URL, or a mapping from
@@ -89,7 +80,7 @@ func LoadConfig(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	f := File{Loops: 1, CC: CongestionConfig{Name: "none", Window: cc.DefaultWindow}}
+	f := File{Loops: 1}
 	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
@@ -100,13 +91,8 @@ func LoadConfig(path string) (*File, error) {
 }
 
 func (f *File) check() error {
-	switch {
-	case f.Transport.url == "" && f.Transport.cfg == nil:
+	if f.Transport.url == "" && f.Transport.cfg == nil {
 		return errors.New("transport is missing: write transport: udp://0.0.0.0:31850")
-	case f.CC.Name != "none":
-		return fmt.Errorf("cc.name is %q; use none", f.CC.Name)
-	case f.CC.Window < 1:
-		return fmt.Errorf("cc.window is %d bytes; it must be at least 1", f.CC.Window)
 	}
 	if _, err := transport.ParseFaults(f.Fault); f.Fault != "" && err != nil {
 		return err
@@ -117,12 +103,12 @@ func (f *File) check() error {
 // Listen opens the endpoint that the file describes, with its transport and
 // congestion controller. opts come on top of the rest.
 func (f *File) Listen(opts ...Option) (*Endpoint, error) {
-	all := []Option{WithConfig(f.Engine), WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...)}
+	all := []Option{WithConfig(f.Engine), WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...),
+		func(o *options) { o.controller = f.CC.factory }}
 	o, err := newOptions(append(all, opts...))
 	if err != nil {
 		return nil, err
 	}
-	o.config.Controller = cc.None(f.CC.Window)
 	o.queues = f.Transport.open
 	return open(o)
 }

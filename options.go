@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -12,17 +13,18 @@ import (
 type Option func(*options)
 
 type options struct {
-	url      string
-	open     func(queue, queues int) (transport.Transport, error)
-	queues   func(loops int) ([]transport.Transport, error) // from a file
-	faults   transport.Faults
-	log      *zap.Logger
-	loops    int
-	poll     Poll
-	cpus     []int
-	config   Config
-	handlers []methodHandler
-	err      error
+	url        string
+	open       func(queue, queues int) (transport.Transport, error)
+	queues     func(loops int) ([]transport.Transport, error) // from a file
+	faults     transport.Faults
+	log        *zap.Logger
+	loops      int
+	poll       Poll
+	cpus       []int
+	config     Config
+	controller cc.Factory // nil: what config says
+	handlers   []methodHandler
+	err        error
 }
 
 type methodHandler struct {
@@ -34,6 +36,9 @@ func newOptions(opts []Option) (*options, error) {
 	o := &options{log: zap.NewNop(), loops: 1}
 	for _, opt := range opts {
 		opt(o)
+	}
+	if o.controller != nil {
+		o.config.Controller = o.controller
 	}
 	if o.err == nil && len(o.cpus) > 0 && len(o.cpus) != o.loops {
 		o.err = fmt.Errorf("peregrine: %d CPUs for %d loops: name one CPU a loop", len(o.cpus), o.loops)

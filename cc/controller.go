@@ -8,17 +8,22 @@ type Ack struct {
 	Now time.Duration
 	// Packets and Bytes are newly acknowledged.
 	Packets, Bytes int
-	// RTT is the sample this acknowledgement gave, less the peer's delay in
-	// acknowledging; 0 if it gave none.
+	// RTT is the sample this acknowledgement gave, less what the endpoints are
+	// known to have added: the peer's delay in acknowledging, and time in
+	// receive queues where the backend stamps arrivals. 0 if it gave none.
 	RTT time.Duration
 	// CE is how many packets were newly reported to carry the ECN mark CE.
 	CE int
 	// InFlight is how many bytes remain unacknowledged.
 	InFlight int
+	// Datagram is the size of a full datagram on this path by now, in bytes; 0
+	// means as before. It grows as larger ones are found to pass.
+	Datagram int
 }
 
-// Controller decides how much one path may carry. One goroutine uses it at a
-// time. Event methods are called once per burst, not per packet.
+// Controller decides how much one path may carry, and how fast. One goroutine
+// uses it at a time. Event methods are called once per burst, not per packet,
+// and do not allocate. Times do not run backwards.
 type Controller interface {
 	// Sent reports bytes sent, and the bytes then in flight.
 	Sent(now time.Duration, bytes, inFlight int)
@@ -30,6 +35,9 @@ type Controller interface {
 	// Window is how many bytes may be in flight; at least one datagram is
 	// always allowed.
 	Window() int
+	// Rate is the pace of sending in bytes per second; 0 means as fast as the
+	// window allows: nothing is paced, and pacing costs nothing.
+	Rate() uint64
 }
 
 // Path is what a Factory may know of the path it makes a Controller for.

@@ -2,9 +2,29 @@ package cc
 
 import "time"
 
-// DefaultWindow is the window of [None] in bytes: the bandwidth-delay product
-// of 100 Gbit/s at 160 µs, beyond what a kernel path on one core can use.
+// DefaultWindow is the largest window in bytes unless configured otherwise: the
+// bandwidth-delay product of 100 Gbit/s at 160 µs, beyond what a kernel path on
+// one core can use.
 const DefaultWindow = 2 << 20
+
+// NoneConfig holds the parameters of "none".
+type NoneConfig struct {
+	// Window is constant, in bytes.
+	Window int `yaml:"window"`
+}
+
+// Validate reports the key that is out of range.
+func (c *NoneConfig) Validate() error { return checkWindow("window", c.Window) }
+
+func init() {
+	Register(Algorithm{
+		Name:   "none",
+		Config: func() any { return &NoneConfig{Window: DefaultWindow} },
+		New: configured(func(c NoneConfig) Factory {
+			return None(c.Window)
+		}),
+	})
+}
 
 // None makes controllers that never react: the window is constant, in bytes.
 // What bounds the sender then is that window, the peer's credits and its
@@ -15,10 +35,9 @@ func None(window int) Factory {
 
 type none int
 
-var _ Controller = none(0)
-
 func (none) Sent(time.Duration, int, int) {}
 func (none) Acked(Ack)                    {}
 func (none) Lost(time.Duration, int)      {}
 func (none) TimedOut(time.Duration)       {}
 func (n none) Window() int                { return int(n) }
+func (none) Rate() uint64                 { return 0 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -37,6 +38,7 @@ type Endpoint struct {
 	cookies  cookies
 	dirty    []*peer // have something to send, or to acknowledge
 	timers   timers
+	wheel    *cc.Wheel         // of peers that are paced
 	strays   []transport.Route // to forget once the burst is sent
 
 	rx       []transport.RxPacket
@@ -86,6 +88,7 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 		dialed:   map[netip.AddrPort]*peer{},
 		accepted: map[acceptKey]*peer{},
 		cookies:  newCookies(secret[:]),
+		wheel:    cc.NewWheel(wheelGranularity, wheelSlots),
 		rx:       make([]transport.RxPacket, max(1, min(caps.RxBatch, 256))),
 	}, nil
 }
@@ -115,6 +118,7 @@ func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
 	}
 	e.settle()
 	e.timers.expire(e.now)
+	e.unpace()
 	placed := e.burst.placed
 	e.flush()
 	return n > 0 || e.burst.placed != placed, e.failure
@@ -128,6 +132,9 @@ func (e *Endpoint) NextDeadline() (at time.Duration, ok bool) {
 	}
 	if len(e.timers.heap) > 0 {
 		at, ok = e.timers.heap[0].at, true
+	}
+	if pace, has := e.wheel.Next(); has && (!ok || pace < at) {
+		at, ok = pace, true
 	}
 	if look := e.now + granularity; len(e.parked) > 0 && (!ok || look < at) {
 		return look, true // the transport does not say when it lets go of memory
@@ -167,7 +174,7 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 	}
 	p.lastHeard = e.now
 	if h.Acks.Words > 0 {
-		p.acknowledged(&h.Acks)
+		p.acknowledged(&h.Acks, rx.Waited)
 	}
 	p.touch()
 	if h.Type == wire.Ack {
@@ -175,7 +182,7 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		return
 	}
 	e.stats.RxData++
-	if !p.accepts(h, rx.ECN) {
+	if !p.accepts(h, rx) {
 		return
 	}
 	m := &e.message
@@ -232,14 +239,14 @@ func (p *peer) overlap() {
 
 // accepts notes the packet number of a Data packet; false means it was seen
 // before.
-func (p *peer) accepts(h *wire.Header, ecn transport.ECN) bool {
+func (p *peer) accepts(h *wire.Header, rx *transport.RxPacket) bool {
 	e, in := p.ep, &p.in
 	if in.next == 0 && !p.dialed {
 		p.probeMTU()
 	}
 	number := expand(h.Number, in.next)
 	if number >= in.next {
-		in.since = e.now
+		in.since = e.now - rx.Waited
 	}
 	fresh := in.add(number)
 	if in.pending == 0 {
@@ -254,7 +261,7 @@ func (p *peer) accepts(h *wire.Header, ecn transport.ECN) bool {
 		in.now = true // its acknowledgement was lost
 		return false
 	}
-	if ecn == transport.CE {
+	if rx.ECN == transport.CE {
 		in.ce++
 	}
 	return true
@@ -313,6 +320,7 @@ func (e *Endpoint) peerAt(index, token uint32) *peer {
 func (e *Endpoint) newPeer(addr netip.AddrPort, route transport.Route) *peer {
 	p := &peer{ep: e, addr: addr, route: route, token: e.newToken(), mtu: wire.MinHello}
 	p.timer.owner = p
+	p.place.Owner = p
 	var slot uint32
 	if n := len(e.freed); n > 0 {
 		slot = e.freed[n-1]

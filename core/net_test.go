@@ -68,6 +68,8 @@ type port struct {
 	leaving  []leaving
 	withheld uint64
 	stuck    bool  // takes nothing
+	full     bool  // lends heads, but takes nothing
+	stamp    func(*transport.RxPacket)
 	broken   error // what Recv fails with
 	closed   bool
 }
@@ -270,7 +272,7 @@ func (d *port) Reserve(pkts []transport.TxPacket) int {
 }
 
 func (d *port) Send(pkts []transport.TxPacket) (int, error) {
-	if d.stuck {
+	if d.stuck || d.full {
 		return 0, nil
 	}
 	for i := range pkts {
@@ -325,6 +327,11 @@ func (d *port) Recv(pkts []transport.RxPacket) (int, error) {
 	}
 	n := copy(pkts, d.inbox)
 	d.inbox = d.inbox[n:]
+	if d.stamp != nil {
+		for i := range pkts[:n] {
+			d.stamp(&pkts[i])
+		}
+	}
 	return n, nil
 }
 

@@ -49,6 +49,7 @@ type peer struct {
 	pingEvery  time.Duration // silence that neither side should let pass
 
 	recovery
+	pacer
 	in        received
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
@@ -144,6 +145,7 @@ func (p *peer) event(kind EventKind, reason string) {
 
 func (p *peer) refreshWindow() {
 	p.window = p.controller.Window()
+	p.rate = p.controller.Rate()
 	if p.receiveBound > 0 {
 		p.window = min(p.window, p.receiveBound)
 	}
@@ -164,6 +166,8 @@ func (p *peer) disconnect() {
 		}
 	}
 	p.recovery = recovery{}
+	p.ep.wheel.Remove(&p.place)
+	p.rate, p.waiting = 0, false
 	p.in = received{}
 	for _, q := range []*outgoingQueue{&p.urgent, &p.bulk} {
 		for q.head != nil {

@@ -112,8 +112,9 @@ func (r *recovery) oldest() uint64 {
 	return min(r.first, r.lostFloor)
 }
 
-// acknowledged takes in an acknowledgement block.
-func (p *peer) acknowledged(a *wire.AckBlock) {
+// acknowledged takes in an acknowledgement block, of a datagram that waited so
+// long on this host.
+func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	largest := expand(a.Largest, p.next)
 	if largest >= p.next {
 		p.ep.stats.RxMalformed++ // acknowledges what was never sent
@@ -143,7 +144,7 @@ func (p *peer) acknowledged(a *wire.AckBlock) {
 			switch packet.state {
 			case packetInFlight:
 				if n == largest {
-					sample = now - packet.at
+					sample = now - waited - packet.at
 				}
 				p.settle(packet, packetAcked)
 				packets++
@@ -182,7 +183,7 @@ func (p *peer) acknowledged(a *wire.AckBlock) {
 	}
 	marked := max(0, int(int16(a.CE-p.ce))) // negative: a later one overtook it
 	p.ce += uint16(marked)
-	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: sample, CE: marked, InFlight: p.bytes})
+	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: sample, CE: marked, InFlight: p.bytes, Datagram: p.mtu})
 	p.refreshWindow()
 	if sample > 0 {
 		p.pinged(sample) // last, since a callback may end the connection

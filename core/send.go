@@ -26,6 +26,15 @@ const (
 type burst struct {
 	packets               [burstSize]transport.TxPacket
 	sent, ready, reserved int
+	// numbered says what the packets are to their peers; nil for those that carry
+	// no packet number.
+	numbered [burstSize]struct {
+		peer   *peer
+		number uint64
+	}
+	// held says that the transport did not take packets [sent, ready) when they
+	// were built.
+	held bool
 	// placed counts all packets built; the transport numbers them alike.
 	placed uint64
 }
@@ -67,7 +76,11 @@ func (e *Endpoint) sendBurst() {
 	b := &e.burst
 	if b.sent < b.ready {
 		n, err := e.tr.Send(b.packets[b.sent:b.ready])
+		if b.held {
+			b.leave(b.sent, b.sent+n, e.now)
+		}
 		b.sent += n
+		b.held = b.sent < b.ready
 		if err != nil && e.failure == nil {
 			e.failure = err
 		}
@@ -82,6 +95,16 @@ func (e *Endpoint) sendBurst() {
 		e.tr.Forget(r)
 	}
 	e.strays = e.strays[:0]
+}
+
+// leave notes that packets [from, to) left no earlier than now, so that the time
+// they lay here does not count as the network's.
+func (b *burst) leave(from, to int, now time.Duration) {
+	for i := from; i < to; i++ {
+		if n := &b.numbered[i]; n.peer != nil {
+			n.peer.delayed(n.number, now)
+		}
+	}
 }
 
 // flush sends what the peers have to send. A peer that the transport's queue
@@ -112,7 +135,7 @@ func (p *peer) flush() bool {
 	if p.in.pending > 0 && p.urgent.head == nil && p.bulk.head != nil {
 		ok = p.sendAck() // fragments fill their datagrams: nothing rides along
 	}
-	for ok && (p.urgent.head != nil || p.bulk.head != nil) && p.mayProceed() {
+	for ok && (p.urgent.head != nil || p.bulk.head != nil) && p.mayProceed() && p.paced() {
 		t := e.nextPacket()
 		switch {
 		case t == nil:
@@ -126,6 +149,9 @@ func (p *peer) flush() bool {
 	if p.next != first {
 		p.controller.Sent(e.now, p.bytes-before, p.bytes)
 		p.refreshWindow()
+	}
+	if p.waiting && p.urgent.head == nil && p.bulk.head == nil {
+		p.waiting = false
 	}
 	if ok && p.in.pending > 0 {
 		if p.in.now || p.in.pending >= ackEvery || e.now >= p.in.due {
@@ -257,7 +283,15 @@ func (p *peer) finish(t *transport.TxPacket, n, count int) {
 	t.Head = t.Head[:n]
 	t.Route = p.route
 	t.ECN = transport.ECT0
-	p.push(e.now, n+len(t.Payload), count)
+	size := n + len(t.Payload)
+	e.burst.numbered[e.burst.ready].peer, e.burst.numbered[e.burst.ready].number = p, p.next
+	p.push(e.now, size, count)
+	if p.rate != 0 {
+		p.spend(size, e.now)
+		if p.gap() > p.smoothed/4 {
+			p.ackNow = true // few packets tell what the path is like: none should wait
+		}
+	}
 	p.lastSent = e.now // acknowledgements do not put the probe timeout off
 	if p.ackNow || !p.mayProceed() {
 		wire.SetAckNow(t.Head)
@@ -291,6 +325,7 @@ func (p *peer) sendControl(t *transport.TxPacket, n int) {
 	if t.Head[2]&wire.FlagChecksum != 0 {
 		wire.Seal(t.Head, nil)
 	}
+	p.ep.burst.numbered[p.ep.burst.ready].peer = nil
 	p.ep.stats.TxControl++
 	p.ep.place()
 }

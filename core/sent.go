@@ -100,6 +100,16 @@ func (s *sent) growPackets() {
 	s.packets = grown
 }
 
+// delayed notes that packet n, pushed before now, left only now.
+func (s *sent) delayed(n uint64, now time.Duration) {
+	if n < s.first || n >= s.next {
+		return // of a former connection
+	}
+	if p := s.packet(n); p.state == packetInFlight {
+		p.at = now
+	}
+}
+
 // settle takes a packet out of flight.
 func (s *sent) settle(p *sentPacket, state packetState) {
 	p.state = state

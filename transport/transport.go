@@ -40,6 +40,9 @@ type RxPacket struct {
 	// ECN is the code point of the received IP header, or NotECT where the
 	// backend cannot tell.
 	ECN ECN
+	// Waited is how long the datagram lay on this host before Recv, where the
+	// backend has receive timestamps; else 0.
+	Waited time.Duration
 	// Handle is the backend's own; others carry it unread from Recv to Release.
 	Handle uint64
 }
@@ -150,6 +153,8 @@ type Caps struct {
 	SegmentTx, SegmentRx bool
 	// ECN says that code points are set and reported.
 	ECN bool
+	// RxTimestamps says that RxPacket.Waited is reported.
+	RxTimestamps bool
 	// Integrity says that a damaged datagram is not delivered: some checksum is
 	// verified below. Where it is false the engine adds its own.
 	Integrity bool

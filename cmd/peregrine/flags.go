@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -22,6 +23,7 @@ type endpointFlags struct {
 	poll       peregrine.Poll
 	cpu        int
 	fault      string
+	cc         string
 	noCoalesce bool
 	noOffload  bool
 }
@@ -34,6 +36,7 @@ func (f *endpointFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.cpu, "cpu", unpinned, "CPU to pin the loop's thread to, from 0 (-1: none)")
 	flags.BoolVar(&f.noCoalesce, "no-coalesce", false, "send every message in a datagram of its own")
 	flags.BoolVar(&f.noOffload, "no-offload", false, "do without segmentation offload (adds segment=false&gro=false to the URL)")
+	flags.StringVar(&f.cc, "cc", "", "congestion controller: a name, or as in '{name: swift, target_delay: 50us}'; there are "+strings.Join(cc.Names(), ", "))
 	flags.StringVar(&f.fault, "fault", "", "make the network bad, both ways: loss=0.01,dup=0.01,reorder=0.05,delay=1ms,corrupt=0.001,seed=7")
 }
 
@@ -48,6 +51,9 @@ func (f *endpointFlags) options() ([]peregrine.Option, error) {
 	}
 	if f.noCoalesce {
 		opts = append(opts, peregrine.WithoutCoalescing())
+	}
+	if f.cc != "" {
+		opts = append(opts, peregrine.WithCongestionControl(f.cc))
 	}
 	if f.fault != "" {
 		if _, err := transport.ParseFaults(f.fault); err != nil {
@@ -82,6 +88,9 @@ func (f *endpointFlags) spin() time.Duration {
 
 // openRaw opens one queue of a URL, with the flags' faults.
 func (f *endpointFlags) openRaw(rawURL string) (transport.Transport, error) {
+	if f.cc != "" {
+		return nil, errors.New("--cc has no meaning with --raw: raw datagrams know no congestion")
+	}
 	if f.noCoalesce {
 		return nil, errors.New("--no-coalesce has no meaning with --raw: raw datagrams are never coalesced")
 	}

@@ -65,6 +65,7 @@ type perfParameters struct {
 	NoCoalesce bool    `json:"no_coalesce"`
 	NoOffload  bool    `json:"no_offload"`
 	Fault      string  `json:"fault,omitempty"`
+	CC         string  `json:"cc,omitempty"`
 }
 
 func (p *perfCommand) parameters(serverCPU int, backend string) perfParameters {
@@ -72,7 +73,7 @@ func (p *perfCommand) parameters(serverCPU int, backend string) perfParameters {
 		Target: p.target.text, Transport: p.url(p.transport), Backend: backend, Mode: p.mode,
 		Size: int(p.size), Window: p.window, Sessions: p.sessions,
 		Duration: p.duration.Seconds(), Warmup: p.warmup.Seconds(), CPU: p.cpu, ServerCPU: serverCPU,
-		Poll: p.poll.String(), Call: p.call, Raw: p.raw, NoCoalesce: p.noCoalesce, NoOffload: p.noOffload, Fault: p.fault,
+		Poll: p.poll.String(), Call: p.call, Raw: p.raw, NoCoalesce: p.noCoalesce, NoOffload: p.noOffload, Fault: p.fault, CC: p.cc,
 	}
 }
 

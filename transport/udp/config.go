@@ -30,6 +30,9 @@ type Config struct {
 	MTU int `yaml:"mtu"`
 	// ECN lets the congestion code points be set and reported.
 	ECN bool `yaml:"ecn"`
+	// Timestamps lets the kernel stamp arrivals, so that time in the socket's
+	// receive buffer does not count as the network's.
+	Timestamps bool `yaml:"timestamps"`
 }
 
 const (
@@ -49,6 +52,7 @@ func DefaultConfig() Config {
 		Segment:    true,
 		GRO:        true,
 		ECN:        true,
+		Timestamps: true,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +19,8 @@ const (
 	rxBuffers = 256
 	// rxAggregate is the size of a buffer for datagrams that come up as one.
 	rxAggregate = 1 << 16
-	// rxControl has room for a code point and a segment size.
-	rxControl = 64
+	// rxControl has room for a code point, a segment size and a time stamp.
+	rxControl = 96
 )
 
 // receiver fills buffers with messages, each of one datagram or, with UDP_GRO,
@@ -39,8 +40,9 @@ type receiver struct {
 	free   []uint32 // the last one back is lent first: it is in the cache
 	views  []uint32 // of each buffer, not yet released
 
-	next, arrived int   // messages of the last call: to be cut next, and all
-	cut           burst // the one before next, if it is not all lent yet
+	looked        time.Time // when the last call began; zero: without time stamps
+	next, arrived int       // messages of the last call: to be cut next, and all
+	cut           burst     // the one before next, if it is not all lent yet
 
 	zones zones
 }
@@ -55,6 +57,8 @@ type burst struct {
 	segment int
 	from    netip.AddrPort
 	ecn     transport.ECN
+	stamp   time.Duration // arrival, since 1970; 0: unknown
+	waited  time.Duration
 	buffer  uint32
 }
 
@@ -118,6 +122,9 @@ func (s *socket) receive(limit int) unix.Errno {
 	batch := r.arm(min(r.batch, limit))
 	if batch == 0 {
 		return unix.ENOBUFS
+	}
+	if s.caps.RxTimestamps {
+		r.looked = time.Now()
 	}
 	n, errno := recvmmsg(s.fd, r.msgs[:batch])
 	s.stats.rxCalls.Add(1)
@@ -184,12 +191,25 @@ func (s *socket) nextBurst() bool {
 			buffer:  b,
 		}
 		r.cut.parse(r.control[i][:min(int(m.Hdr.Controllen), rxControl)])
+		if r.cut.stamp != 0 {
+			r.cut.waited = waited(r.looked, r.cut.stamp)
+		}
 		r.views[b] = 1
 		if r.cut.segment < length {
 			r.views[b] = uint32((length + r.cut.segment - 1) / r.cut.segment)
 		}
 	}
 	return true
+}
+
+// waited is how long a datagram lay in the socket. The system's clock may have
+// been set meanwhile: what cannot be is 0.
+func waited(looked time.Time, stamp time.Duration) time.Duration {
+	d := time.Duration(looked.UnixNano()) - stamp
+	if d < 0 || d > time.Second {
+		return 0
+	}
+	return d
 }
 
 // parse reads control messages.
@@ -200,6 +220,7 @@ func (c *burst) parse(control []byte) {
 		level := binary.NativeEndian.Uint32(control[header-8:])
 		kind := binary.NativeEndian.Uint32(control[header-4:])
 		data := control[header:]
+		size := 4 // of all but the last
 		switch {
 		case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
 			if size := int(binary.NativeEndian.Uint32(data)); size > 0 {
@@ -209,9 +230,12 @@ func (c *burst) parse(control []byte) {
 			c.ecn = transport.ECN(data[0] & 3)
 		case level == unix.SOL_IPV6 && kind == unix.IPV6_TCLASS && len(data) >= 4:
 			c.ecn = transport.ECN(binary.NativeEndian.Uint32(data) & 3)
+		case level == unix.SOL_SOCKET && kind == unix.SO_TIMESTAMPNS_NEW && len(data) >= 16:
+			size = 16
+			c.stamp = time.Duration(binary.NativeEndian.Uint64(data))*time.Second +
+				time.Duration(binary.NativeEndian.Uint64(data[8:]))
 		}
-		// None of these has more data than one word.
-		control = control[min(len(control), unix.CmsgSpace(4)):]
+		control = control[min(len(control), unix.CmsgSpace(size)):]
 	}
 }
 
@@ -224,6 +248,7 @@ func (r *receiver) lend(pkts []transport.RxPacket) (n, bytes int) {
 			Data:   c.data[:size:size],
 			From:   c.from,
 			ECN:    c.ecn,
+			Waited: c.waited,
 			Handle: uint64(c.buffer),
 		}
 		c.data = c.data[size:]

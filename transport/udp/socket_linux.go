@@ -129,6 +129,8 @@ func (s *socket) configure(cfg Config, queues int) error {
 		s.caps.ECN = s.want("ecn", "IP_RECVTOS", option{unix.SOL_IP, unix.IP_RECVTOS, 1}) &&
 			(!s.ipv6 || s.want("ecn", "IPV6_RECVTCLASS", option{unix.SOL_IPV6, unix.IPV6_RECVTCLASS, 1}))
 	}
+	s.caps.RxTimestamps = cfg.Timestamps &&
+		s.want("timestamps", "SO_TIMESTAMPNS_NEW (Linux 5.1)", option{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1})
 	return nil
 }
 

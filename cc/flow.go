@@ -1,0 +1,125 @@
+package cc
+
+import "time"
+
+const (
+	// lossThreshold is the fraction of bytes lost in a round trip above which
+	// loss means congestion, as in BBR (draft-ietf-ccwg-bbr, BBRLossThresh). It
+	// deviates from RFC 9002, where every loss does: datacentre paths lose to
+	// noise, too, and a queue that overflows shows in delay or marks.
+	lossThreshold = 0.02
+	// A verdict on loss takes so many lost datagrams, of at most so many sent.
+	lossLeast, lossMost = 4, 128
+	// lossFactor is what remains after it, as in RFC 9438.
+	lossFactor = 0.7
+	// After quietSome quiet round trips the sender speeds up by quietGain in each,
+	// like Timely's hyperactive increase, and after quietLong as in slow start.
+	quietSome, quietLong = 4, 16
+	quietGain            = 1.25
+)
+
+// flow is what all controllers share: the window, round trips, slow start, and
+// the answer to losses and timeouts. It counts in bytes.
+type flow struct {
+	window   float64
+	least    float64 // in datagrams
+	most     float64
+	datagram int
+	// starting doubles the window in each round trip.
+	starting bool
+
+	peak, lastPeak int           // most bytes in flight in this round trip, and the last
+	roundStart     time.Duration // a round trip ends with news of a packet sent since it began
+	roundLeast     time.Duration // RTT; 0: none
+	delivered      int           // in this round trip
+
+	tried, lost int // bytes, towards the verdict on loss
+	timeouts    int // since the last acknowledgement
+}
+
+func newFlow(p Path, initial, most int) flow {
+	datagram := max(p.Datagram, 1)
+	return flow{
+		window:   float64(max(min(initial, most), datagram)),
+		least:    1,
+		most:     float64(max(most, datagram)),
+		datagram: datagram,
+		starting: true,
+	}
+}
+
+// Window implements Controller.
+func (f *flow) Window() int { return max(int(f.window), f.datagram) }
+
+// Sent implements Controller.
+func (f *flow) Sent(_ time.Duration, _, inFlight int) { f.peak = max(f.peak, inFlight) }
+
+// Lost implements Controller.
+func (f *flow) Lost(_ time.Duration, bytes int) {
+	bytes = bounded(bytes)
+	f.lost += bytes
+	f.tried += bytes
+}
+
+// TimedOut implements Controller. The first timeout in a row may be a stall or
+// the loss of a message's tail, and halves the window; silence after that is
+// either end's or the network's collapse. In both cases slow start finds what
+// is there.
+func (f *flow) TimedOut(time.Duration) {
+	f.timeouts++
+	f.starting = f.window >= float64(f.datagram)
+	if f.timeouts > 1 && f.starting {
+		f.resize(float64(f.datagram))
+	} else {
+		f.resize(f.window / 2)
+	}
+}
+
+// acked takes in an acknowledgement and says whether a round trip ended.
+func (f *flow) acked(a *Ack) bool {
+	if a.Datagram > 0 {
+		f.datagram = min(a.Datagram, 1<<16)
+		f.most = max(f.most, float64(f.datagram))
+	}
+	f.timeouts = 0
+	f.delivered += bounded(a.Bytes)
+	if a.RTT <= 0 {
+		return false
+	}
+	if f.roundLeast == 0 || a.RTT < f.roundLeast {
+		f.roundLeast = a.RTT
+	}
+	return a.Now-a.RTT >= f.roundStart
+}
+
+// endRound begins a new round trip, and says whether the last one lost too much.
+func (f *flow) endRound(now time.Duration, inFlight int) (lossy bool) {
+	f.tried += f.delivered
+	if f.lost > lossLeast*f.datagram && float64(f.lost) > lossThreshold*float64(f.tried) {
+		lossy = true
+		f.tried, f.lost = 0, 0
+	} else if f.tried > lossMost*f.datagram {
+		f.tried, f.lost = 0, 0
+	}
+	f.roundStart, f.roundLeast, f.delivered = now, 0, 0
+	f.lastPeak, f.peak = f.peak, max(inFlight, 0)
+	return lossy
+}
+
+// used is how much was in flight of late.
+func (f *flow) used() float64 { return float64(max(f.peak, f.lastPeak)) }
+
+// limited says whether the window, and not the application, held the sender.
+func (f *flow) limited() bool { return 2*f.used() >= f.window }
+
+// reach is the window, or what of it was used and some more: the rest says
+// nothing of the path.
+func (f *flow) reach() float64 {
+	return min(f.window, max(2*f.used(), float64(f.datagram)))
+}
+
+// resize sets the window, within its bounds.
+func (f *flow) resize(to float64) { f.window = min(max(to, f.least*float64(f.datagram)), f.most) }
+
+// bounded keeps counts that cannot be true from doing harm.
+func bounded(bytes int) int { return min(max(bytes, 0), 1<<40) }

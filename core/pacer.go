@@ -1,0 +1,69 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+)
+
+const (
+	// The pacing wheel of an endpoint: how exactly it is set, and how far it
+	// reaches in one turn.
+	wheelGranularity = time.Microsecond
+	wheelSlots       = 4096
+	// maxLate is by how much packets that a busy host sent late bring the next
+	// ones forward.
+	maxLate = time.Millisecond
+)
+
+// pacer spreads a peer's datagrams in time, while its controller names a rate.
+// What waits is the peer, not its datagrams: they are built when they leave, so
+// that they are full, and nothing has to be taken back when a call is canceled.
+type pacer struct {
+	rate uint64 // bytes a second; 0: unpaced
+	// last is when the last datagram was to leave, and debt its bytes. The next
+	// follows once the rate, as it then is, has paid for them.
+	last    time.Duration
+	debt    int
+	waiting bool    // something was held back, so that the rate counts from last
+	place   cc.Item // in the endpoint's wheel
+}
+
+// gap is the time that the last datagram takes at the present rate.
+func (p *pacer) gap() time.Duration {
+	return time.Duration(uint64(p.debt) * uint64(time.Second) / p.rate)
+}
+
+// due is when the next datagram may leave.
+func (p *pacer) due() time.Duration { return p.last + p.gap() }
+
+// spend notes that a datagram leaves, at or after due.
+func (p *pacer) spend(size int, now time.Duration) {
+	start := now
+	if p.waiting {
+		start = max(p.due(), now-maxLate)
+	}
+	p.last, p.debt = start, size
+}
+
+// paced says whether the next datagram may leave now. If not, it will be looked
+// at when it may.
+func (p *peer) paced() bool {
+	if p.rate == 0 {
+		p.waiting = false
+		return true
+	}
+	if at := p.due(); at > p.ep.now {
+		p.waiting = true
+		p.ep.wheel.Insert(&p.place, at)
+		return false
+	}
+	return true
+}
+
+// unpace lets peers send that were held back until now.
+func (e *Endpoint) unpace() {
+	for item := e.wheel.Reap(e.now); item != nil; item = e.wheel.Reap(e.now) {
+		item.Owner.(*peer).touch()
+	}
+}
