@@ -15,13 +15,18 @@ test: ## run every check this host can run; REQUIRE=mem,udp fails if one of thes
 lint: ## run staticcheck and the architecture's rules
 	@$(TESTALL) lint
 
-fuzz: ## run every fuzz target for FUZZTIME (10s)
-	@set -e; for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			echo "$$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+fuzz: ## run every fuzz target for FUZZTIME (10s) each, and say which failed
+	@set -e; ran=0; failed=; \
+	for module in . bench; do \
+		found=$$(go -C $$module test -list '^Fuzz' ./...); \
+		for t in $$(echo "$$found" | awk '/^Fuzz/ { t[++n] = $$1 } /^ok/ { for (; n; n--) print $$2 ":" t[n] }'); do \
+			echo "$${t%:*} $${t#*:}"; \
+			go -C $$module test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzzminimizetime 1s -fuzztime $(FUZZTIME) "$${t%:*}" || failed="$$failed $${t#*:}"; \
+			ran=$$((ran + 1)); \
 		done; \
-	done
+	done; \
+	echo "$$ran targets ran for $(FUZZTIME) each; failed:$${failed:- none}"; \
+	test -z "$$failed"
 
 cover: ## write cover.html: what all tests together cover of the protocol
 	@go test -coverpkg=./wire,./cc,./core -coverprofile=cover.out ./...

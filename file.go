@@ -66,6 +66,13 @@ func (t *TransportConfig) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
+func (t *TransportConfig) check() error {
+	if t.url != "" {
+		return transport.CheckURL(t.url)
+	}
+	return transport.CheckConfig(t.name, t.cfg)
+}
+
 func (t *TransportConfig) open(loops int) ([]transport.Transport, error) {
 	if t.url != "" {
 		return transport.OpenQueues(t.url, loops)
@@ -93,6 +100,15 @@ func LoadConfig(path string) (*File, error) {
 func (f *File) check() error {
 	if f.Transport.url == "" && f.Transport.cfg == nil {
 		return errors.New("transport is missing: write transport: udp://0.0.0.0:31850")
+	}
+	if f.Loops < 1 {
+		return fmt.Errorf("loops is %d; it must be at least 1", f.Loops)
+	}
+	if len(f.CPUs) > 0 && len(f.CPUs) != f.Loops {
+		return fmt.Errorf("cpus names %d CPUs for %d loops: name one for each", len(f.CPUs), f.Loops)
+	}
+	if err := f.Transport.check(); err != nil {
+		return err
 	}
 	if _, err := transport.ParseFaults(f.Fault); f.Fault != "" && err != nil {
 		return err

@@ -174,7 +174,9 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 	}
 	p.lastHeard = e.now
 	if h.Acks.Words > 0 {
-		p.acknowledged(&h.Acks, rx.Waited)
+		if p.acknowledged(&h.Acks, rx.Waited); p.state != peerConnected {
+			return
+		}
 	}
 	p.touch()
 	if h.Type == wire.Ack {
@@ -379,6 +381,7 @@ func (e *Endpoint) Close() error {
 		return nil
 	}
 	e.closed = true
+	e.sendAll() // makes room for the goodbyes
 	for _, p := range e.peers {
 		if p == nil {
 			continue
@@ -391,7 +394,7 @@ func (e *Endpoint) Close() error {
 	for round := 0; round == 0 || len(e.failed) > 0 && round < closeRounds; round++ {
 		e.settle()
 	}
-	e.sendBurst()
+	e.sendAll()
 	err := e.tr.Close()
 	for _, w := range e.parked { // the transport reads nothing any more
 		if w.call != nil {
@@ -403,4 +406,12 @@ func (e *Endpoint) Close() error {
 	}
 	e.parked = nil
 	return err
+}
+
+// sendAll hands down what is built, to a transport that may take it bit by bit.
+func (e *Endpoint) sendAll() {
+	for before := -1; e.burst.sent > before; {
+		before = e.burst.sent
+		e.sendBurst()
+	}
 }

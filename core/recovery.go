@@ -117,7 +117,8 @@ func (r *recovery) oldest() uint64 {
 func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	largest := expand(a.Largest, p.next)
 	if largest >= p.next {
-		p.ep.stats.RxMalformed++ // acknowledges what was never sent
+		p.ep.stats.RxMalformed++
+		p.lost("peer " + p.addr.String() + " acknowledges what was never sent") // RFC 9000, section 13.1
 		return
 	}
 	floor := p.oldest()

@@ -106,17 +106,36 @@ func OpenQueues(url string, n int) ([]Transport, error) {
 // OpenConfig opens n queues as OpenQueues does, from a struct that the named
 // driver's Config returned and the caller filled in.
 func OpenConfig(name string, cfg any, n int) ([]Transport, error) {
+	if err := CheckConfig(name, cfg); err != nil {
+		return nil, err
+	}
 	d, err := lookup(name)
 	if err != nil {
 		return nil, err
 	}
-	if got, want := reflect.TypeOf(cfg), reflect.TypeOf(d.Config()); got != want {
-		return nil, fmt.Errorf("transport: driver %q takes a %v, not a %v: start from what its Config method returns", name, want, got)
-	}
-	if err := validate(d, cfg); err != nil {
-		return nil, err
-	}
 	return openQueues(d, cfg, n)
+}
+
+// CheckURL says what is wrong with a URL that Open gets, as far as that shows
+// without opening anything. Of auto it knows nothing.
+func CheckURL(url string) error {
+	if strings.HasPrefix(url, autoName+"://") {
+		return nil
+	}
+	_, _, err := ParseURL(url)
+	return err
+}
+
+// CheckConfig says what is wrong with what OpenConfig gets, likewise.
+func CheckConfig(name string, cfg any) error {
+	d, err := lookup(name)
+	if err != nil {
+		return err
+	}
+	if got, want := reflect.TypeOf(cfg), reflect.TypeOf(d.Config()); got != want {
+		return fmt.Errorf("transport: driver %q takes a %v, not a %v: start from what its Config method returns", name, want, got)
+	}
+	return validate(d, cfg)
 }
 
 func openQueues(d Driver, cfg any, n int) ([]Transport, error) {

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,7 +9,8 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// FuzzHeader checks that a header that decodes is what its fields encode to.
+// FuzzHeader checks that a header that decodes is what its fields encode to, and
+// that a checksum, once right, is so for these bytes only.
 func FuzzHeader(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.bytes)
@@ -27,6 +29,13 @@ func FuzzHeader(f *testing.F) {
 			copy(again[wire.HeaderSize:][:wire.ChecksumSize], b[wire.HeaderSize:])
 		}
 		require.Equal(t, b[:h.Size()], again)
+		if h.Flags&wire.FlagChecksum != 0 {
+			sealed := bytes.Clone(b)
+			wire.Seal(sealed, nil)
+			require.NoError(t, wire.Verify(sealed))
+			sealed[(int(h.Number)&0xFFFF)%len(sealed)] ^= 1 << (h.Token % 8)
+			require.ErrorIs(t, wire.Verify(sealed), wire.ErrChecksum)
+		}
 	})
 }
 
@@ -43,9 +52,6 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if h.Flags&wire.FlagChecksum != 0 {
-			_ = wire.Verify(b) // the fuzzer does not find right checksums
-		}
 		for len(rest) > 0 {
 			var m, again wire.Message
 			follows, err := m.Parse(rest)
@@ -59,6 +65,11 @@ func FuzzMessage(f *testing.F) {
 			require.NoError(t, err)
 			require.Empty(t, left)
 			require.Equal(t, m, again)
+			if m.Flags&wire.FlagFragment != 0 {
+				end := uint64(m.Index)*uint64(m.Stride) + uint64(len(m.Body))
+				require.LessOrEqual(t, end, uint64(m.Total), "a fragment lies outside of its message")
+				require.True(t, end == uint64(m.Total) || len(m.Body) == int(m.Stride) && m.Stride >= wire.MinFragment)
+			}
 			rest = follows
 		}
 	})
