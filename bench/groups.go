@@ -1,6 +1,10 @@
 package main
 
-import "github.com/peregrine-rpc/peregrine/bench/internal/suite"
+import (
+	"slices"
+
+	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
+)
 
 // Flags that many cases share.
 var (
@@ -24,6 +28,7 @@ var (
 func (p plan) groups() []suite.Group {
 	return []suite.Group{
 		p.rate(), p.call(), p.latency(), p.bulk(), p.loss(), p.sessions(), p.beside(), p.alone(), p.memory(),
+		p.congestion(),
 	}
 }
 
@@ -227,5 +232,44 @@ func (p plan) memory() suite.Group {
 		Claims: []suite.Claim{
 			{Text: "bytes per idle session, larger side", Metric: suite.LargerResident, Of: "20,000 sessions", Bound: suite.AtMost(4096)},
 		},
+	}
+}
+
+func (p plan) congestion() suite.Group {
+	var echoes, uploads, plain, engines []suite.Case
+	var claims []suite.Claim
+	under := func(common flags, controller string) flags { return append(slices.Clip(common), "--cc", controller) }
+	for _, c := range []string{"none", "timely", "swift", "dctcp"} {
+		echoes = append(echoes, p.both("echo, "+c, under(busy, c), "--window", "64"))
+		uploads = append(uploads, p.both("upload, "+c, under(busy, c), "--mode", "upload"))
+		plain = append(plain, p.both("upload, no offload, "+c, under(noOffload, c), "--mode", "upload"))
+		engines = append(engines, p.engine("engines, "+c, "BenchmarkSmallRPC/cc="+c))
+		if c == "none" {
+			continue
+		}
+		claims = append(claims,
+			suite.Claim{Text: "small RPC rate, " + c + " / none", Metric: suite.Rate, Of: "echo, " + c, To: "echo, none", Bound: suite.AtLeast(0.97)},
+			suite.Claim{Text: "8 MiB upload, " + c + " / none", Metric: suite.Goodput, Of: "upload, " + c, To: "upload, none", Bound: suite.AtLeast(0.95)},
+			suite.Claim{Text: "8 MiB upload, no offload, " + c + " / none", Metric: suite.Goodput, Of: "upload, no offload, " + c, To: "upload, no offload, none", Bound: suite.AtLeast(0.95)},
+			suite.Claim{Text: "time per small RPC, both engines, " + c + " / none", Metric: suite.NanosPerOp, Of: "engines, " + c, To: "engines, none", Bound: suite.AtMost(1 / 0.97)},
+			suite.Claim{Text: "allocations per small RPC, both engines, " + c, Metric: suite.AllocsPerOp, Of: "engines, " + c, Bound: suite.AtMost(0)},
+		)
+	}
+	stamps := []suite.Case{
+		p.unstamped("echo, none, no timestamps", under(busy, "none"), "--window", "64"),
+		p.both("no coalescing, none", under(noCoalesce, "none"), "--window", "64"),
+		p.unstamped("no coalescing, none, no timestamps", under(noCoalesce, "none"), "--window", "64"),
+	}
+	claims = append(claims,
+		suite.Claim{Text: "receive timestamps: small RPC rate with / without", Metric: suite.Rate, Of: "echo, none", To: "echo, none, no timestamps"},
+		suite.Claim{Text: "receive timestamps: rate, one message a datagram, with / without", Metric: suite.Rate, Of: "no coalescing, none", To: "no coalescing, none, no timestamps"},
+	)
+	return suite.Group{
+		Title:  "Congestion control",
+		About:  "Each controller with its defaults, the same on both sides, where nothing is congested: what it costs, and whether it\nthrottles an idle network. Echoes are 32-byte messages, 64 in flight on one session in the continuation form; uploads\nare of 8 MiB, four in flight. The engines run by turns on one goroutine over the in-memory pair. Receive timestamps\nkeep the time in a socket's receive buffer out of the round trips that controllers see.",
+		Cases:  slices.Concat(echoes, stamps, uploads, plain, engines),
+		Main:   suite.Rate,
+		Others: []suite.Metric{suite.Goodput, suite.ClientCPU, suite.ServerCPU, suite.BothAllocs, suite.Retransmits, suite.NanosPerOp, suite.AllocsPerOp},
+		Claims: claims,
 	}
 }

@@ -2,11 +2,15 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/run"
 	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
 )
+
+// loopback is where servers listen and what clients send from.
+const loopback = "udp://127.0.0.1:0"
 
 // Server and client have a CPU each.
 const (
@@ -38,7 +42,7 @@ func (p plan) timing() []string {
 }
 
 func (p plan) serving() []string {
-	return []string{"udp://127.0.0.1:0", "--until-eof", "--cpu", serverCPU}
+	return []string{"--until-eof", "--cpu", serverCPU}
 }
 
 func (p plan) calling() []string { return append([]string{"--cpu", clientCPU}, p.timing()...) }
@@ -46,7 +50,7 @@ func (p plan) calling() []string { return append([]string{"--cpu", clientCPU}, p
 // common says what the commands in the document leave out.
 func (p plan) common() []string {
 	return []string{
-		fmt.Sprintf("every `peregrine serve` has `udp://127.0.0.1:0 --cpu %s`, which pins the loop's thread", serverCPU),
+		fmt.Sprintf("every `peregrine serve` has `--cpu %s`, which pins the loop's thread, and `%s` unless it names another URL", serverCPU, loopback),
 		fmt.Sprintf("every `peregrine perf` has `--cpu %s --duration %v --warmup %v`; `--call` pins its whole process", clientCPU, p.duration, p.warmup),
 		fmt.Sprintf("gRPC-Go's server and client processes are pinned as a whole to CPU %s and %s; they exchange plain bytes, not protocol buffers, over one connection of loopback TCP", serverCPU, clientCPU),
 	}
@@ -57,8 +61,18 @@ type flags []string
 
 // peregrine is a case of `peregrine serve` and `peregrine perf`.
 func (p plan) peregrine(name string, serve, perf flags) suite.Case {
+	return p.pair(name, append(p.serving(), loopback), serve, perf)
+}
+
+// unstamped is a case as both makes, without receive timestamps on either side.
+func (p plan) unstamped(name string, same flags, perf ...string) suite.Case {
+	const url = loopback + "?timestamps=false"
+	return p.pair(name, p.serving(), append(flags{url}, same...), slices.Concat(flags{"--transport", url}, same, perf))
+}
+
+func (p plan) pair(name string, serving, serve, perf flags) suite.Case {
 	return suite.Case{Name: name, Runner: run.Pair{
-		Server: run.Command{Program: p.programs.peregrine, Verb: "serve", Common: p.serving(), Flags: serve},
+		Server: run.Command{Program: p.programs.peregrine, Verb: "serve", Common: serving, Flags: serve},
 		Client: run.Command{Program: p.programs.peregrine, Verb: "perf", Common: p.calling(), Flags: perf},
 		Limit:  p.duration + p.warmup + spare,
 	}}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/cc"
 )
 
 func TestEveryClaimIsAboutCasesOfItsGroup(t *testing.T) {
@@ -19,6 +21,19 @@ func TestEveryClaimIsAboutCasesOfItsGroup(t *testing.T) {
 			require.NotEmpty(t, c.Of)
 			require.True(t, cases[c.Of], "%s: no case %q", g.Title, c.Of)
 			require.True(t, cases[c.To], "%s: no case %q", g.Title, c.To)
+		}
+	}
+}
+
+func TestEveryControllerIsCompared(t *testing.T) {
+	t.Parallel()
+	cases := map[string]bool{}
+	for _, c := range newPlan(programs{}, options{}).congestion().Cases {
+		cases[c.Name] = true
+	}
+	for _, name := range cc.Names() {
+		for _, kind := range []string{"echo", "upload", "upload, no offload", "engines"} {
+			require.True(t, cases[kind+", "+name], "add %s to the group of congestion control", name)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/transport/mem"
 )
@@ -82,19 +83,32 @@ func (r *rig) load(tb testing.TB, sessions []*core.Session, window, n int) {
 	}
 }
 
+// controlled is a configuration with a controller and its defaults, by name.
+func controlled(tb testing.TB, name string) core.Config {
+	algorithm, err := cc.Lookup(name)
+	require.NoError(tb, err)
+	factory, err := algorithm.New(algorithm.Config())
+	require.NoError(tb, err)
+	return core.Config{Controller: factory}
+}
+
 func BenchmarkSmallRPC(b *testing.B) {
 	for _, bench := range []struct {
 		name             string
 		window, sessions int
-		noCoalesce       bool
+		cfg              core.Config
 	}{
-		{"window=64", 64, 1, false},
-		{"window=64/uncoalesced", 64, 1, true},
-		{"window=1", 1, 1, false},
-		{"window=64/sessions=20000", 64, 20000, false},
+		{"window=64", 64, 1, core.Config{}},
+		{"window=64/uncoalesced", 64, 1, core.Config{NoCoalesce: true}},
+		{"window=1", 1, 1, core.Config{}},
+		{"window=64/sessions=20000", 64, 20000, core.Config{}},
+		{"cc=none", 64, 1, controlled(b, "none")},
+		{"cc=timely", 64, 1, controlled(b, "timely")},
+		{"cc=swift", 64, 1, controlled(b, "swift")},
+		{"cc=dctcp", 64, 1, controlled(b, "dctcp")},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			r := newRig(b, core.Config{NoCoalesce: bench.noCoalesce})
+			r := newRig(b, bench.cfg)
 			var sessions []*core.Session
 			for range bench.sessions {
 				sessions = append(sessions, r.connect(b))

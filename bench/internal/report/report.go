@@ -53,7 +53,7 @@ func (d *document) heading(s Setting) {
 		d.line("- revision: %s", s.Revision)
 	}
 	d.line("- date: %s", s.Date.UTC().Format("2006-01-02 15:04 MST"))
-	d.line("- method: each case runs %s for %v, with a fresh server; the cases of a group take turns; figures are medians", times(s.Runs), s.Duration)
+	d.line("- method: each case runs %s for %v, with a fresh server; the cases of a group take turns, every second time backwards; figures are medians", times(s.Runs), s.Duration)
 	for _, common := range s.Common {
 		d.line("- %s", common)
 	}

@@ -102,13 +102,13 @@ func (f fake) Run(context.Context) (map[string]float64, error) {
 	return map[string]float64{"cacheline_rtt_ns": rtt, "cacheline_rtt_after_ns": rtt}, nil
 }
 
-func TestRoundsTakeTurns(t *testing.T) {
+func TestRoundsTakeTurnsForwardAndBackward(t *testing.T) {
 	t.Parallel()
 	var order []int
 	runners := []Runner{fake{&[]float64{90, 500}}, fake{&[]float64{-1, 90}}}
 	series, failures, err := Rounds(t.Context(), runners, 2, func(_, runner int) { order = append(order, runner) })
 	require.NoError(t, err)
-	require.Equal(t, []int{0, 1, 0, 1}, order)
+	require.Equal(t, []int{0, 1, 1, 0}, order)
 	require.Equal(t, stat.Near, series[0][0].Label)
 	require.Equal(t, stat.Far, series[0][1].Label)
 	require.Nil(t, series[1][0])

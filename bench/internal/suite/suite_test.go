@@ -35,7 +35,7 @@ func TestClaimsAreJudgedByFiguresAndByRatios(t *testing.T) {
 	var told []string
 	r, err := g.Measure(t.Context(), 2, func(_ int, c Case) { told = append(told, c.Name) })
 	require.NoError(t, err)
-	require.Equal(t, []string{"ours", "theirs", "broken", "ours", "theirs", "broken"}, told)
+	require.Equal(t, []string{"ours", "theirs", "broken", "broken", "theirs", "ours"}, told)
 	require.Equal(t, 2, r.Failures())
 
 	var reached, known []bool
