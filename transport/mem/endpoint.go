@@ -326,9 +326,11 @@ func giveBack(first, last *buffer) {
 
 // ready says that Recv would return something, or Reserve again.
 func (e *endpoint) ready() bool {
-	return len(e.lentFree) > 0 && (e.arrived != nil || !e.inbox.empty()) ||
-		e.starved.Load() && !e.returned.empty()
+	return len(e.lentFree) > 0 && (e.arrived != nil || !e.inbox.empty()) || e.relieved()
 }
+
+// relieved says that Reserve, which lacked buffers, has some again.
+func (e *endpoint) relieved() bool { return e.starved.Load() && !e.returned.empty() }
 
 func (e *endpoint) Wait(timeout time.Duration) error {
 	// Whoever pushes looks at sleeping afterwards, and we look at the stacks
@@ -354,6 +356,9 @@ func (e *endpoint) Wait(timeout time.Duration) error {
 	e.sleeping.Store(false)
 	if e.closed.Load() {
 		return transport.ErrClosed
+	}
+	if e.relieved() {
+		e.starved.Store(false) // said once: an owner with nothing to send may sleep
 	}
 	return nil
 }

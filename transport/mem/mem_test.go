@@ -8,7 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -119,25 +118,6 @@ func TestAHeadIsReceivedInPlaceAndAPayloadBehindIt(t *testing.T) {
 	b.Release(got[:n])
 }
 
-func TestBuffersMayBeSentInAnyOrder(t *testing.T) {
-	t.Parallel()
-	a, b, toB := pair(t)
-
-	pkts := make([]transport.TxPacket, 3)
-	require.Equal(t, 3, a.Reserve(pkts))
-	for i, text := range []string{"x", "y", "z"} {
-		pkts[i].Route = toB
-		pkts[i].Head = pkts[i].Head[:copy(pkts[i].Head, text)]
-	}
-	pkts[0], pkts[2] = pkts[2], pkts[0]
-	_, err := a.Send(pkts[:2])
-	require.NoError(t, err)
-	require.Equal(t, []string{"z", "y"}, recv(t, b))
-	_, err = a.Send(pkts[2:])
-	require.NoError(t, err)
-	require.Equal(t, []string{"x"}, recv(t, b))
-}
-
 func TestAReceiverWhoDoesNotReleasePushesBack(t *testing.T) {
 	t.Parallel()
 	a, b, toB := pair(t, mem.Buffers(8))
@@ -216,74 +196,6 @@ func TestWhatCannotBeDeliveredIsCounted(t *testing.T) {
 
 	_, err = a.Resolve(netip.AddrPort{})
 	require.ErrorContains(t, err, "give an address and a port")
-}
-
-func TestAWakeIsNeverLost(t *testing.T) {
-	t.Parallel()
-	a, b, toB := pair(t)
-
-	b.Wake()
-	b.Wake()
-	require.NoError(t, b.Wait(-1), "woken before")
-
-	require.NoError(t, b.Wait(0))
-	require.NoError(t, b.Wait(time.Nanosecond))
-
-	send(t, a, toB, "there")
-	require.NoError(t, b.Wait(-1), "a datagram is there")
-	require.NoError(t, b.Wait(-1), "and still is")
-	require.Len(t, recv(t, b), 1)
-
-	// Both sides sleep whenever they can: one lost wake-up would end it.
-	toA := route(t, b, a)
-	var both sync.WaitGroup
-	const rounds = 2000
-	both.Go(func() {
-		for range rounds {
-			send(t, a, toB, "ping")
-			for len(recv(t, a)) == 0 {
-				require.NoError(t, a.Wait(-1))
-			}
-		}
-	})
-	both.Go(func() {
-		for range rounds {
-			for len(recv(t, b)) == 0 {
-				require.NoError(t, b.Wait(-1))
-			}
-			send(t, b, toA, "pong")
-		}
-	})
-	both.Wait()
-}
-
-func TestCloseWakesTheWaiterAndEndsEverything(t *testing.T) {
-	t.Parallel()
-	a, b := mem.Pair()
-	r := route(t, a, b)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		var err error
-		for err == nil {
-			err = a.Wait(-1)
-		}
-		require.ErrorIs(t, err, transport.ErrClosed)
-	})
-	require.NoError(t, a.Close())
-	require.NoError(t, a.Close())
-	waiting.Wait()
-	a.Wake()
-
-	_, err := a.Recv(make([]transport.RxPacket, 1))
-	require.ErrorIs(t, err, transport.ErrClosed)
-	_, err = a.Send(make([]transport.TxPacket, 1))
-	require.ErrorIs(t, err, transport.ErrClosed)
-	_, err = a.Resolve(b.LocalAddr())
-	require.ErrorIs(t, err, transport.ErrClosed)
-	require.Zero(t, a.Reserve(make([]transport.TxPacket, 1)))
-	a.Release(nil)
-	a.Forget(r)
-	require.NoError(t, b.Close())
 }
 
 func TestWhatWasSentBeforeCloseStillArrives(t *testing.T) {

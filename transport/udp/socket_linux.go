@@ -247,7 +247,11 @@ func (s *socket) Wait(timeout time.Duration) error {
 	if s.rx.pending() {
 		timeout = 0
 	}
-	return s.waiter.wait(s.fd, events, timeout, &s.closed)
+	err := s.waiter.wait(s.fd, events, timeout, &s.closed)
+	if s.waiter.ready(unix.POLLOUT) {
+		s.tx.full = false // said once: an owner with nothing to send may sleep
+	}
+	return err
 }
 
 func (s *socket) Wake() { s.waiter.wake() }

@@ -39,6 +39,7 @@ const (
 func (w *waiter) wait(fd int, events int16, timeout time.Duration, closed *atomic.Bool) error {
 	w.inside.Lock()
 	defer w.inside.Unlock()
+	w.fds[0].Revents = 0
 	if closed.Load() {
 		return errClosed
 	}
@@ -78,6 +79,9 @@ func (w *waiter) block(fd int, events int16, timeout time.Duration) error {
 	}
 	return nil
 }
+
+// ready tells whether the last wait ended with that event.
+func (w *waiter) ready(event int16) bool { return w.fds[0].Revents&event != 0 }
 
 func (w *waiter) wake() {
 	if w.state.Swap(woken) != sleeping {

@@ -29,7 +29,9 @@ var layers = []layer{
 	{"transport/...", []string{"transport", "internal/...", xsys}},
 
 	{"internal/...", []string{"internal/...", xsys}},
-	{"conformance/...", []string{"core", "transport", "github.com/stretchr/testify/..."}},
+	{"conformance/...", []string{
+		"core", "transport", "github.com/stretchr/testify/...", "go.uber.org/goleak/...",
+	}},
 
 	{".", []string{
 		"wire", "cc", "core", "transport/...", "internal/...", xsys,

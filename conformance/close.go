@@ -1,0 +1,142 @@
+package conformance
+
+import (
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// closeEndsAWait closes from another goroutine, before, while and after the
+// owner falls asleep.
+func closeEndsAWait(t *testing.T, p *pair) {
+	for i := range 20 {
+		waited := make(chan error, 1)
+		ready := make(chan struct{})
+		go func() {
+			close(ready)
+			for {
+				if err := p.near.Wait(-1); err != nil {
+					waited <- err
+					return
+				}
+			}
+		}()
+		<-ready
+		time.Sleep(time.Duration(i%4) * time.Millisecond)
+		require.NoError(t, p.near.Close())
+		select {
+		case err := <-waited:
+			require.ErrorIs(t, err, transport.ErrClosed, "Wait returns ErrClosed")
+		case <-time.After(patience):
+			require.Fail(t, "Close ends a Wait: it is still blocking after "+patience.String())
+		}
+		p.near = p.open(Near, netip.AddrPort{})
+	}
+}
+
+// closeWithEverythingInHand closes either side first, with buffers reserved,
+// views held, datagrams unread, and sends under way.
+func closeWithEverythingInHand(t *testing.T, p *pair) {
+	for i := range 6 {
+		first, second := p.near, p.far
+		if i%2 == 1 {
+			first, second = second, first
+		}
+		for _, e := range []*end{first, second} {
+			e.send(numbered(4, 1000)...)
+		}
+		held := first.receive(2)
+		first.reserve(3)
+		require.NoError(t, first.Close())
+		require.NoError(t, first.Close(), "closing twice is no error")
+		first.Release(held) // late, and harmless
+
+		// The other one notices nothing but silence.
+		second.Release(second.receive(3))
+		second.send(numbered(3, 10)...)
+		require.NoError(t, second.Close())
+
+		p.near, p.far = p.open(Near, netip.AddrPort{}), p.open(Far, netip.AddrPort{})
+		p.meet()
+	}
+	requireCarried(p.near, p.far, numbered(10, 100), 10)
+}
+
+func afterCloseEveryMethodSaysSo(t *testing.T, p *pair) {
+	p.far.send(numbered(2, 10)...)
+	held := p.near.receive(1)
+	lent := p.near.reserve(1)
+	before, caps, local := p.near.Stats(), p.near.Caps(), p.near.LocalAddr()
+	completed := p.near.Completed()
+	require.NoError(t, p.near.Close())
+
+	for range 2 {
+		const says = "returned after Close"
+		_, err := p.near.Resolve(dialable(p.far))
+		require.ErrorIs(t, err, transport.ErrClosed, says)
+		n, err := p.near.Send(lent)
+		require.ErrorIs(t, err, transport.ErrClosed, says)
+		require.Zero(t, n)
+		n, err = p.near.Recv(make([]transport.RxPacket, 4))
+		require.ErrorIs(t, err, transport.ErrClosed, says)
+		require.Zero(t, n)
+		require.ErrorIs(t, p.near.Wait(-1), transport.ErrClosed, says)
+		require.ErrorIs(t, p.near.Wait(0), transport.ErrClosed, says)
+		require.ErrorIs(t, p.near.Wait(time.Millisecond), transport.ErrClosed, says)
+		require.Zero(t, p.near.Reserve(make([]transport.TxPacket, 4)))
+
+		p.near.Wake()
+		p.near.Release(held)
+		held = nil
+		p.near.Forget(p.near.peer)
+		require.GreaterOrEqual(t, p.near.Completed(), completed)
+		require.GreaterOrEqual(t, p.near.Stats().RxPackets, before.RxPackets, "Stats are kept")
+		require.Equal(t, caps, p.near.Caps(), "Caps are constant")
+		require.Equal(t, local, p.near.LocalAddr(), "LocalAddr is constant")
+		require.NoError(t, p.near.Close(), "closing twice is no error")
+	}
+}
+
+func anyoneMayCloseAndWakeAtOnce(t *testing.T, p *pair) {
+	for range 10 {
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				for range 100 {
+					p.near.Wake()
+					_ = p.near.Stats()
+				}
+			})
+			all.Go(func() { assert.NoError(t, p.near.Close(), "closing twice is no error") })
+		}
+		for p.near.Wait(-1) == nil {
+		}
+		all.Wait()
+		p.near = p.open(Near, netip.AddrPort{})
+	}
+}
+
+// anAddressIsFreeOnceClosed restarts one side after the other, and the routes
+// to it, like the sender's address, stay good.
+func anAddressIsFreeOnceClosed(t *testing.T, p *pair) {
+	for i := range 10 {
+		side, e, other := Near, &p.near, p.far
+		if i%2 == 1 {
+			side, e, other = Far, &p.far, p.near
+		}
+		address := (*e).LocalAddr()
+		require.NoError(t, (*e).Close())
+		*e = p.open(side, address)
+		require.Equal(t, address, (*e).LocalAddr(), "the factory opens at the address asked for")
+		(*e).peer = (*e).resolve(other)
+		greet(*e, other)
+		requireCarried(other, *e, numbered(10, 100), 10)
+		requireCarried(*e, other, numbered(10, 100), 10)
+	}
+}

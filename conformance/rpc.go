@@ -1,0 +1,93 @@
+package conformance
+
+import (
+	"flag"
+	"hash/fnv"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var (
+	rpcSeed = flag.Uint64("conformance.seed", 0, "replay the load and the faults of the RPC suite's run with this `seed`")
+	rpcSoak = flag.Duration("conformance.soak", 0, "also run the RPC suite's soak for this `time`, such as 1m or 8h; give -timeout 0 too")
+)
+
+// RPC holds the protocol engine over f's backend to what it promises: each
+// request executes at most once, each call completes once, with the right reply
+// or with an error that says whether it may have executed, and nothing is left
+// behind.
+//
+// Unless f is of one process, some subtests run the test binary again, up to
+// this very call, as the other side, and kill it. So a test calls RPC once, and
+// is not parallel, since each subtest looks for what the process has left behind.
+//
+// Two flags of the test binary belong to it. -conformance.soak adds a soak with
+// random load and faults: a minute (1m) is for every change, a night (8h) for a
+// release. -conformance.seed replays the load and the faults of a run that
+// failed, though not the host's timing.
+func RPC(t *testing.T, f Factory) {
+	if actAsPeer(t, f) {
+		return
+	}
+	time.Sleep(time.Nanosecond) // opens the runtime's poller, which is nobody's leak
+	tell := func(name string, story func(*stage)) {
+		t.Run(name, func(t *testing.T) {
+			requireNothingLeft(t, f)
+			story(newStage(t, f))
+		})
+	}
+	faultStories(tell)
+	sizeStories(tell)
+	sessionStories(tell)
+	settingStories(tell)
+	endingStories(tell)
+	restartStories(tell)
+	if !f.OneProcess {
+		processStories(tell, rerun{t.Name()})
+	}
+	tell("TheEngineGoesQuietWhenWorkEnds", quietStory)
+	if *rpcSoak > 0 {
+		tell("Soak", func(s *stage) { soakStory(s, *rpcSoak) })
+	}
+}
+
+// tell runs a story as a subtest.
+type tell = func(name string, story func(*stage))
+
+// stage is what a story is told on.
+type stage struct {
+	*testing.T
+	Factory
+	rand  *rand.Rand
+	hosts []*host // open
+}
+
+func newStage(t *testing.T, f Factory) *stage {
+	seed := *rpcSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	sequence() // takes a while
+	t.Logf("to replay: -conformance.seed=%d", seed)
+	name := fnv.New64()
+	name.Write([]byte(t.Name()))
+	s := &stage{T: t, Factory: f, rand: rand.New(rand.NewPCG(seed, name.Sum64()))}
+	t.Cleanup(func() {
+		for len(s.hosts) > 0 {
+			s.hosts[len(s.hosts)-1].close()
+		}
+	})
+	return s
+}
+
+// eventually waits until condition holds; otherwise it fails with what was
+// waited for and what report says.
+func (s *stage) eventually(condition func() bool, report func() string, what string) {
+	s.Helper()
+	for began := time.Now(); !condition(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > patience {
+			s.Fatalf("in %v it did not happen that %s\n%s", patience, what, report())
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	_ "github.com/peregrine-rpc/peregrine/transport/mem"
+)
+
+// wrapped is the in-memory backend behind a decorator.
+func wrapped(wrap func(transport.Transport) transport.Transport) Factory {
+	f := URL("mem://127.0.1.1:0")
+	f.OneProcess = true
+	open := f.Open
+	f.Open = func(side Side, addr netip.AddrPort) (transport.Transport, error) {
+		tr, err := open(side, addr)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(tr), nil
+	}
+	return f
+}
+
+func TestAnUnusualBackendIsNotBlamed(t *testing.T) {
+	t.Run("takes little at a time", func(t *testing.T) {
+		Transport(t, wrapped(func(tr transport.Transport) transport.Transport { return &stingy{Transport: tr} }))
+	})
+	t.Run("reorders", func(t *testing.T) {
+		Transport(t, wrapped(func(tr transport.Transport) transport.Transport { return backwards{tr} }))
+	})
+}
+
+// backwards returns what has arrived in the reverse order.
+type backwards struct{ transport.Transport }
+
+func (b backwards) Recv(pkts []transport.RxPacket) (int, error) {
+	n, err := b.Transport.Recv(pkts)
+	slices.Reverse(pkts[:n])
+	return n, err
+}
+
+// stingy lends three buffers at a time and takes two packets, and has room again
+// at once.
+type stingy struct {
+	transport.Transport
+	full bool
+}
+
+func (s *stingy) Reserve(pkts []transport.TxPacket) int {
+	return s.Transport.Reserve(pkts[:min(3, len(pkts))])
+}
+
+func (s *stingy) Send(pkts []transport.TxPacket) (int, error) {
+	s.full = len(pkts) > 2
+	return s.Transport.Send(pkts[:min(2, len(pkts))])
+}
+
+func (s *stingy) Wait(timeout time.Duration) error {
+	if s.full {
+		s.full, timeout = false, 0
+	}
+	return s.Transport.Wait(timeout)
+}
+
+// breakage is a backend that breaks one promise.
+type breakage struct {
+	wrap  func(transport.Transport) transport.Transport
+	story string // that catches it
+	says  string
+}
+
+var breakages = map[string]breakage{
+	"a sender of another port": {
+		func(tr transport.Transport) transport.Transport {
+			return altered{Transport: tr, recv: func(p *transport.RxPacket) {
+				p.From = netip.AddrPortFrom(p.From.Addr(), p.From.Port()+1)
+			}}
+		}, "ASenderIsKnownByItsAddress", "From is the sender"},
+	"datagrams cut off": {
+		func(tr transport.Transport) transport.Transport {
+			return altered{Transport: tr, recv: func(p *transport.RxPacket) { p.Data = p.Data[:min(len(p.Data), 1111)] }}
+		}, "EverySizeArrivesWhole", "each datagram arrives once and as it was sent"},
+	"code points lost": {
+		func(tr transport.Transport) transport.Transport {
+			return altered{Transport: tr, recv: func(p *transport.RxPacket) { p.ECN = transport.NotECT }}
+		}, "CodePointsArriveAsSent", "a code point arrives as it was sent"},
+	"what is too large cut off": {
+		func(tr transport.Transport) transport.Transport {
+			most := tr.Caps().MaxPayload
+			return altered{Transport: tr, send: func(p *transport.TxPacket) {
+				p.Payload = p.Payload[:min(len(p.Payload), most-len(p.Head))]
+			}}
+		}, "WhatIsTooLargeIsDroppedAndCounted", "each datagram arrives once and as it was sent"},
+	"payload before head": {
+		func(tr transport.Transport) transport.Transport {
+			return altered{Transport: tr, send: func(p *transport.TxPacket) {
+				if n := len(p.Payload); n > 0 && n <= len(p.Head) {
+					p.Payload = slices.Clone(p.Payload)
+					p.Payload, p.Head = append(p.Payload, p.Head[n:]...), append(p.Head[:0], p.Payload...)
+				}
+			}}
+		}, "HeadAndPayloadAreJoined", "each datagram arrives once and as it was sent"},
+	"bytes that nobody counts": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, headers: 28} },
+		"BothSidesCountTheSame", "TxBytes"},
+	"no packet completes": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, incomplete: true} },
+		"CompletedCountsWhatWasTaken", "each packet that was taken completes"},
+	"an error for a lost packet": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, fussy: true} },
+		"NobodyAtARouteIsNoError", "an error means that this Transport is of no more use"},
+	"routes are never given back": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, unforgetting: true} },
+		"RoutesComeAndGo", "Forget gives back a Route"},
+	"a packet of a large batch comes twice": {
+		func(tr transport.Transport) transport.Transport { return &doubling{Transport: tr} },
+		"NothingIsLostOrComesTwice", "came twice"},
+	"a packet of a large batch is lost": {
+		func(tr transport.Transport) transport.Transport { return &leaky{Transport: tr, every: 33} },
+		"BatchesOfEverySizeArrive", "datagrams have arrived"},
+	"dropped packets keep their buffers": {
+		func(tr transport.Transport) transport.Transport { return &leaky{Transport: tr, large: true} },
+		"AllBuffersComeBack", "belongs to the backend again"},
+	"untaken packets lose their heads": {
+		func(tr transport.Transport) transport.Transport { return &grabbing{stingy{Transport: tr}} },
+		"WhatIsNotTakenIsUnchanged", "stays the caller's"},
+	"a buffer is lent twice": {
+		func(tr transport.Transport) transport.Transport { return twice{tr} },
+		"LentBuffersAreApart", "two lent buffers overlap"},
+	"a buffer in flight is lent": {
+		func(tr transport.Transport) transport.Transport { return &late{Transport: tr, relend: true} },
+		"ABufferInFlightIsNotLent", "each datagram arrives once and as it was sent"},
+	"completion before the payload is read": {
+		func(tr transport.Transport) transport.Transport { return &late{Transport: tr} },
+		"ACompletedPayloadIsFree", "each datagram arrives once and as it was sent"},
+	"a route forgotten before its packets left": {
+		func(tr transport.Transport) transport.Transport { return &late{Transport: tr} },
+		"ForgettingARouteStopsNothing", "datagrams have arrived"},
+	"views that do not last": {
+		func(tr transport.Transport) transport.Transport { return &hasty{Transport: tr, scrawl: true} },
+		"ViewsStayIntactUntilReleased", "each datagram arrives once and as it was sent"},
+	"fewer receive buffers than told": {
+		func(tr transport.Transport) transport.Transport { return &hasty{Transport: tr, most: 100} },
+		"RxBuffersMayBeHeld", "datagrams have arrived"},
+	"a hoarder is never forgiven": {
+		func(tr transport.Transport) transport.Transport { return &hasty{Transport: tr, most: 512, sulk: true} },
+		"AHoarderReceivesAgainOnceItReleases", "receives again"},
+	"a timeout that does not pass": {
+		func(tr transport.Transport) transport.Transport { return &sleepy{Transport: tr, endless: true} },
+		"WaitEndsWithItsTimeout", "when timeout has passed"},
+	"arrivals that wake nobody": {
+		func(tr transport.Transport) transport.Transport { return newDeaf(tr) },
+		"WaitEndsWithAnArrival", "when Recv would return something"},
+	"room that wakes nobody": {
+		func(tr transport.Transport) transport.Transport { return newDeaf(tr) },
+		"WaitEndsWhenThereIsRoom", "a full send queue has room"},
+	"a wake-up that is forgotten": {
+		func(tr transport.Transport) transport.Transport { return &sleepy{Transport: tr, forgetful: true} },
+		"AWakeBeforeWaitIsRemembered", "since Wait last returned"},
+	"a wake-up lost in a thousand": {
+		func(tr transport.Transport) transport.Transport { return &sleepy{Transport: tr, every: 1000} },
+		"NoWakeIsLost", "no wake-up is ever lost"},
+	"a Wait that spins": {
+		func(tr transport.Transport) transport.Transport { return &sleepy{Transport: tr, spin: true} },
+		"WaitingUsesNoProcessor", "Wait blocks"},
+	"a Wait that Close does not end": {
+		func(tr transport.Transport) transport.Transport { return &halfClosed{Transport: newDeaf(tr)} },
+		"CloseEndsAWait", "Close ends a Wait"},
+	"no error after Close": {
+		func(tr transport.Transport) transport.Transport { return &halfClosed{Transport: tr} },
+		"AfterCloseEveryMethodSaysSo", "returned after Close"},
+	"an address that stays taken": {
+		func(tr transport.Transport) transport.Transport { return &halfClosed{Transport: tr} },
+		"AnAddressIsFreeOnceClosed", "the factory opens"},
+	"a goroutine that stays": {
+		func(tr transport.Transport) transport.Transport { go func() { select {} }(); return tr },
+		"EmptyBatchesDoNothing", "Close releases everything"},
+	"a descriptor that stays": {
+		func(tr transport.Transport) transport.Transport { kept = append(kept, keep()); return tr },
+		"EmptyBatchesDoNothing", "Close releases everything"},
+}
+
+var kept []*os.File
+
+func keep() *os.File {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+const breakageVariable = "CONFORMANCE_TEST_BREAKAGE"
+
+// TestABrokenBackendIsCaught runs, for each breakage, the story that has to fail
+// in a copy of this binary.
+func TestABrokenBackendIsCaught(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for name, b := range breakages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, known := threadTime(); !known && b.story == "WaitingUsesNoProcessor" {
+				return
+			}
+			if descriptors() == 0 && name == "a descriptor that stays" {
+				return
+			}
+			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBreakage$/^"+b.story+"$", "-test.v", "-test.timeout=1m")
+			child.Env = append(os.Environ(), breakageVariable+"="+name)
+			out, err := child.CombinedOutput()
+			var exit *exec.ExitError
+			require.True(t, errors.As(err, &exit), "the story passed: %v\n%s", err, out)
+			require.Contains(t, string(out), "--- FAIL: TestBreakage/"+b.story)
+			require.Contains(t, string(out), b.says)
+			require.NotContains(t, string(out), "panic:")
+		})
+	}
+}
+
+// TestBreakage is the story's side of TestABrokenBackendIsCaught.
+func TestBreakage(t *testing.T) {
+	name := os.Getenv(breakageVariable)
+	if name == "" {
+		return
+	}
+	patience = 2 * time.Second
+	b, known := breakages[name]
+	require.True(t, known, name)
+	require.True(t, slices.ContainsFunc(stories, func(s story) bool { return s.name == b.story }), fmt.Sprint("no story ", b.story))
+	Transport(t, wrapped(b.wrap))
+}

@@ -1,0 +1,20 @@
+package mem_test
+
+import (
+	"testing"
+
+	"github.com/peregrine-rpc/peregrine/conformance"
+)
+
+func TestConformance(t *testing.T) {
+	f := conformance.URL("mem://127.0.0.9:0")
+	f.OneProcess = true
+	conformance.Transport(t, f)
+	conformance.RPC(t, f)
+}
+
+func TestConformanceWithFewBuffers(t *testing.T) {
+	f := conformance.URL("mem://[100::9]:0?max_payload=1200&buffers=8&poison=true")
+	f.OneProcess = true
+	conformance.Transport(t, f)
+}
