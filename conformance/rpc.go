@@ -30,7 +30,6 @@ func RPC(t *testing.T, f Factory) {
 	if actAsPeer(t, f) {
 		return
 	}
-	time.Sleep(time.Nanosecond) // opens the runtime's poller, which is nobody's leak
 	tell := func(name string, story func(*stage)) {
 		t.Run(name, func(t *testing.T) {
 			requireNothingLeft(t, f)

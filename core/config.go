@@ -61,7 +61,7 @@ type Config struct {
 	// try all others. rx is valid during the call.
 	Misrouted func(queue int, rx *transport.RxPacket) `yaml:"-"`
 	// Seed decides tokens and cookies. It must be secret and fresh, save in
-	// simulations.
+	// simulations, and the same for the queues of one address.
 	Seed [32]byte `yaml:"-"`
 }
 

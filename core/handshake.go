@@ -138,6 +138,9 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 	}
 	key := acceptKey{rx.From, hello.Connection, hello.Token}
 	if p := e.accepted[key]; p != nil {
+		if p.in.next == 0 {
+			p.lastHeard = e.now // until it is connected a client says nothing else
+		}
 		p.sendAccept() // the first one was lost
 		return nil
 	}

@@ -50,7 +50,7 @@ func (p *pacer) spend(size int, now time.Duration) {
 // at when it may.
 func (p *peer) paced() bool {
 	if p.rate == 0 {
-		p.waiting = false
+		p.stopWaiting()
 		return true
 	}
 	if at := p.due(); at > p.ep.now {
@@ -59,6 +59,14 @@ func (p *peer) paced() bool {
 		return false
 	}
 	return true
+}
+
+// stopWaiting forgets that something was held back.
+func (p *peer) stopWaiting() {
+	if p.waiting {
+		p.waiting = false
+		p.ep.wheel.Remove(&p.place)
+	}
 }
 
 // unpace lets peers send that were held back until now.

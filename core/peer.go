@@ -166,8 +166,8 @@ func (p *peer) disconnect() {
 		}
 	}
 	p.recovery = recovery{}
-	p.ep.wheel.Remove(&p.place)
-	p.rate, p.waiting = 0, false
+	p.stopWaiting()
+	p.rate = 0
 	p.in = received{}
 	for _, q := range []*outgoingQueue{&p.urgent, &p.bulk} {
 		for q.head != nil {

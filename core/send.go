@@ -150,8 +150,8 @@ func (p *peer) flush() bool {
 		p.controller.Sent(e.now, p.bytes-before, p.bytes)
 		p.refreshWindow()
 	}
-	if p.waiting && p.urgent.head == nil && p.bulk.head == nil {
-		p.waiting = false
+	if p.urgent.head == nil && p.bulk.head == nil {
+		p.stopWaiting()
 	}
 	if ok && p.in.pending > 0 {
 		if p.in.now || p.in.pending >= ackEvery || e.now >= p.in.due {
@@ -202,6 +202,7 @@ func (p *peer) pack(t *transport.TxPacket) {
 			m.message.Put(t.Head[n:], m.padding-n-wire.MessageHeaderSize)
 			clear(t.Head[n+wire.MessageHeaderSize : m.padding])
 			n, count = m.padding, 1
+			p.ackNow = true // of the packets of a probe it may be the one that arrives
 			break
 		}
 		if n+size > limit {

@@ -294,6 +294,7 @@ func (e *endpoint) Release(pkts []transport.RxPacket) {
 		}
 		b := e.lent[slot]
 		e.lent[slot] = nil
+		pkts[i].Data = nil // the caller's slice may live longer than the sender
 		e.lentFree = append(e.lentFree, uint32(slot))
 		if e.poison {
 			for i := range b.data {
@@ -318,6 +319,9 @@ func (e *endpoint) Release(pkts []transport.RxPacket) {
 // wakes it if that is what it waits for.
 func giveBack(first, last *buffer) {
 	owner := first.owner
+	if owner.closed.Load() {
+		return
+	}
 	owner.returned.push(first, last)
 	if owner.starved.Load() && owner.sleeping.Load() {
 		owner.Wake()
@@ -406,6 +410,11 @@ func (e *endpoint) Close() error {
 	if e.closed.CompareAndSwap(false, true) {
 		e.net.remove(e)
 		e.Wake()
+		// Routes of peers that send seldom may lead here for long. An owner inside
+		// Wait reads none of this.
+		e.buffers, e.free = nil, nil
+		clear(e.lent)
+		e.returned.take()
 	}
 	return nil
 }

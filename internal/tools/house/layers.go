@@ -21,6 +21,7 @@ var layers = []layer{
 	{"wire", nil},
 	{"cc", nil},
 	{"core", []string{"wire", "cc", "transport"}},
+	{"core/scenario", nil},
 
 	{"transport", nil},
 	{"transport/mem", []string{"transport"}},
