@@ -208,10 +208,10 @@ func TestCreditsBoundWhatIsUnacknowledged(t *testing.T) {
 	p := client.toward(server)
 	c := Call{Method: echo, Request: pattern(100_000, 1)}
 	done := n.submit(s, &c)
-	for n.react(); *done == 0; n.react() {
+	n.until(func() bool {
 		most = max(most, p.inFlight)
-		require.True(t, n.advance(time.Minute))
-	}
+		return *done == 1
+	})
 	require.Equal(t, 4, most)
 	require.NoError(t, c.Err)
 }
@@ -269,10 +269,10 @@ func TestTheReceiversQueueBoundsWhatIsInFlight(t *testing.T) {
 	most := 0
 	c := Call{Method: echo, Request: pattern(500_000, 1)}
 	done := n.submit(s, &c)
-	for n.react(); *done == 0; n.react() {
+	n.until(func() bool {
 		most = max(most, p.bytes)
-		require.True(t, n.advance(time.Minute))
-	}
+		return *done == 1
+	})
 	require.NoError(t, c.Err)
 	require.LessOrEqual(t, most, 40_000/2+1472)
 }
@@ -281,9 +281,10 @@ func TestATransportThatCarriesTooLittleIsRefused(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
 	n.mtu = 1000
-	_, err := New(Config{}, &port{net: n}, 0)
+	port := n.plug().Open(1)
+	_, err := New(Config{}, port, n.Now())
 	require.ErrorContains(t, err, "raise the device's MTU")
-	_, err = New(Config{Slots: -1}, &port{net: n}, 0)
+	_, err = New(Config{Slots: -1}, port, n.Now())
 	require.ErrorContains(t, err, "slots")
 }
 

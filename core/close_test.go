@@ -49,7 +49,7 @@ func TestCloseCompletesEveryCall(t *testing.T) {
 	client := n.add(Config{})
 	s := n.connect(client, server)
 	n.run(10 * time.Millisecond)
-	client.withheld = 1 << 40 // so that one is parked
+	client.port.Withhold(1 << 40) // so that one is parked
 	parked := Call{Method: echo, Request: pattern(3000, 1)}
 	calls := []*Call{&parked}
 	done := []*int{n.submit(s, &parked)}
@@ -81,7 +81,7 @@ func TestCloseCompletesEveryCall(t *testing.T) {
 
 	after := Call{Method: echo}
 	count := n.submit(s, &after)
-	client.Poll(n.now)
+	client.Poll(n.Now())
 	require.Equal(t, 1, *count, "a call submitted after Close completes with the next Poll")
 	require.Equal(t, Canceled, failure(t, &after).Code)
 }
@@ -107,7 +107,7 @@ func TestACompletionMaySubmitWhileTheEndpointCloses(t *testing.T) {
 	n.run(time.Millisecond)
 	require.NoError(t, client.Close())
 	for range 3 {
-		client.Poll(n.now)
+		client.Poll(n.Now())
 	}
 	require.Equal(t, 3*len(calls), completions)
 	require.True(t, client.Drained())
@@ -186,8 +186,8 @@ func TestATransportsFailureIsReported(t *testing.T) {
 	c := Call{Method: echo}
 	done := n.submit(s, &c)
 	broken := errors.New("the device is gone")
-	client.broken = broken
-	_, err := client.Poll(n.now)
+	client.port.Fail(broken)
+	_, err := client.Poll(n.Now())
 	require.ErrorIs(t, err, broken)
 	require.NoError(t, client.Close())
 	require.Equal(t, 1, *done)

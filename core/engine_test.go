@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
 const echo = 1
@@ -60,9 +62,7 @@ func TestMessagesOfEverySizeArriveWhole(t *testing.T) {
 	for _, loss := range []float64{0, 0.01, 0.1} {
 		n := newNetwork(t, 7)
 		_, _, s := pair(n, Config{})
-		n.loss(loss)
-		n.jitter = 10 * time.Microsecond
-		n.duplicate = 0.01
+		n.faults(sim.Faults{Loss: loss, Duplicate: 0.01, Jitter: 10 * time.Microsecond})
 		for _, size := range []int{0, 1, 100, 1023, 1024, 1025, 1100, 1200, 1400, 1472, 1500, 3000, 100_000, 3 << 20} {
 			request := pattern(size, 3)
 			c := Call{Method: echo, Request: request, Buf: make([]byte, 0, size)}
@@ -77,9 +77,7 @@ func TestManyCallsAtOnceEachGetTheirOwnReply(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 3)
 	server, client, s := pair(n, Config{Slots: 32})
-	n.loss(0.02)
-	n.jitter = 50 * time.Microsecond
-	n.duplicate = 0.02
+	n.faults(sim.Faults{Loss: 0.02, Duplicate: 0.02, Jitter: 50 * time.Microsecond})
 	executed := map[uint64]int{}
 	server.Handle(echo, func(r *Request) {
 		executed[binary.LittleEndian.Uint64(r.Data)]++
@@ -123,10 +121,10 @@ func TestAKilledServerFailsPendingCallsAndIsFoundAgain(t *testing.T) {
 	s.Submit(&c)
 	n.run(10 * time.Millisecond)
 	require.False(t, done)
-	server.port.closed = true
-	began := n.now
+	server.host.Kill()
+	began := n.Now()
 	n.until(func() bool { return done })
-	require.LessOrEqual(t, n.now-began, 1100*time.Millisecond)
+	require.LessOrEqual(t, n.Now()-began, 1100*time.Millisecond)
 	var failure *Error
 	require.ErrorAs(t, c.Err, &failure)
 	require.Equal(t, Unavailable, failure.Code)
@@ -146,10 +144,10 @@ func TestARestartedServerTellsItsClientsWithinARoundTrip(t *testing.T) {
 	server.restart(Config{})
 	server.Handle(echo, func(r *Request) { t.Error("a stale packet was executed"); r.Reply(nil) })
 	c := Call{Method: echo, Request: make([]byte, 32)}
-	began := n.now
+	began := n.Now()
 	n.call(s, &c)
 	require.ErrorIs(t, c.Err, &Error{Code: Unavailable})
-	require.LessOrEqual(t, n.now-began, 3*n.delay)
+	require.LessOrEqual(t, n.Now()-began, 3*n.delay)
 	require.EqualValues(t, 1, client.Stats().ResetsTaken)
 }
 

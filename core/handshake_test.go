@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -15,10 +16,8 @@ func TestAHandshakeSurvivesLossBothWays(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(30) {
 		n := newNetwork(t, seed)
-		n.loss(0.3)
-		n.duplicate = 0.1
-		n.jitter = 30 * time.Millisecond
 		server, client := n.echoServer(Config{}), n.add(Config{})
+		n.faults(sim.Faults{Loss: 0.3, Duplicate: 0.1, Jitter: 30 * time.Millisecond})
 		s := n.connect(client, server)
 		n.echoes(s, 100)
 		require.Equal(t, 1, server.Stats().Peers, "seed %d", seed)
@@ -80,7 +79,7 @@ func TestAnUnansweredHandshakeFailsAllThatWait(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{}), n.add(Config{ConnectTimeout: 300 * time.Millisecond})
 	n.partition()
-	began := n.now
+	began := n.Now()
 	s, err := client.Connect(server.addr)
 	require.NoError(t, err)
 	var notReady error
@@ -92,7 +91,7 @@ func TestAnUnansweredHandshakeFailsAllThatWait(t *testing.T) {
 		done[i] = n.submit(s, &calls[i])
 	}
 	n.until(func() bool { return *done[0]+*done[1]+*done[2] == 3 })
-	require.LessOrEqual(t, n.now-began, 300*time.Millisecond)
+	require.LessOrEqual(t, n.Now()-began, 300*time.Millisecond)
 	require.ErrorIs(t, notReady, &Error{Code: Unavailable})
 	for i := range calls {
 		require.Equal(t, Unavailable, failure(t, &calls[i]).Code)
@@ -100,9 +99,9 @@ func TestAnUnansweredHandshakeFailsAllThatWait(t *testing.T) {
 	}
 
 	n.run(time.Second)
-	sent := n.datagram
+	sent := n.sent
 	n.run(time.Second)
-	require.Equal(t, sent, n.datagram, "nobody waits, so nobody knocks")
+	require.Equal(t, sent, n.sent, "nobody waits, so nobody knocks")
 	n.heal()
 	n.echoes(s, 10)
 }
@@ -118,9 +117,9 @@ func TestAServerRestartedAmidAHandshakeIsReached(t *testing.T) {
 	server.restart(Config{}) // with another secret: it does not know the cookie
 	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
 	n.heal()
-	began := n.now
+	began := n.Now()
 	n.echoes(s, 10)
-	require.LessOrEqual(t, n.now-began, 100*time.Millisecond)
+	require.LessOrEqual(t, n.Now()-began, 100*time.Millisecond)
 }
 
 func TestAClientWithACookieGrownOldGetsAnother(t *testing.T) {
@@ -128,7 +127,7 @@ func TestAClientWithACookieGrownOldGetsAnother(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{}), n.add(Config{ConnectTimeout: time.Minute})
 	n.drop = func(_, _ netip.AddrPort, data []byte) bool {
-		return typeOf(data) != wire.Retry && n.now > time.Second+60*time.Microsecond
+		return typeOf(data) != wire.Retry && n.Now() > time.Second+60*time.Microsecond
 	}
 	s, err := client.Connect(server.addr)
 	require.NoError(t, err)
@@ -183,12 +182,12 @@ func TestAClientOfAnotherVersionIsToldSo(t *testing.T) {
 	}
 	s, err := client.Connect(server.addr)
 	require.NoError(t, err)
-	began := n.now
+	began := n.Now()
 	refused := n.fails(s, &Call{Method: echo})
 	require.Equal(t, FailedPrecondition, refused.Code)
 	require.False(t, refused.MayHaveExecuted)
 	require.ErrorContains(t, refused, "version")
-	require.LessOrEqual(t, n.now-began, 3*n.delay)
+	require.LessOrEqual(t, n.Now()-began, 3*n.delay)
 	require.EqualValues(t, 1, server.Stats().RxVersion)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -43,20 +44,20 @@ func TestMemoryIsNotGivenBackWhileTheTransportReadsIt(t *testing.T) {
 			}
 		})
 		s := n.connect(client, server)
-		client.linger, server.linger = 300*time.Microsecond, 500*time.Microsecond
-		n.duplicate = 0.05
-		n.jitter = 100 * time.Microsecond
+		client.port.Linger(300 * time.Microsecond)
+		server.port.Linger(500 * time.Microsecond)
+		n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.05, Jitter: 100 * time.Microsecond})
 		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
 			n.watch(data)
-			return n.rand.Float64() < 0.05
+			return false
 		}
 		const count = 300
 		finished := 0
 		for i := range count {
-			size := []int{50, 1100, 1400, 3000, 30_000}[n.rand.IntN(5)]
+			size := []int{50, 1100, 1400, 3000, 30_000}[n.Rand().IntN(5)]
 			c := &Call{Method: echo, Request: pattern(size, byte(i)), Buf: make([]byte, 0, size)}
-			if n.rand.IntN(3) == 0 {
-				c.Timeout = time.Duration(n.rand.IntN(3000)) * time.Microsecond
+			if n.Rand().IntN(3) == 0 {
+				c.Timeout = time.Duration(n.Rand().IntN(3000)) * time.Microsecond
 			}
 			want := bytes.Clone(c.Request)
 			c.Done = func(c *Call) {
@@ -67,8 +68,8 @@ func TestMemoryIsNotGivenBackWhileTheTransportReadsIt(t *testing.T) {
 				scrawl(c.Request)
 			}
 			s.Submit(c)
-			n.run(time.Duration(n.rand.IntN(100)) * time.Microsecond)
-			if n.rand.IntN(10) == 0 {
+			n.run(time.Duration(n.Rand().IntN(100)) * time.Microsecond)
+			if n.Rand().IntN(10) == 0 {
 				s.Cancel(c)
 			}
 		}
@@ -96,7 +97,7 @@ func TestACallIsNotDoneBeforeItsRequestIsRead(t *testing.T) {
 		n := newNetwork(t, 1)
 		server, client, s := pair(n, Config{})
 		n.run(10 * time.Millisecond)
-		client.withheld = 1 << 40
+		client.port.Withhold(1 << 40)
 		c := Call{Method: echo, Request: pattern(20_000, 1)}
 		done := n.submit(s, &c)
 		if end.code != OK {
@@ -108,7 +109,7 @@ func TestACallIsNotDoneBeforeItsRequestIsRead(t *testing.T) {
 		end.how(n, server, s, &c)
 		n.run(100 * time.Millisecond)
 		require.Zero(t, *done, end.name)
-		client.withheld = 0
+		client.port.Withhold(0)
 		n.run(10 * time.Millisecond)
 		require.Equal(t, 1, *done, end.name)
 		if end.code == OK {
@@ -125,7 +126,7 @@ func TestALaterCompletionDoesNotWaitForAnEarlierOne(t *testing.T) {
 	n := newNetwork(t, 1)
 	_, client, s := pair(n, Config{})
 	n.run(10 * time.Millisecond)
-	client.withheld = 1 << 40
+	client.port.Withhold(1 << 40)
 	first := Call{Method: echo, Request: pattern(3000, 1), Buf: make([]byte, 3000)}
 	second := Call{Method: echo, Request: pattern(30_000, 1), Buf: make([]byte, 30_000)}
 	a := n.submit(s, &first)
@@ -134,12 +135,13 @@ func TestALaterCompletionDoesNotWaitForAnEarlierOne(t *testing.T) {
 	require.Len(t, client.parked, 2)
 	at, ok := client.NextDeadline()
 	require.True(t, ok)
-	require.LessOrEqual(t, at, n.now+time.Millisecond, "no packet says when the memory is free, so somebody has to look")
+	require.LessOrEqual(t, at, n.Now()+time.Millisecond, "no packet says when the memory is free, so somebody has to look")
 	// Whichever ended first: the one that is free completes.
-	client.withheld = client.taken - min(client.parked[0].end, client.parked[1].end)
+	client.port.Withhold(0)
+	client.port.Withhold(client.port.Completed() - min(client.parked[0].end, client.parked[1].end))
 	n.run(time.Millisecond)
 	require.Equal(t, 1, *a+*b)
-	client.withheld = 0
+	client.port.Withhold(0)
 	n.run(time.Millisecond)
 	require.Equal(t, 2, *a+*b)
 }
@@ -155,14 +157,14 @@ func TestALongReplyIsReleasedOnceAndNotBeforeItIsRead(t *testing.T) {
 		r.Reply(reply)
 	})
 	s := n.connect(client, server)
-	server.withheld = 1 << 40
+	server.port.Withhold(1 << 40)
 	c := Call{Method: echo}
 	n.call(s, &c)
 	require.Equal(t, reply, c.Response)
 	n.run(100 * time.Millisecond)
 	require.Zero(t, released)
 	require.Equal(t, 1, server.Stats().RequestsHeld)
-	server.withheld = 0
+	server.port.Withhold(0)
 	n.run(10 * time.Millisecond)
 	require.Equal(t, 1, released)
 	n.settled(server, client)
@@ -190,13 +192,13 @@ func TestARepliesMemoryIsReleasedHoweverTheRequestEnds(t *testing.T) {
 				r.Reply(pattern(100_000, 2))
 			})
 			s := n.connect(client, server)
-			server.withheld = holds
+			server.port.Withhold(holds)
 			c := Call{Method: echo}
 			n.submit(s, &c)
 			n.run(3 * n.delay)
 			end.how(n, server, s, &c)
 			n.run(5 * time.Second)
-			server.withheld = 0
+			server.port.Withhold(0)
 			n.run(5 * time.Second)
 			require.Equal(t, 1, released, "%s, held %d", end.name, holds)
 			require.Zero(t, server.Stats().RequestsHeld, end.name)
@@ -261,10 +263,10 @@ func TestDamageIsFoundWhereTheTransportDoesNotLook(t *testing.T) {
 	server, client := n.echoServer(Config{}), n.add(Config{})
 	damaged := 0
 	n.drop = func(_, _ netip.AddrPort, data []byte) bool {
-		if n.rand.Float64() < 0.1 {
+		if n.Rand().Float64() < 0.1 {
 			damaged++
-			for range 1 + n.rand.IntN(3) {
-				data[n.rand.IntN(len(data))] ^= byte(1 + n.rand.IntN(255))
+			for range 1 + n.Rand().IntN(3) {
+				data[n.Rand().IntN(len(data))] ^= byte(1 + n.Rand().IntN(255))
 			}
 		}
 		return false

@@ -40,6 +40,7 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 		n := newNetwork(t, 1)
 		server, client, first := pair(n, Config{})
 		n.echoes(first, 100)
+		use.with(n, first) // what the network keeps
 		n.run(2 * time.Second)
 		before := inUse()
 		sessions := make([]*Session, count)

@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
 func TestAHandlerMayCallAnotherServer(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	n.loss(0.05)
 	back, front, client := n.echoServer(Config{}), n.add(Config{}), n.add(Config{})
+	n.faults(sim.Faults{Loss: 0.05})
 	inner := n.connect(front, back)
 	front.Handle(echo, func(r *Request) {
 		r.Defer()

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -42,17 +44,15 @@ func TestNoRequestExecutesTwiceWhateverHappens(t *testing.T) {
 			r.Reply(r.Data)
 		})
 		s := n.connect(client, server)
-		n.loss(0.1)
-		n.duplicate = 0.2
-		n.jitter = 100 * time.Microsecond
+		n.faults(sim.Faults{Loss: 0.1, Duplicate: 0.2, Jitter: 100 * time.Microsecond})
 		calls := make([]Call, 1000)
 		done := make([]*int, len(calls))
 		for i := range calls {
-			calls[i] = Call{Method: echo, Request: make([]byte, 8+n.rand.IntN(3000)), Buf: make([]byte, 0, 3008), Timeout: time.Duration(n.rand.IntN(20)) * time.Millisecond}
+			calls[i] = Call{Method: echo, Request: make([]byte, 8+n.Rand().IntN(3000)), Buf: make([]byte, 0, 3008), Timeout: time.Duration(n.Rand().IntN(20)) * time.Millisecond}
 			binary.LittleEndian.PutUint64(calls[i].Request, uint64(i))
 			done[i] = n.submit(s, &calls[i])
-			n.run(time.Duration(n.rand.IntN(50)) * time.Microsecond)
-			if victim := n.rand.IntN(i + 1); n.rand.IntN(5) == 0 && *done[victim] == 0 {
+			n.run(time.Duration(n.Rand().IntN(50)) * time.Microsecond)
+			if victim := n.Rand().IntN(i + 1); n.Rand().IntN(5) == 0 && *done[victim] == 0 {
 				s.Cancel(&calls[victim])
 				require.Equal(t, 1, *done[victim])
 			}
@@ -139,7 +139,7 @@ func TestAPacketOfAnEarlierSessionIsRejected(t *testing.T) {
 	// The same packet comes again under a new number, as if sent anew.
 	binary.LittleEndian.PutUint32(old[12:], uint32(client.toward(server).next+20))
 	before := server.Stats()
-	server.inbox = append(server.inbox, rxFrom(client.addr, old))
+	server.port.Deliver(client.addr, old, transport.NotECT)
 	n.run(time.Millisecond)
 	require.Equal(t, before.RequestsHandled, server.Stats().RequestsHandled)
 	require.Equal(t, before.RxStale+1, server.Stats().RxStale)
@@ -161,7 +161,8 @@ func TestAGuessedTokenIsRejected(t *testing.T) {
 	n.run(time.Millisecond)
 	guessed := append([]byte(nil), valid...)
 	guessed[8] ^= 4
-	server.inbox = append(server.inbox, rxFrom(client.addr, guessed), rxFrom(netip.MustParseAddrPort("10.9.9.9:1"), valid))
+	server.port.Deliver(client.addr, guessed, transport.NotECT)
+	server.port.Deliver(netip.MustParseAddrPort("10.9.9.9:1"), valid, transport.NotECT)
 	n.run(time.Millisecond)
 	require.EqualValues(t, 2, server.Stats().RxUnknown)
 	require.EqualValues(t, 1, server.Stats().RequestsHandled)
@@ -182,7 +183,7 @@ func TestAResetWithoutProofIsIgnored(t *testing.T) {
 		size := (&wire.Header{Type: wire.Reset, Flags: wire.FlagChecksum}).Put(data)
 		body.Put(data[size:])
 		wire.Seal(data, nil)
-		client.inbox = append(client.inbox, rxFrom(server.addr, data))
+		client.port.Deliver(server.addr, data, transport.NotECT)
 		n.run(time.Millisecond)
 		require.Zero(t, client.Stats().ResetsTaken, "%d", i)
 	}
@@ -298,10 +299,10 @@ func TestKeepAlivesKeepAnIdleSession(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client, s := pair(n, Config{KeepAlive: time.Second})
 	n.run(time.Second)
-	sent := n.datagram
+	sent := n.sent
 	n.run(time.Minute)
 	require.Equal(t, 1, server.Stats().Peers)
-	require.LessOrEqual(t, n.datagram-sent, 60*2*keepAlivesPerTimeout+2)
+	require.LessOrEqual(t, n.sent-sent, 60*2*keepAlivesPerTimeout+2)
 	require.Zero(t, client.Stats().PeersFailed+server.Stats().PeersFailed)
 	n.echoes(s, 10)
 

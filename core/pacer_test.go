@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/cc"
-	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // dictate is a controller whose answers the test writes, and that remembers
@@ -42,7 +41,7 @@ func departures(n *network, client *node) *[]time.Duration {
 	var at []time.Duration
 	n.drop = func(from, _ netip.AddrPort, data []byte) bool {
 		if from == client.addr && len(data) > 1000 {
-			at = append(at, n.now)
+			at = append(at, n.Now())
 		}
 		return false
 	}
@@ -141,10 +140,10 @@ func TestTimeInOurOwnSendQueueIsNotTheNetworks(t *testing.T) {
 	d := &dictate{window: 1 << 20}
 	n, _, client, s := dictated(t, d)
 	d.acks = nil
-	client.full = true
+	client.port.Full(true)
 	done := n.submit(s, &Call{Method: later, Request: pattern(10, 1)})
 	n.run(5 * time.Millisecond)
-	client.full = false
+	client.port.Full(false)
 	n.run(time.Millisecond)
 	require.Equal(t, 1, *done)
 	require.NotEmpty(t, d.acks)
@@ -155,10 +154,14 @@ func TestTimeInReceiveQueuesIsNotTheNetworks(t *testing.T) {
 	t.Parallel()
 	d := &dictate{window: 1 << 20}
 	n, server, client, s := dictated(t, d)
-	// Both hosts look at what arrives 300 µs later, and know it.
-	n.late = func(_, _ netip.AddrPort, _ []byte) time.Duration { return 300 * time.Microsecond }
-	for _, host := range []*node{server, client} {
-		host.port.stamp = func(rx *transport.RxPacket) { rx.Waited = 300 * time.Microsecond }
+	// Each host is busy with something else until 300 µs after a datagram came.
+	n.late = func(from, _ netip.AddrPort, _ []byte) time.Duration {
+		to := server
+		if from == server.addr {
+			to = client
+		}
+		to.host.Pause(n.delay + 300*time.Microsecond)
+		return 0
 	}
 	d.acks = nil
 	for range 20 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -40,7 +41,7 @@ func TestAPacketOfAQueueThatDoesNotExistIsDropped(t *testing.T) {
 	queues := n.addQueues(Config{}, 2)
 	data := make([]byte, 64)
 	(&wire.Header{Type: wire.Data, Connection: 9 << queueShift, Token: 1}).Put(data)
-	queues[0].inbox = append(queues[0].inbox, rxFrom(clientAddr, data))
+	queues[0].port.Deliver(clientAddr, data, transport.NotECT)
 	n.run(time.Millisecond)
 	require.EqualValues(t, 1, queues[0].Stats().RxUnknown)
 	require.Zero(t, queues[1].Stats().RxUnknown)

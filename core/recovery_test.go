@@ -10,6 +10,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -65,7 +66,7 @@ func TestLossIsRepaired(t *testing.T) {
 				t.Parallel()
 				n := newNetwork(t, 11)
 				server, client, s := pair(n, Config{})
-				n.loss(loss)
+				n.faults(sim.Faults{Loss: loss})
 				n.stream(s, 64, 2000, size)
 				require.EqualValues(t, 2000, server.Stats().RequestsHandled)
 				require.NotZero(t, client.Stats().Retransmits)
@@ -80,7 +81,7 @@ func TestReorderingIsLearntAndTolerated(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 12)
 	server, client, s := pair(n, Config{NoCoalesce: true})
-	n.jitter = 60 * time.Microsecond
+	n.faults(sim.Faults{Jitter: 60 * time.Microsecond})
 	n.stream(s, 64, 2000, 32) // learns
 	before := client.Stats()
 	n.stream(s, 64, 5000, 32)
@@ -94,13 +95,12 @@ func TestDuplicatedDatagramsChangeNothing(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 13)
 	server, client, s := pair(n, Config{})
-	n.duplicate = 1
-	n.jitter = 30 * time.Microsecond
+	n.faults(sim.Faults{Duplicate: 1, Jitter: 30 * time.Microsecond})
 	n.stream(s, 16, 1000, 32)
 	n.stream(s, 4, 20, 20_000)
 	require.EqualValues(t, 1020, server.Stats().RequestsHandled)
 	require.NotZero(t, server.Stats().RxDuplicate)
-	n.duplicate = 0
+	n.heal()
 	n.settled(server, client)
 }
 
@@ -147,7 +147,7 @@ func TestLostAcknowledgementsAreMadeUpFor(t *testing.T) {
 	n := newNetwork(t, 16)
 	server, client, s := pair(n, Config{})
 	n.drop = func(_, _ netip.AddrPort, data []byte) bool {
-		return typeOf(data) == wire.Ack && n.rand.Float64() < 0.7
+		return typeOf(data) == wire.Ack && n.Rand().Float64() < 0.7
 	}
 	n.stream(s, 4, 50, 50_000)
 	n.stream(s, 16, 500, 32)
@@ -169,14 +169,14 @@ func TestALostTailCostsAboutOneProbeTimeout(t *testing.T) {
 			lost = lost || drop
 			return drop
 		}
-		began := n.now
+		began := n.Now()
 		timeout := client.toward(server).probeTimeout()
 		if kind == wire.Response {
 			timeout = server.onlyClient().probeTimeout()
 		}
 		n.echoes(s, 32)
 		require.True(t, lost)
-		require.LessOrEqual(t, n.now-began, timeout+6*n.delay, "%v lost", kind)
+		require.LessOrEqual(t, n.Now()-began, timeout+6*n.delay, "%v lost", kind)
 		require.LessOrEqual(t, timeout, 3*time.Millisecond)
 	}
 }
@@ -285,9 +285,7 @@ func TestPacketNumbersWrap(t *testing.T) {
 		sender.first, sender.next, sender.largestAcked, sender.lostFloor = near, near, near, 0
 		receiver.in = received{next: near, floor: [2]uint64{near, near}}
 	}
-	n.loss(0.05)
-	n.duplicate = 0.05
-	n.jitter = 30 * time.Microsecond
+	n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.05, Jitter: 30 * time.Microsecond})
 	n.stream(s, 16, 3000, 32)
 	n.stream(s, 2, 10, 100_000)
 	require.Greater(t, a.next, uint64(1<<32))
@@ -308,9 +306,7 @@ func TestRequestSequencesWrap(t *testing.T) {
 		s.slots[i].sequence = 1<<32 - 10
 		served.slots[i].sequence = 1<<32 - 10
 	}
-	n.loss(0.05)
-	n.duplicate = 0.2
-	n.jitter = 30 * time.Microsecond
+	n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.2, Jitter: 30 * time.Microsecond})
 	n.stream(s, 2, 200, 32)
 	require.EqualValues(t, 204, server.Stats().RequestsHandled)
 	n.drop = nil
@@ -322,7 +318,7 @@ func TestMessageIdsWrap(t *testing.T) {
 	n := newNetwork(t, 26)
 	server, client, s := pair(n, Config{})
 	client.lastID, server.lastID = 1<<32-50, 1<<32-50
-	n.loss(0.05)
+	n.faults(sim.Faults{Loss: 0.05})
 	n.stream(s, 8, 200, 32)
 	n.drop = nil
 	n.settled(server, client)
@@ -353,12 +349,12 @@ func TestAStuckTransportDelaysAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 28)
 	server, client, s := pair(n, Config{})
-	client.stuck = true
+	client.port.Stuck(true)
 	c := Call{Method: echo, Request: pattern(50_000, 1)}
 	done := n.submit(s, &c)
 	n.run(300 * time.Millisecond)
 	require.Zero(t, *done)
-	client.stuck = false
+	client.port.Stuck(false)
 	n.until(func() bool { return *done == 1 })
 	require.NoError(t, c.Err)
 	n.settled(server, client)
@@ -389,14 +385,13 @@ func TestTheControllerIsToldHowManyPacketsWereMarked(t *testing.T) {
 	s := n.connect(client, server)
 	marked := 0
 	n.marks = func() transport.ECN {
-		if n.rand.Float64() < 0.3 {
+		if n.Rand().Float64() < 0.3 {
 			marked++
 			return transport.CE
 		}
 		return transport.ECT0
 	}
-	n.jitter = 500 * time.Microsecond // acknowledgements overtake each other, too
-	n.loss(0.05)
+	n.faults(sim.Faults{Loss: 0.05, Jitter: 500 * time.Microsecond}) // acknowledgements overtake each other, too
 	n.stream(s, 64, 2000, 3000)
 	require.Positive(t, told.marked)
 	require.LessOrEqual(t, told.marked, marked)

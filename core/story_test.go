@@ -1,11 +1,8 @@
 package core
 
 import (
-	"net/netip"
-
 	"github.com/stretchr/testify/require"
 
-	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -64,10 +61,6 @@ func (n *network) echoes(s *Session, size int) {
 	require.True(n.t, string(c.Request) == string(c.Response), "the reply differs from the request")
 }
 
-// partition cuts all traffic; heal ends that.
-func (n *network) partition() { n.drop = func(_, _ netip.AddrPort, _ []byte) bool { return true } }
-func (n *network) heal()      { n.drop = nil }
-
 // typeOf is the type of a datagram.
 func typeOf(data []byte) wire.Type { return wire.Type(data[1] & 0xF) }
 
@@ -100,8 +93,4 @@ func (d *node) onlyClient() *peer {
 		return p
 	}
 	return nil
-}
-
-func rxFrom(from netip.AddrPort, data []byte) transport.RxPacket {
-	return transport.RxPacket{Data: append([]byte(nil), data...), From: from}
 }

@@ -1,0 +1,95 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/stretchr/testify/require"
+)
+
+// checkAccounts compares what an endpoint holds with its bounds, and its
+// accounts with what it holds. servers is how many it may have dialed, and calls
+// how many may be under way.
+func (d *node) checkAccounts(servers, calls int) {
+	cfg, st := &d.cfg, d.Stats()
+	for _, b := range []struct {
+		what       string
+		held, most int
+	}{
+		{"bytes of reassembly", int(st.ReassemblyBytes), int(cfg.ReassemblyMemory)},
+		{"sessions", st.Sessions, cfg.Sessions},
+		{"clients", len(d.accepted), cfg.Peers},
+		{"connections", st.Peers, cfg.Peers + len(d.dialed)},
+		{"requests", d.held - d.refused, cfg.Requests},
+		{"refused requests", d.refused, cfg.Sessions * cfg.Slots},
+		{"entries of sessions", d.entries, 2 * cfg.Sessions},
+		{"peers", len(d.peers), cfg.Peers + servers},
+		{"timers", len(d.timers.heap), len(d.peers) + calls},
+		{"routes to forget", len(d.strays), burstSize + len(d.peers)},
+		{"bytes of buffers", d.buffers.cached, maxCached},
+	} {
+		d.net.bounded(b.what, b.held, b.most)
+	}
+
+	connected, paced, sessions, entries, controls := 0, 0, 0, 0, 0
+	for _, p := range d.peers {
+		if p == nil {
+			continue
+		}
+		entries += len(p.served)
+		controls += p.controls
+		if p.state == peerConnected {
+			connected++
+			if p.place.Waiting() {
+				paced++
+			}
+		}
+		for i := range p.served {
+			if s := p.served[i].session; s != nil {
+				sessions++
+				d.net.bounded("slots served", len(s.slots), cfg.Slots)
+			}
+		}
+		d.net.checkSent(&p.sent)
+		outstanding := 0
+		p.eachSession(func(s *Session) {
+			d.net.bounded("slots", len(s.slots), cfg.Slots)
+			d.net.bounded("calls that wait for a slot", s.waiting.length, cfg.Queue)
+			outstanding += len(s.slots) - len(s.free)
+		})
+		d.net.agree("outstanding calls", outstanding, p.outstanding)
+	}
+	d.net.agree("peers that are paced", paced, d.wheel.Len())
+	d.net.agree("connections", connected, st.Peers)
+	d.net.agree("sessions", sessions, st.Sessions)
+	d.net.agree("entries of sessions", entries, d.entries)
+	d.net.agree("control messages", controls, d.controlling)
+	d.net.agree("requests", len(d.requests.all)-min(1, len(d.requests.all))-len(d.requests.free), d.held)
+}
+
+func (n *network) checkSent(s *sent) {
+	n.bounded("packets", len(s.packets), maxPackets)
+	n.bounded("messages of packets", len(s.refs), maxRefs)
+	packets, bytes := 0, 0
+	for number := s.first; number < s.next; number++ {
+		if p := s.packet(number); p.state == packetInFlight {
+			packets++
+			bytes += int(p.size)
+		}
+	}
+	n.agree("packets in flight", packets, s.inFlight)
+	n.agree("bytes in flight", bytes, s.bytes)
+}
+
+// bounded and agree are quicker than require as long as all is well.
+
+func (n *network) bounded(what string, held, most int) {
+	if held > most {
+		require.Fail(n.t, fmt.Sprintf("%d %s; there may be %d", held, what, most))
+	}
+}
+
+func (n *network) agree(what string, there, account int) {
+	if there != account {
+		require.Fail(n.t, fmt.Sprintf("%d %s; the account says %d", there, what, account))
+	}
+}
