@@ -64,9 +64,11 @@ type recovery struct {
 	aliveAt      time.Duration // when the first small packet left that broke a silence; 0: none
 	largeLost    int           // packets above the base MTU lost since then, none having arrived
 	probes       int           // probe timeouts since the last acknowledgement
+	probing      bool          // the next packet goes whatever the window (RFC 9002, section 7.5)
 	maxProbe     time.Duration // bounds the backoff, so that a path that heals is noticed
 	ce           uint16        // last count of CE marks reported
 	peerAckDelay time.Duration
+	unasked      int // bytes sent since a packet asked for its acknowledgement
 	// lostFloor is the lowest packet number declared lost that may still turn
 	// out to be only late; 0: none.
 	lostFloor uint64
@@ -74,7 +76,7 @@ type recovery struct {
 
 // mayProceed says whether one more packet may be put in flight.
 func (r *recovery) mayProceed() bool {
-	return r.inFlight < r.credits && (r.bytes < r.window || r.inFlight == 0) && !r.full()
+	return r.inFlight < r.credits && (r.bytes < r.window || r.inFlight == 0 || r.probing) && !r.full()
 }
 
 // probeTimeout is how long silence is borne.
@@ -295,7 +297,7 @@ func (p *peer) probe() {
 	p.lose(p.first, oldest, packetProbed)
 	p.advance()
 	p.lastSent = p.ep.now
-	p.ackNow = true
+	p.ackNow, p.probing = true, true
 	if p.probes >= blackholeProbes || p.urgent.head == nil && p.bulk.head == nil {
 		p.ping(smallPing) // passes also where large datagrams no longer do
 	}

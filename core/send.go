@@ -293,10 +293,13 @@ func (p *peer) finish(t *transport.TxPacket, n, count int) {
 			p.ackNow = true // few packets tell what the path is like: none should wait
 		}
 	}
+	p.probing = false
 	p.lastSent = e.now // acknowledgements do not put the probe timeout off
-	if p.ackNow || !p.mayProceed() {
+	p.unasked += size
+	if p.ackNow || !p.mayProceed() || p.unasked >= p.window/4 {
+		// Several times a window, or it would leave in one burst every round trip.
 		wire.SetAckNow(t.Head)
-		p.ackNow = false
+		p.ackNow, p.unasked = false, 0
 	}
 	if p.checksum {
 		wire.Seal(t.Head, t.Payload)
