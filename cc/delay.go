@@ -9,10 +9,13 @@ const (
 	// queue: whoever caused one would have made room by then.
 	rebaseSamples = 8
 	rebaseAfter   = 100 * time.Millisecond
+	// A base that was not seen again for as long as ageAfter rises by a quarter: a
+	// route grew longer. It rises no faster, since a standing queue looks the same.
+	ageAfter = 10 * time.Second
 	// A flow that came to a standing queue takes too long a base, and then more
-	// than its share. So it makes room for a moment, as BBR does to probe the
-	// RTT, after drainAfter without a sample near the base; and again after twice
-	// as long, up to drainMost.
+	// than its share. So it makes room for a round trip now and then, as BBR does
+	// to probe the RTT: after drainAfter, and again after twice as long each, up to
+	// drainMost, and together with others that it notices to do so.
 	drainAfter = 5 * time.Millisecond
 	drainMost  = time.Second
 	drainBy    = 16
@@ -20,54 +23,78 @@ const (
 
 // delay tells a queue in the network from noise at its ends. A wake-up, a busy
 // core or a stall of milliseconds delays some samples, or one burst of them; a
-// queue delays all. So there is congestion when no sample was below the limit
-// for a while, as in CoDel (RFC 8289, section 3.2).
+// queue delays all. So congestion begins when no sample was below the limit for
+// a while, as in CoDel (RFC 8289, section 3.2). It ends when the path has been
+// quiet; until then each sample counts.
 type delay struct {
 	target time.Duration // least queueing delay to tolerate
 	rtts   float64       // or so many base RTTs, if that is more
-	scale  float64       // of the limit's queueing delay; 1 unless flows are scaled
+	drains bool          // make room now and then, see drainAfter
 
-	// base is the least RTT seen: what the path takes without queues. It falls
-	// at once. It does not age, since a path with a standing queue would then
-	// take that for its base, and the queue would creep up. It rises when the
-	// path shows that it no longer holds, see rebaseAfter.
-	base  time.Duration
-	slack time.Duration // queueing delay tolerated, before scaling
+	base  time.Duration // least RTT seen: what the path takes without queues
+	slack time.Duration // queueing delay tolerated
+	scale float64       // and so many times that, for this flow
 	limit time.Duration // base + slack * scale
 
-	recent     [3]time.Duration // latest samples, newest first
-	nearAt     time.Duration    // latest sample near the base
-	drainEvery time.Duration
-	drainSince time.Duration // 0: not draining
-	typical    time.Duration
+	recent    [3]time.Duration // latest samples, newest first
+	mean      time.Duration    // moving average, with outliers cut to twice the limit
+	crowded   bool             // there is congestion
+	crowdedAt time.Duration    // when the mean was last above half the slack
 
-	crowdedAt time.Duration // end of the latest round trip that was not low
+	aged     time.Duration // since when ageLeast is the least RTT
+	ageLeast time.Duration
+
+	silentAt time.Duration // latest timeout: what was sent before measures a stall; 0: none
 
 	run      int // samples above the limit in a row
 	runSince time.Duration
-	runLeast time.Duration
+	runLeast time.Duration // in the second half of rebaseAfter
+
+	drainedAt  time.Duration
+	drainEvery time.Duration
+	drainSince time.Duration // 0: not draining
 }
 
-// sample takes in an RTT and says whether there is congestion.
+// sample takes in an RTT and says whether it speaks of congestion.
 func (d *delay) sample(now, rtt time.Duration) bool {
-	d.recent[2], d.recent[1], d.recent[0] = d.recent[1], d.recent[0], rtt
-	if rtt < d.base || d.base == 0 {
-		if rtt < d.base*7/8 || d.base == 0 {
-			d.nearAt, d.drainEvery, d.drainSince = now, drainAfter, 0
-		}
-		d.rebase(rtt)
+	if d.silentAt != 0 && now-rtt < d.silentAt {
+		return false
 	}
-	d.drain(now, rtt)
+	if d.mean == 0 {
+		d.recent = [3]time.Duration{rtt, rtt, rtt}
+		d.mean, d.crowdedAt, d.aged, d.ageLeast = rtt, now, now, rtt
+	}
+	if rtt < d.base || d.base == 0 {
+		d.discover(now, rtt)
+	}
+	d.ageLeast = min(d.ageLeast, rtt)
+	if now-d.aged >= ageAfter {
+		d.rebase(min(d.ageLeast, d.base+d.base/4))
+		d.aged, d.ageLeast = now, rtt
+	}
+	d.recent[2], d.recent[1], d.recent[0] = d.recent[1], d.recent[0], rtt
+	d.mean += (min(rtt, 2*d.limit) - d.mean) / 8
+	if d.mean > d.base+d.slack/2 {
+		d.crowdedAt = now
+	} else if d.crowded && d.quiet(now) >= quietSome {
+		d.crowded = false
+	}
+	if d.drains {
+		d.drain(now, rtt)
+	}
 	if rtt <= d.limit {
 		d.run = 0
 		return false
 	}
 	if d.run == 0 {
-		d.runSince, d.runLeast = now, rtt
+		d.runSince = now
 	}
 	d.run++
-	d.runLeast = min(d.runLeast, rtt)
 	lasted := now - d.runSince
+	if lasted < rebaseAfter/2 {
+		d.runLeast = rtt // the queue may still grow, or drain
+	}
+	d.runLeast = min(d.runLeast, rtt)
 	if d.run >= rebaseSamples && lasted >= rebaseAfter {
 		d.rebase(d.runLeast)
 		d.run = 0
@@ -75,46 +102,46 @@ func (d *delay) sample(now, rtt time.Duration) bool {
 	}
 	// After a stall, packets sent before its end still come in for a round trip,
 	// and that is within the limit: twice as long is no stall.
-	return d.run > 1 && lasted/2 >= d.limit
+	d.crowded = d.crowded || d.run > 1 && lasted/2 >= d.limit
+	return d.crowded
+}
+
+// silent forgets congestion, since a timeout is as likely a stall.
+func (d *delay) silent(now time.Duration) {
+	d.silentAt, d.crowded, d.run = now, false, 0
+}
+
+// discover takes in a new least RTT.
+func (d *delay) discover(now, rtt time.Duration) {
+	d.aged, d.ageLeast = now, rtt
+	if rtt < d.base/8*7 || d.base == 0 {
+		d.drainedAt, d.drainEvery, d.drainSince = now, drainAfter, 0
+	}
+	d.rebase(rtt)
 }
 
 func (d *delay) drain(now, rtt time.Duration) {
-	switch waited := now - d.nearAt; {
+	waited := now - d.drainedAt
+	switch {
 	case d.drainSince != 0:
 		if now-rtt >= d.drainSince { // left since
-			d.nearAt, d.drainEvery, d.drainSince = now, min(2*d.drainEvery, drainMost), 0
+			d.drainedAt, d.drainEvery, d.drainSince = now, min(2*d.drainEvery, drainMost), 0
 		}
-	case waited >= d.drainEvery, waited >= d.drainEvery/2 && rtt < d.typical*7/8:
+	case waited >= d.drainEvery, waited >= d.drainEvery/2 && rtt < d.mean/8*7:
 		d.drainSince = now
 	}
-	d.typical += (rtt - d.typical) / 16
 }
 
-// drained is a window or rate, or the part of it that makes room.
-func (d *delay) drained(whole int) int {
+// drained is the window, or the part of it that makes room.
+func (d *delay) drained(window int) int {
 	if d.drainSince != 0 {
-		return max(1, whole/drainBy)
+		return window / drainBy
 	}
-	return whole
+	return window
 }
 
-// level is the delay at present, less spikes: the least of the latest samples.
-func (d *delay) level() time.Duration {
-	least := d.recent[0]
-	for _, rtt := range d.recent[1:] {
-		if rtt > 0 {
-			least = min(least, rtt)
-		}
-	}
-	return least
-}
-
-// round takes in the least RTT of a round trip.
-func (d *delay) round(now, least time.Duration) {
-	if least > d.base+d.slack/2 {
-		d.crowdedAt = now
-	}
-}
+// level is the delay at present, less spikes.
+func (d *delay) level() time.Duration { return min(d.recent[0], d.recent[1], d.recent[2]) }
 
 // quiet is for how long the path has had room to spare, in limits: round trips
 // of a path that is just not congested.

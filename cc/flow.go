@@ -3,6 +3,8 @@ package cc
 import "time"
 
 const (
+	// maxRTT is the longest RTT believed.
+	maxRTT = time.Minute
 	// lossThreshold is the fraction of bytes lost in a round trip above which
 	// loss means congestion, as in BBR (draft-ietf-ccwg-bbr, BBRLossThresh). It
 	// deviates from RFC 9002, where every loss does: datacentre paths lose to
@@ -12,9 +14,9 @@ const (
 	lossLeast, lossMost = 4, 128
 	// lossFactor is what remains after it, as in RFC 9438.
 	lossFactor = 0.7
-	// After quietSome quiet round trips the sender speeds up by quietGain in each,
-	// like Timely's hyperactive increase, and after quietLong as in slow start.
-	quietSome, quietLong = 4, 16
+	// After quietSome quiet round trips a sender speeds up by quietGain in each, as
+	// in TIMELY's hyperactive increase, and after quietLong as in slow start.
+	quietSome, quietLong = 2, 8
 	quietGain            = 1.25
 )
 
@@ -68,10 +70,10 @@ func (f *flow) Lost(_ time.Duration, bytes int) {
 func (f *flow) TimedOut(time.Duration) {
 	f.timeouts++
 	f.starting = f.window >= float64(f.datagram)
-	if f.timeouts > 1 && f.starting {
-		f.resize(float64(f.datagram))
-	} else {
+	if f.timeouts == 1 || !f.starting {
 		f.resize(f.window / 2)
+	} else {
+		f.resize(max(f.window/8, float64(f.datagram)))
 	}
 }
 
@@ -82,6 +84,7 @@ func (f *flow) acked(a *Ack) bool {
 		f.most = max(f.most, float64(f.datagram))
 	}
 	f.timeouts = 0
+	a.RTT = min(a.RTT, maxRTT)
 	f.delivered += bounded(a.Bytes)
 	if a.RTT <= 0 {
 		return false
@@ -95,10 +98,10 @@ func (f *flow) acked(a *Ack) bool {
 // endRound begins a new round trip, and says whether the last one lost too much.
 func (f *flow) endRound(now time.Duration, inFlight int) (lossy bool) {
 	f.tried += f.delivered
-	if f.lost > lossLeast*f.datagram && float64(f.lost) > lossThreshold*float64(f.tried) {
+	if f.lost >= lossLeast*f.datagram && float64(f.lost) > lossThreshold*float64(f.tried) {
 		lossy = true
 		f.tried, f.lost = 0, 0
-	} else if f.tried > lossMost*f.datagram {
+	} else if f.tried >= lossMost*f.datagram {
 		f.tried, f.lost = 0, 0
 	}
 	f.roundStart, f.roundLeast, f.delivered = now, 0, 0

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // ErrUnknown says that no controller has that name. The wrapping error lists
@@ -24,18 +23,6 @@ type Algorithm struct {
 	// factory. A parameter out of range is a [*ConfigError].
 	New func(cfg any) (Factory, error)
 }
-
-// ConfigError says which parameter of a controller is out of range, and what to
-// write instead.
-type ConfigError struct {
-	// Key is the key as the user writes it.
-	Key string
-	// Problem says what is wrong and what to do.
-	Problem string
-}
-
-// Error names the key and the problem.
-func (e *ConfigError) Error() string { return fmt.Sprintf("cc: key %q: %s", e.Key, e.Problem) }
 
 var registry = make(map[string]Algorithm)
 
@@ -76,37 +63,4 @@ func configured[C any, P interface {
 		}
 		return factory(*c), nil
 	}
-}
-
-// checkWindow refuses windows that cannot be meant.
-func checkWindow(key string, bytes int) error {
-	if bytes < 1 || bytes > 1<<30 {
-		return &ConfigError{key, fmt.Sprintf("%d bytes is out of range: write a number from 1 to %d", bytes, 1<<30)}
-	}
-	return nil
-}
-
-// checkRange refuses parameters outside [low, high], and NaN.
-func checkRange(key string, v, low, high float64) error {
-	if !(v >= low && v <= high) {
-		return &ConfigError{key, fmt.Sprintf("%v is out of range: write a number from %v to %v", v, low, high)}
-	}
-	return nil
-}
-
-// checkDelay refuses target delays that cannot be meant.
-func checkDelay(d time.Duration) error {
-	if d < time.Microsecond || d > time.Second {
-		return &ConfigError{"target_delay", fmt.Sprintf("%v is out of range: write a duration from 1us to 1s", d)}
-	}
-	return nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

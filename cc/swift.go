@@ -9,14 +9,29 @@ import (
 // paper.
 const flowMin, flowMax = 0.1, 100
 
+// Windows below a datagram act on news that is old, one packet in several round
+// trips. So they grow by no more than this fraction of a datagram or of
+// themselves, and shrink by no more than that, or a thousand flows swing together.
+const (
+	fractionStep   = 1. / 64
+	fractionGrowth = 1. / 16
+	fractionKeep   = 0.97
+	// From a delay of four limits on, they shrink by more.
+	fractionKeepFar = 0.9
+)
+
 // SwiftConfig holds the parameters of "swift".
 type SwiftConfig struct {
 	// TargetDelay is the queueing delay above the path's base RTT that is aimed
 	// at with large windows; at least 1 µs. TargetRTTs raises it to so many base
-	// RTTs (at most 20 target delays), since where a round trip takes long, as
+	// RTTs (at most 4 target delays), since where a round trip takes long, as
 	// through kernels, the ends are noisy.
 	TargetDelay time.Duration `yaml:"target_delay"`
 	TargetRTTs  float64       `yaml:"target_rtts"`
+	// BaseRTT is the path's round trip without queues, where it is known, as it
+	// is in one fabric. 0 means the least that was measured; then a flow that
+	// comes to a standing queue takes more than its share until it has seen less.
+	BaseRTT time.Duration `yaml:"base_rtt"`
 	// FlowScaling is by how many target delays more a flow with a tenth of a
 	// datagram in flight tolerates; 0 to 100. It is what makes shares equal, and
 	// what a thousand flows need, whose windows cannot even out their bursts.
@@ -38,7 +53,7 @@ func defaultSwift() SwiftConfig {
 	return SwiftConfig{
 		TargetDelay:      50 * time.Microsecond,
 		TargetRTTs:       4,
-		FlowScaling:      2,
+		FlowScaling:      4,
 		AdditiveIncrease: 1,
 		Beta:             0.8,
 		MaxDecrease:      0.5,
@@ -53,6 +68,7 @@ func (c *SwiftConfig) Validate() error {
 	return firstError(
 		checkDelay(c.TargetDelay),
 		checkRange("target_rtts", c.TargetRTTs, 0, 100),
+		checkBase(c.BaseRTT),
 		checkRange("flow_scaling", c.FlowScaling, 0, 100),
 		checkRange("additive_increase", c.AdditiveIncrease, 0.001, 100),
 		checkRange("beta", c.Beta, 0.01, 1),
@@ -78,8 +94,8 @@ func init() {
 // Where it differs: the target is relative to the path's own base RTT, which
 // stands in for the paper's scaling by hops. A delay counts when it lasts (see
 // delay). Slow start and, after quiet round trips, faster growth use an idle
-// network at once. Engines subtract what the endpoints add, in place of the
-// paper's separate window for them.
+// network at once. The RTT excludes what the endpoints are known to add, in
+// place of the paper's separate window for them.
 type swift struct {
 	flow
 	delay
@@ -98,8 +114,9 @@ func newSwift(c SwiftConfig) Factory {
 		s := &swift{
 			cfg:   &c,
 			flow:  newFlow(p, c.InitialWindow, c.MaxWindow),
-			delay: delay{target: c.TargetDelay, rtts: c.TargetRTTs},
+			delay: delay{target: c.TargetDelay, rtts: c.TargetRTTs, scale: 1, drains: c.BaseRTT == 0},
 		}
+		s.rebase(c.BaseRTT)
 		s.least = c.MinWindow
 		s.scaleFlow()
 		return s
@@ -107,17 +124,17 @@ func newSwift(c SwiftConfig) Factory {
 }
 
 // Window implements Controller.
-func (s *swift) Window() int { return s.drained(s.flow.Window()) }
+func (s *swift) Window() int { return max(s.drained(s.flow.Window()), s.datagram) }
 
 // Rate implements Controller.
 func (s *swift) Rate() uint64 {
-	if s.window >= float64(s.datagram) || s.base == 0 {
+	if s.window >= float64(s.datagram) || s.mean == 0 {
 		return 0
 	}
 	// Flows that started together would send together for ever: the last digits
 	// of an RTT are chance enough to part them.
-	dither := 0.75 + float64(uint32(s.recent[0])*2654435769>>24)/512
-	return max(1, uint64(dither*s.window/s.level().Seconds()))
+	dither := 0.25 + 1.5*float64(uint32(s.recent[0])*2654435769>>24)/256
+	return max(1, uint64(dither*s.window/s.mean.Seconds()))
 }
 
 // Acked implements Controller.
@@ -134,7 +151,7 @@ func (s *swift) Acked(a Ack) {
 		s.resize(s.window + float64(bounded(a.Bytes)))
 	}
 	if ended {
-		s.endOfRound(&a)
+		s.round(&a)
 	}
 	if s.window != was {
 		s.scaleFlow()
@@ -144,11 +161,11 @@ func (s *swift) Acked(a Ack) {
 // TimedOut implements Controller.
 func (s *swift) TimedOut(now time.Duration) {
 	s.flow.TimedOut(now)
+	s.silent(now)
 	s.scaleFlow()
 }
 
-func (s *swift) endOfRound(a *Ack) {
-	s.delay.round(a.Now, s.roundLeast)
+func (s *swift) round(a *Ack) {
 	grow := s.run == 0 && s.limited() && !s.starting
 	if s.endRound(a.Now, a.InFlight) {
 		s.starting = false
@@ -166,9 +183,13 @@ func (s *swift) endOfRound(a *Ack) {
 		s.resize(s.window * quietGain)
 		return
 	}
-	// An eighth at most: many flows with small windows grow by much together.
 	datagram := float64(s.datagram)
-	s.resize(s.window + min(s.cfg.AdditiveIncrease*datagram, max(s.window, datagram)/8))
+	if s.window < datagram {
+		s.resize(s.window + min(datagram*fractionStep, s.window*fractionGrowth))
+		return
+	}
+	// Between, it rises to the full increase at eight datagrams.
+	s.resize(s.window + min(s.cfg.AdditiveIncrease*datagram, s.window*s.window/datagram*fractionStep))
 }
 
 // decrease answers to a delay above the limit.
@@ -177,12 +198,24 @@ func (s *swift) decrease(now, rtt time.Duration) {
 		s.before, s.cutAt = s.reach(), now
 		s.leaving, s.starting = s.starting, false
 	}
+	datagram := float64(s.datagram)
+	if s.window <= datagram {
+		keep := fractionKeep
+		if rtt > 4*s.limit {
+			keep = fractionKeepFar
+		}
+		s.resize(min(s.window, s.before*keep))
+		return
+	}
 	level := s.level()
+	if s.window < 8*datagram {
+		level = rtt // few samples in a round trip
+	}
 	keep := max(1-s.cfg.Beta*float64(level-s.limit)/float64(level), 1-s.cfg.MaxDecrease)
 	if s.leaving {
 		keep = float64(s.limit) / float64(level) // the queue is of slow start's own making
 	}
-	s.resize(min(s.window, s.before*keep))
+	s.resize(min(s.window, max(s.before*keep, datagram)))
 }
 
 // scaleFlow sets the limit by the window: the paper's section 3.5.

@@ -2,15 +2,23 @@ package cc
 
 import "time"
 
+// keepDelivered is the fraction of what arrived in a round trip below which the
+// rate does not fall in it.
+const keepDelivered = 0.85
+
 // TimelyConfig holds the parameters of "timely". The names are those of the
 // papers; rates are in bytes per second.
 type TimelyConfig struct {
 	// TargetDelay is the queueing delay above the path's base RTT that is aimed
 	// at, T_low of the paper; at least 1 µs. TargetRTTs raises it to so many base
-	// RTTs (at most 20 target delays), since where a round trip takes long, as
+	// RTTs (at most 4 target delays), since where a round trip takes long, as
 	// through kernels, the ends are noisy.
 	TargetDelay time.Duration `yaml:"target_delay"`
 	TargetRTTs  float64       `yaml:"target_rtts"`
+	// BaseRTT is the path's round trip without queues, where it is known, as it
+	// is in one fabric. 0 means the least that was measured; then a flow that
+	// comes to a standing queue takes more than its share until it has seen less.
+	BaseRTT time.Duration `yaml:"base_rtt"`
 	// HighDelay is T_high, in targets: above it the gradient does not matter.
 	HighDelay float64 `yaml:"high_delay"`
 	// AddRate is δ, the additive increase in each round trip.
@@ -48,6 +56,7 @@ func (c *TimelyConfig) Validate() error {
 	return firstError(
 		checkDelay(c.TargetDelay),
 		checkRange("target_rtts", c.TargetRTTs, 0, 100),
+		checkBase(c.BaseRTT),
 		checkRange("high_delay", c.HighDelay, 1, 1000),
 		checkRange("add_rate", c.AddRate, 1e3, 1e9),
 		checkRange("alpha", c.Alpha, 0.01, 1),
@@ -92,17 +101,19 @@ var _ Controller = (*timely)(nil)
 
 func newTimely(c TimelyConfig) Factory {
 	return func(p Path) Controller {
-		return &timely{
+		t := &timely{
 			cfg:      &c,
 			flow:     newFlow(p, c.InitialWindow, c.MaxWindow),
 			delay:    delay{target: c.TargetDelay, rtts: c.TargetRTTs, scale: 1},
 			linkRate: float64(p.LinkRate) / 8,
 		}
+		t.rebase(c.BaseRTT)
+		return t
 	}
 }
 
 // Rate implements Controller.
-func (t *timely) Rate() uint64 { return uint64(t.drained(int(t.rate))) }
+func (t *timely) Rate() uint64 { return uint64(t.rate) }
 
 // Acked implements Controller.
 func (t *timely) Acked(a Ack) {
@@ -111,6 +122,9 @@ func (t *timely) Acked(a Ack) {
 		return
 	}
 	congested := t.sample(a.Now, a.RTT)
+	if t.base == 0 {
+		return
+	}
 	switch {
 	case t.rate != 0:
 		// The queue that slow start made is still in the RTTs of what it sent.
@@ -124,19 +138,19 @@ func (t *timely) Acked(a Ack) {
 		t.resize(t.window + float64(bounded(a.Bytes)))
 	}
 	if ended {
-		t.endOfRound(&a)
+		t.round(&a)
 	}
 }
 
 // TimedOut implements Controller.
 func (t *timely) TimedOut(now time.Duration) {
-	if t.flow.TimedOut(now); t.rate != 0 {
-		t.pace(t.rate / 2)
-	}
+	t.resize(t.reach())
+	t.flow.TimedOut(now)
+	t.silent(now)
+	t.rate = 0
 }
 
-func (t *timely) endOfRound(a *Ack) {
-	t.delay.round(a.Now, t.roundLeast)
+func (t *timely) round(a *Ack) {
 	rtt, delivered, took := t.roundLeast, float64(t.delivered), a.Now-t.roundStart
 	if t.endRound(a.Now, a.InFlight) {
 		if t.rate == 0 {
@@ -148,9 +162,11 @@ func (t *timely) endOfRound(a *Ack) {
 	if t.rate == 0 {
 		return
 	}
-	quiet := t.quiet(a.Now)
-	t.pace(t.next(rtt, quiet))
 	sent := delivered / max(took, 1).Seconds()
+	quiet := t.quiet(a.Now)
+	// What arrived is our share, and somewhat less than that drains the queue:
+	// decreases that have yet to take effect shall not add up.
+	t.pace(max(t.next(rtt, quiet), min(t.rate, keepDelivered*sent)))
 	if quiet >= quietSome && (t.rate > 2*sent || t.linkRate > 0 && t.rate >= t.linkRate) {
 		t.rate = 0
 		t.resize(2 * t.reach())

@@ -1,0 +1,84 @@
+package cc_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+)
+
+func TestWhateverHappensWindowAndRateStayInBounds(t *testing.T) {
+	t.Parallel()
+	for _, name := range cc.Names() {
+		make := factory(t, name)
+		rapid.Check(t, func(t *rapid.T) {
+			bytes := rapid.OneOf(rapid.IntRange(0, 1<<20), rapid.SampledFrom([]int{0, -1, math.MaxInt, math.MinInt}))
+			times := rapid.OneOf(rapid.Int64Range(0, 1e7), rapid.SampledFrom([]int64{0, -1, math.MaxInt64, math.MinInt64}))
+			datagram := rapid.SampledFrom([]int{0, 1, 1200, 8972, 65507, math.MaxInt, -1})
+			path := cc.Path{Datagram: rapid.SampledFrom([]int{0, 1200, 65507}).Draw(t, "path"), LinkRate: rapid.Uint64().Draw(t, "link")}
+			c, twin := make(path), make(path)
+			now := time.Duration(0)
+			for range rapid.IntRange(1, 200).Draw(t, "events") {
+				if rapid.Bool().Draw(t, "advance") {
+					now += time.Duration(rapid.Int64Range(0, 1e8).Draw(t, "by"))
+				}
+				event := rapid.IntRange(0, 5).Draw(t, "event")
+				n, flying := bytes.Draw(t, "bytes"), bytes.Draw(t, "in flight")
+				ack := cc.Ack{
+					Now: now, Packets: n, Bytes: n, InFlight: flying,
+					RTT: time.Duration(times.Draw(t, "rtt")), CE: bytes.Draw(t, "ce"), Datagram: datagram.Draw(t, "datagram"),
+				}
+				for _, c := range []cc.Controller{c, twin} {
+					switch event {
+					case 0:
+						c.Sent(now, n, flying)
+					case 1:
+						c.Lost(now, n)
+					case 2:
+						c.TimedOut(now)
+					default:
+						c.Acked(ack)
+					}
+				}
+				require.Equal(t, c.Window(), twin.Window(), "deterministic")
+				require.Equal(t, c.Rate(), twin.Rate(), "deterministic")
+				require.GreaterOrEqual(t, c.Window(), min(path.Datagram, 1))
+				require.LessOrEqual(t, c.Window(), cc.DefaultWindow)
+				require.Less(t, c.Rate(), uint64(1e15))
+			}
+		})
+	}
+}
+
+func TestEventsDoNotAllocate(t *testing.T) {
+	for _, name := range cc.Names() {
+		c := factory(t, name)(cc.Path{Datagram: 1200})
+		now := time.Duration(0)
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			now += 50 * time.Microsecond
+			c.Sent(now, 1200, 2400)
+			c.Acked(cc.Ack{Now: now, Packets: 1, Bytes: 1200, RTT: now / 10, InFlight: 1200})
+			c.Lost(now, 1200)
+			c.TimedOut(now)
+		}), name)
+	}
+}
+
+func BenchmarkAckedUncongested(b *testing.B) {
+	for _, name := range cc.Names() {
+		b.Run(name, func(b *testing.B) {
+			a, _ := cc.Lookup(name)
+			f, _ := a.New(a.Config())
+			c := f(cc.Path{Datagram: 1200})
+			now := time.Duration(0)
+			for b.Loop() {
+				now += 10 * time.Microsecond
+				c.Acked(cc.Ack{Now: now, Packets: 8, Bytes: 9600, RTT: 50 * time.Microsecond, InFlight: 1 << 20})
+			}
+		})
+	}
+}

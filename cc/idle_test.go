@@ -1,0 +1,67 @@
+package cc_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// noisyEnds delay what arrives in each tenth of a millisecond by a heavy-tailed
+// time (Pareto, 5 to 500 µs), and stall for 5 ms of every 100 ms.
+func noisyEnds(seed uint64) func(time.Duration) time.Duration {
+	return func(now time.Duration) time.Duration {
+		const every, stall, slot = 100 * time.Millisecond, 5 * time.Millisecond, 100 * time.Microsecond
+		chance := rand.New(rand.NewPCG(uint64(now/slot), seed)).Float64()
+		noise := time.Duration(5e3 / math.Pow(1-chance, 1/1.5))
+		return min(noise, 500*time.Microsecond) + max(0, stall-(now+every/2)%every)
+	}
+}
+
+// eRPC's Timely falls to 1 or 2 Gbit/s on such a path.
+func TestNoiseDoesNotThrottleAnIdleNetwork(t *testing.T) {
+	t.Parallel()
+	paths := map[string]func() *bottleneck{
+		"kernel":        func() *bottleneck { return newBottleneck(20, 50*time.Microsecond, 8972) },
+		"kernel, small": func() *bottleneck { return newBottleneck(10, 50*time.Microsecond, 1472) },
+		"bypass":        func() *bottleneck { return newBottleneck(40, 10*time.Microsecond, 8972) },
+	}
+	for path, network := range paths {
+		goodput := func(name string, seed uint64) float64 {
+			b := network()
+			b.ends = noisyEnds(seed)
+			b.add(factory(t, name))
+			b.run(20 * time.Millisecond)
+			_, goodput := b.measure(100 * time.Millisecond)
+			return goodput[0]
+		}
+		for seed := uint64(1); seed < 3; seed++ {
+			most := goodput("none", seed)
+			for _, name := range []string{"timely", "swift", "dctcp"} {
+				require.GreaterOrEqual(t, goodput(name, seed)/most, 0.95, "%s on %s, seed %d", name, path, seed)
+			}
+		}
+	}
+}
+
+func TestLossWithoutDelayDoesNotThrottle(t *testing.T) {
+	t.Parallel()
+	// About 20 and 200 packets are in flight.
+	for _, trip := range []time.Duration{20 * time.Microsecond, 240 * time.Microsecond} {
+		for _, name := range []string{"timely", "swift", "dctcp"} {
+			goodput := func(loss float64) float64 {
+				b := newBottleneck(10, trip, 1472)
+				b.loss = loss
+				b.add(factory(t, name))
+				b.run(10 * time.Millisecond)
+				_, goodput := b.measure(40 * time.Millisecond)
+				return goodput[0]
+			}
+			lossless := goodput(0)
+			require.GreaterOrEqual(t, goodput(0.001)/lossless, 0.9, "%s, %v", name, trip)
+			require.GreaterOrEqual(t, goodput(0.01)/lossless, 0.7, "%s, %v", name, trip)
+		}
+	}
+}
