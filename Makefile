@@ -4,7 +4,7 @@ BENCH    ?= -out ../docs/benchmarks.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench
+.PHONY: help test lint fuzz cover bench congestion
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -35,3 +35,6 @@ cover: ## write cover.html: what all tests together cover of the protocol
 
 bench: ## measure beside raw datagrams and gRPC-Go, into docs/benchmarks.md; BENCH="-quick" tries it, "-help" lists more
 	@go -C bench run . $(BENCH)
+
+congestion: ## simulate congestion control, into docs/congestion.md: takes minutes
+	@go run ./cmd/peregrine sim all --document docs/congestion.md

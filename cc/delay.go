@@ -16,7 +16,7 @@ const (
 	// than its share. So it makes room for a round trip now and then, as BBR does
 	// to probe the RTT: after drainAfter, and again after twice as long each, up to
 	// drainMost, and together with others that it notices to do so.
-	drainAfter = 5 * time.Millisecond
+	drainAfter = 1 * time.Millisecond
 	drainMost  = time.Second
 	drainBy    = 16
 )

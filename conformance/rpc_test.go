@@ -1,13 +1,9 @@
 package conformance
 
 import (
-	"errors"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -46,23 +42,12 @@ var rpcBreakages = map[string]breakage{
 		"AServerThatDiesAndReturnsIsReachedAgain", "far side at .* is taken"},
 }
 
-// TestABrokenBackendFailsRPC runs, for each breakage, the story that has to fail
-// in a copy of this binary.
 func TestABrokenBackendFailsRPC(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	require.NoError(t, err)
 	for name, b := range rpcBreakages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestRPCBreakage$/^"+b.story+"$", "-test.v", "-test.timeout=1m")
-			child.Env = append(os.Environ(), breakageVariable+"="+name)
-			out, err := child.CombinedOutput()
-			var exit *exec.ExitError
-			require.True(t, errors.As(err, &exit), "the story passed: %v\n%s", err, out)
-			require.Contains(t, string(out), "--- FAIL: TestRPCBreakage/"+b.story)
-			require.Regexp(t, b.says, string(out))
-			require.NotContains(t, string(out), "panic:")
+			b.isCaught(t, name, "TestRPCBreakage")
 		})
 	}
 }

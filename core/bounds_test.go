@@ -170,52 +170,6 @@ func TestSessionsOfAllClientsTogetherAreBounded(t *testing.T) {
 	n.settled(server, b)
 }
 
-func TestASlowHandlerStallsItsOwnSessionOnly(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, deferred := n.slowServer(Config{Slots: 4})
-	client := n.add(Config{Queue: 50})
-	slow, quick := n.connect(client, server), n.connect(client, server)
-	calls := make([]Call, 100)
-	for i := range calls {
-		calls[i] = Call{Method: never, Request: pattern(3000, 1)}
-		n.submit(slow, &calls[i])
-	}
-	n.run(10 * time.Millisecond)
-	require.Len(t, *deferred, 4)
-	held := server.Stats()
-	require.EqualValues(t, 4, held.RequestsHeld)
-	require.EqualValues(t, 4*3000, held.ReassemblyBytes)
-	require.Equal(t, 50, slow.waiting.length)
-	n.stream(quick, 4, 1000, 3000)
-	n.run(10 * time.Millisecond)
-	require.Equal(t, held.RequestsHeld, server.Stats().RequestsHeld)
-	slow.Close()
-	n.run(time.Millisecond)
-	require.Zero(t, server.Stats().ReassemblyBytes-held.ReassemblyBytes, "the handlers still look at it")
-	for _, r := range *deferred {
-		r.Reply(nil)
-	}
-	n.settled(server, client)
-}
-
-func TestCreditsBoundWhatIsUnacknowledged(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, client := n.echoServer(Config{Credits: 4}), n.add(Config{})
-	s := n.connect(client, server)
-	most := 0
-	p := client.toward(server)
-	c := Call{Method: echo, Request: pattern(100_000, 1)}
-	done := n.submit(s, &c)
-	n.until(func() bool {
-		most = max(most, p.inFlight)
-		return *done == 1
-	})
-	require.Equal(t, 4, most)
-	require.NoError(t, c.Err)
-}
-
 func TestWrongSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	for key, cfg := range map[string]Config{

@@ -131,6 +131,7 @@ func TestAClosedSessionTellsTheServer(t *testing.T) {
 	require.True(t, failure(t, &c).MayHaveExecuted)
 	n.run(time.Millisecond)
 	require.Equal(t, 1, canceled)
+	require.False(t, (*deferred)[0].Peer().IsValid())
 	require.Equal(t, 1, server.Stats().Sessions)
 	(*deferred)[0].Reply(nil)
 

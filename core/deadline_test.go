@@ -10,53 +10,6 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// expires makes a call that must end by its deadline, neither before nor after.
-func (n *network) expires(s *Session, c *Call) *Error {
-	n.t.Helper()
-	began := n.Now()
-	err := n.fails(s, c)
-	require.Equal(n.t, DeadlineExceeded, err.Code)
-	require.Equal(n.t, c.Timeout, n.Now()-began)
-	return err
-}
-
-func TestADeadlinePassesWhileWaitingForASlot(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, _ := n.slowServer(Config{Slots: 1})
-	client := n.add(Config{})
-	s := n.connect(client, server)
-	n.submit(s, &Call{Method: never})
-	err := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
-	require.False(t, err.MayHaveExecuted)
-	require.Zero(t, s.waiting.length)
-}
-
-func TestADeadlinePassesWhileConnecting(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, client := n.echoServer(Config{}), n.add(Config{})
-	n.partition()
-	s, err := client.Connect(server.addr)
-	require.NoError(t, err)
-	failed := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
-	require.False(t, failed.MayHaveExecuted)
-}
-
-func TestADeadlinePassesWhileTheRequestIsLost(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	n.partition()
-	err := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
-	require.True(t, err.MayHaveExecuted, "it was sent, and nobody knows how far it came")
-	n.heal()
-	n.run(time.Second)
-	require.Zero(t, server.Stats().RequestsHandled)
-	n.echoes(s, 10)
-	n.settled(server, client)
-}
-
 func TestADeadlineThatHasPassedOnArrivalKeepsTheHandlerFromBeginning(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
@@ -76,49 +29,12 @@ func TestADeadlineThatHasPassedOnArrivalKeepsTheHandlerFromBeginning(t *testing.
 		}
 		return 0
 	}
-	n.expires(s, &Call{Method: echo, Request: pattern(4000, 1), Timeout: time.Millisecond})
+	err := n.fails(s, &Call{Method: echo, Request: pattern(4000, 1), Timeout: time.Millisecond})
+	require.Equal(t, DeadlineExceeded, err.Code)
 	n.run(5 * time.Millisecond)
 	require.Zero(t, server.Stats().RequestsHandled)
 	require.EqualValues(t, 1, server.Stats().RequestsRefused)
 	n.late = nil
-	n.settled(server, client)
-}
-
-func TestADeadlinePassesWhileTheHandlerWorks(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, deferred := n.slowServer(Config{Slots: 1})
-	client := n.add(Config{})
-	s := n.connect(client, server)
-	c := Call{Method: later, Request: []byte("x"), Timeout: 10 * time.Millisecond}
-	began := n.Now()
-	done := n.submit(s, &c)
-	n.run(time.Millisecond)
-	r := (*deferred)[0]
-	require.InDelta(t, began+10*time.Millisecond, r.Deadline, float64(time.Millisecond), "the deadline travels")
-	canceled := 0
-	r.Canceled = func() { canceled++ }
-	n.run(10 * time.Millisecond)
-	require.Equal(t, 1, *done)
-	require.True(t, failure(t, &c).MayHaveExecuted)
-	require.Equal(t, 1, canceled, "the server was told")
-	require.Equal(t, netip.AddrPort{}, r.Peer())
-
-	n.echoes(s, 10) // its slot is free
-	r.Reply([]byte("too late"))
-	n.echoes(s, 10)
-	n.settled(server, client)
-}
-
-func TestADeadlinePassesWhileTheResponseIsLost(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return holds(data, wire.Response) }
-	err := n.expires(s, &Call{Method: echo, Timeout: 10 * time.Millisecond})
-	require.True(t, err.MayHaveExecuted)
-	require.EqualValues(t, 1, server.Stats().RequestsHandled)
-	n.heal()
 	n.settled(server, client)
 }
 

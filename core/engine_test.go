@@ -111,46 +111,6 @@ func TestManyCallsAtOnceEachGetTheirOwnReply(t *testing.T) {
 	require.Zero(t, client.Stats().RequestsHeld)
 }
 
-func TestAKilledServerFailsPendingCallsAndIsFoundAgain(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 5)
-	server, _, s := pair(n, Config{KeepAlive: time.Second})
-	server.Handle(2, func(r *Request) { r.Defer() })
-	done := false
-	c := Call{Method: 2, Request: []byte("x"), Done: func(*Call) { done = true }}
-	s.Submit(&c)
-	n.run(10 * time.Millisecond)
-	require.False(t, done)
-	server.host.Kill()
-	began := n.Now()
-	n.until(func() bool { return done })
-	require.LessOrEqual(t, n.Now()-began, 1100*time.Millisecond)
-	var failure *Error
-	require.ErrorAs(t, c.Err, &failure)
-	require.Equal(t, Unavailable, failure.Code)
-	require.True(t, failure.MayHaveExecuted)
-
-	server.restart(Config{})
-	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
-	again := Call{Method: echo, Request: []byte("again"), Buf: make([]byte, 8)}
-	n.call(s, &again)
-	require.NoError(t, again.Err)
-}
-
-func TestARestartedServerTellsItsClientsWithinARoundTrip(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 6)
-	server, client, s := pair(n, Config{})
-	server.restart(Config{})
-	server.Handle(echo, func(r *Request) { t.Error("a stale packet was executed"); r.Reply(nil) })
-	c := Call{Method: echo, Request: make([]byte, 32)}
-	began := n.Now()
-	n.call(s, &c)
-	require.ErrorIs(t, c.Err, &Error{Code: Unavailable})
-	require.LessOrEqual(t, n.Now()-began, 3*n.delay)
-	require.EqualValues(t, 1, client.Stats().ResetsTaken)
-}
-
 func TestAnEchoLongerThanTheServersPacketsIsCopied(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 8)

@@ -8,21 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/transport"
-	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
-
-func TestAHandshakeSurvivesLossBothWays(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(30) {
-		n := newNetwork(t, seed)
-		server, client := n.echoServer(Config{}), n.add(Config{})
-		n.faults(sim.Faults{Loss: 0.3, Duplicate: 0.1, Jitter: 30 * time.Millisecond})
-		s := n.connect(client, server)
-		n.echoes(s, 100)
-		require.Equal(t, 1, server.Stats().Peers, "seed %d", seed)
-	}
-}
 
 func TestCallsMayBeSubmittedBeforeTheConnectionStands(t *testing.T) {
 	t.Parallel()

@@ -101,22 +101,6 @@ func TestACancelThatOvertakesItsRequestPreventsIt(t *testing.T) {
 	n.settled(server, client)
 }
 
-func TestACancelThatCrossesTheReplyHarmsNothing(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{Slots: 1})
-	for cut := range 60 {
-		c := Call{Method: echo, Request: pattern(5000, byte(cut))}
-		done := n.submit(s, &c)
-		n.run(time.Duration(cut) * 2 * time.Microsecond)
-		s.Cancel(&c)
-		require.Equal(t, 1, *done)
-		n.echoes(s, 100) // in the same slot
-		s.Cancel(&c)     // long since done
-	}
-	n.settled(server, client)
-}
-
 func TestAPacketOfAnEarlierSessionIsRejected(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
@@ -234,64 +218,6 @@ func TestACloseIsTold(t *testing.T) {
 	n.run(n.delay)
 	require.Zero(t, server.Stats().Peers)
 	require.Zero(t, server.Stats().Sessions)
-}
-
-func TestAPartitionEndsTheConnectionOnBothSides(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, deferred := n.slowServer(Config{KeepAlive: time.Second, Slots: 2})
-	client := n.add(Config{KeepAlive: time.Second, ConnectTimeout: 500 * time.Millisecond})
-	s := n.connect(client, server)
-	var calls [5]Call
-	var done [5]*int
-	for i := range calls {
-		calls[i] = Call{Method: later, Request: []byte("x")}
-		done[i] = n.submit(s, &calls[i])
-	}
-	n.run(time.Millisecond)
-	require.Len(t, *deferred, 2)
-	canceled := 0
-	for _, r := range *deferred {
-		r.Canceled = func() { canceled++ }
-	}
-	n.partition()
-	n.run(1100 * time.Millisecond)
-	require.Equal(t, 2, canceled)
-	require.Zero(t, server.Stats().Peers)
-	for i := range calls {
-		if i < 2 {
-			require.Equal(t, 1, *done[i])
-			require.True(t, failure(t, &calls[i]).MayHaveExecuted)
-		} else {
-			require.Zero(t, *done[i], "it waits for a connection")
-		}
-	}
-	n.run(600 * time.Millisecond)
-	for i := range calls[2:] {
-		require.Equal(t, 1, *done[2+i])
-		require.False(t, failure(t, &calls[2+i]).MayHaveExecuted)
-	}
-	for _, r := range *deferred {
-		r.Reply([]byte("nobody hears this"))
-	}
-	n.heal()
-	n.echoes(s, 1000)
-	n.settled(server, client)
-}
-
-func TestAPartitionThatHealsInTimeIsNotNoticed(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{KeepAlive: time.Second})
-	n.partition()
-	c := Call{Method: echo, Request: pattern(10_000, 1)}
-	done := n.submit(s, &c)
-	n.run(800 * time.Millisecond)
-	n.heal()
-	n.until(func() bool { return *done == 1 })
-	require.NoError(t, c.Err)
-	require.Zero(t, client.Stats().PeersFailed+server.Stats().PeersFailed)
-	n.settled(server, client)
 }
 
 func TestKeepAlivesKeepAnIdleSession(t *testing.T) {

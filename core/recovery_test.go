@@ -91,57 +91,6 @@ func TestReorderingIsLearntAndTolerated(t *testing.T) {
 	n.settled(server, client)
 }
 
-func TestDuplicatedDatagramsChangeNothing(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 13)
-	server, client, s := pair(n, Config{})
-	n.faults(sim.Faults{Duplicate: 1, Jitter: 30 * time.Microsecond})
-	n.stream(s, 16, 1000, 32)
-	n.stream(s, 4, 20, 20_000)
-	require.EqualValues(t, 1020, server.Stats().RequestsHandled)
-	require.NotZero(t, server.Stats().RxDuplicate)
-	n.heal()
-	n.settled(server, client)
-}
-
-func TestABlackholeInOneDirectionIsSurvived(t *testing.T) {
-	t.Parallel()
-	for _, toServer := range []bool{true, false} {
-		n := newNetwork(t, 14)
-		server, client, s := pair(n, Config{KeepAlive: 2 * time.Second})
-		n.drop = func(_, to netip.AddrPort, _ []byte) bool { return (to == server.addr) == toServer }
-		c := Call{Method: echo, Request: pattern(30_000, 1)}
-		done := n.submit(s, &c)
-		n.run(time.Second)
-		require.Zero(t, *done)
-		n.heal()
-		n.until(func() bool { return *done == 1 })
-		require.NoError(t, c.Err)
-		require.EqualValues(t, 1, server.Stats().RequestsHandled)
-		n.settled(server, client)
-	}
-}
-
-func TestAResponseLostAgainAndAgainIsSentAgain(t *testing.T) {
-	t.Parallel()
-	for losses := range 8 {
-		n := newNetwork(t, 15)
-		server, client, s := pair(n, Config{})
-		lost := 0
-		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
-			if holds(data, wire.Response) && lost < losses {
-				lost++
-				return true
-			}
-			return false
-		}
-		n.echoes(s, 100)
-		require.Equal(t, losses, lost)
-		require.EqualValues(t, 1, server.Stats().RequestsHandled)
-		n.settled(server, client)
-	}
-}
-
 func TestLostAcknowledgementsAreMadeUpFor(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 16)
@@ -237,30 +186,6 @@ func TestAPathNarrowerThanBothLinksIsFoundOut(t *testing.T) {
 	n.settled(server, client)
 }
 
-func TestAPathThatShrinksAmidAMessageIsNoticed(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []wire.Kind{wire.Request, wire.Response} {
-		n := newNetwork(t, 22)
-		n.mtu = 8972
-		server, client, s := pair(n, Config{})
-		n.run(10 * time.Millisecond)
-		require.Equal(t, 8972, s.MTU())
-		seen := 0
-		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
-			if holds(data, kind) {
-				seen++
-			}
-			return seen > 50 && len(data) > 1472
-		}
-		for _, size := range []int{1 << 20, 8000, 1300, 3000} {
-			n.echoes(s, size)
-		}
-		require.NotZero(t, client.Stats().MTUReductions+server.Stats().MTUReductions)
-		require.EqualValues(t, 4, server.Stats().RequestsHandled)
-		n.settled(server, client)
-	}
-}
-
 func TestSmallMessagesQueuedBeforeThePathShrankStillGoOut(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 23)
@@ -270,79 +195,6 @@ func TestSmallMessagesQueuedBeforeThePathShrankStillGoOut(t *testing.T) {
 	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return len(data) > 1300 }
 	n.stream(s, 8, 20, 8900) // each was one packet
 	require.EqualValues(t, 20, server.Stats().RequestsHandled)
-}
-
-func TestPacketNumbersWrap(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 24)
-	server, client, s := pair(n, Config{})
-	n.run(2 * time.Second)
-	a, b := client.toward(server), server.onlyClient()
-	for _, way := range [][2]*peer{{a, b}, {b, a}} {
-		const near = 1<<32 - 300
-		sender, receiver := way[0], way[1]
-		require.Zero(t, sender.inFlight)
-		sender.first, sender.next, sender.largestAcked, sender.lostFloor = near, near, near, 0
-		receiver.in = received{next: near, floor: [2]uint64{near, near}}
-	}
-	n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.05, Jitter: 30 * time.Microsecond})
-	n.stream(s, 16, 3000, 32)
-	n.stream(s, 2, 10, 100_000)
-	require.Greater(t, a.next, uint64(1<<32))
-	require.Greater(t, b.next, uint64(1<<32))
-	require.EqualValues(t, 3010, server.Stats().RequestsHandled)
-	n.drop = nil
-	n.settled(server, client)
-}
-
-func TestRequestSequencesWrap(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 25)
-	server, client, s := pair(n, Config{Slots: 2})
-	n.stream(s, 2, 4, 32)
-	n.run(10 * time.Millisecond)
-	served := server.onlyClient().served[s.index].session
-	for i := range s.slots {
-		s.slots[i].sequence = 1<<32 - 10
-		served.slots[i].sequence = 1<<32 - 10
-	}
-	n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.2, Jitter: 30 * time.Microsecond})
-	n.stream(s, 2, 200, 32)
-	require.EqualValues(t, 204, server.Stats().RequestsHandled)
-	n.drop = nil
-	n.settled(server, client)
-}
-
-func TestMessageIdsWrap(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 26)
-	server, client, s := pair(n, Config{})
-	client.lastID, server.lastID = 1<<32-50, 1<<32-50
-	n.faults(sim.Faults{Loss: 0.05})
-	n.stream(s, 8, 200, 32)
-	n.drop = nil
-	n.settled(server, client)
-}
-
-func TestSessionGenerationsWrap(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 27)
-	server, client, first := pair(n, Config{})
-	s := n.connect(client, server)
-	n.echoes(s, 10)
-	s.Close()
-	n.run(time.Millisecond)
-	client.toward(server).clients[s.index].generation = 1<<16 - 3
-	server.onlyClient().served[s.index].generation = 1<<16 - 3
-	for range 10 {
-		s = n.connect(client, server)
-		n.echoes(s, 10)
-		s.Close()
-		n.run(time.Millisecond)
-		require.Equal(t, 0, server.Stats().Sessions)
-	}
-	require.Less(t, s.generation, uint16(10))
-	n.echoes(first, 10)
 }
 
 func TestAStuckTransportDelaysAndLosesNothing(t *testing.T) {

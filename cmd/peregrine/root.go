@@ -14,8 +14,8 @@ func newRoot() *cobra.Command {
 		Use:   "peregrine",
 		Short: "Fast RPC over UDP: serve it, measure it, see it work",
 		Long: `Peregrine is an RPC framework: one protocol engine over interchangeable
-transports. This tool offers a server, a load generator, a ping and a
-demonstration.`,
+transports. This tool offers a server, a load generator, a ping, a
+demonstration and simulations of congestion.`,
 		Example: `  peregrine demo
   peregrine serve                                 # in one terminal
   peregrine perf ` + defaultAddr + `                  # in another`,
@@ -24,6 +24,6 @@ demonstration.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newPerf(), newPing(), newDemo())
+	root.AddCommand(newServe(), newPerf(), newPing(), newDemo(), newSim())
 	return root
 }

@@ -32,7 +32,8 @@ func TestACrowdConnectsThroughAWireThatLosesAndRepeats(t *testing.T) {
 	t.Parallel()
 	stories(t, 5, func(w *world) {
 		server := w.add("server", core.Config{})
-		server.faults(sim.Faults{Loss: 0.3, Duplicate: 0.3, Jitter: 50 * time.Microsecond})
+		// The jitter is longer than it takes a client to ask again.
+		server.faults(sim.Faults{Loss: 0.3, Duplicate: 0.3, Jitter: 30 * time.Millisecond})
 		var calls []*call
 		for range 30 {
 			client := w.add("client", core.Config{ConnectTimeout: 30 * time.Second})

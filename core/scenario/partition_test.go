@@ -53,3 +53,30 @@ func TestALongPartitionEndsTheConnectionAndHealingItRestoresService(t *testing.T
 		}
 	})
 }
+
+func TestCallsThatWaitForASlotOutliveTheConnection(t *testing.T) {
+	t.Parallel()
+	stories(t, 2, func(w *world) {
+		server := w.add("server", core.Config{KeepAlive: time.Second, Slots: 2})
+		client := w.add("client", core.Config{KeepAlive: time.Second, ConnectTimeout: 500 * time.Millisecond})
+		s := client.connect(server)
+		calls := s.submits(5, job{hold: true})
+		started, waiting := calls[:2], calls[2:]
+		w.Run(time.Millisecond)
+		canceled := 0
+		for _, r := range server.held {
+			r.Canceled = func() { canceled++ }
+		}
+		client.partition()
+		w.fail(1100*time.Millisecond, core.Unavailable, started...)
+		w.Run(100 * time.Millisecond)
+		require.Equal(t, len(started), canceled)
+		for _, c := range waiting {
+			require.False(t, c.done, "it waits for the next connection")
+		}
+		w.fail(500*time.Millisecond, core.Unavailable, waiting...)
+		for _, c := range waiting {
+			require.False(t, c.mayHaveRun())
+		}
+	})
+}

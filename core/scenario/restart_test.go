@@ -35,6 +35,22 @@ func TestARestartedServerIsFoundAgain(t *testing.T) {
 	})
 }
 
+func TestAnIdleClientHearsOfARestartWithinARoundTrip(t *testing.T) {
+	t.Parallel()
+	stories(t, 2, func(w *world) {
+		server, client := w.add("server", core.Config{}), w.add("client", core.Config{})
+		s := client.connect(server)
+		w.Run(10 * time.Millisecond)
+		roundTrip := s.submit(job{})
+		w.complete(time.Second, roundTrip)
+		server.restart()
+		stale := s.submit(job{})
+		w.fail(2*roundTrip.took, core.Unavailable, stale)
+		require.Zero(t, stale.runs)
+		require.EqualValues(t, 1, client.Stats().ResetsTaken)
+	})
+}
+
 func TestARestartedClientIsServedAndItsFormerSelfForgotten(t *testing.T) {
 	t.Parallel()
 	stories(t, 20, func(w *world) {

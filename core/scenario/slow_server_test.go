@@ -35,15 +35,35 @@ func TestAHandlerThatStopsAnsweringStopsNewCallsAndNothingElse(t *testing.T) {
 		server := w.add("server", core.Config{Slots: 4})
 		client := w.add("client", core.Config{Queue: 10})
 		busy, other := client.connect(server), client.connect(server)
-		held := busy.submits(14, job{hold: true, reply: 100})
+		held := busy.submits(14, job{size: 3000, hold: true, reply: 100})
 		w.fail(time.Second, core.ResourceExhausted, busy.submit(job{}))
 		w.complete(time.Second, other.stream(4, 100, job{size: 100})...)
 		require.Len(t, server.held, 4)
 		w.Run(time.Minute) // waiting is no failure
+		require.Equal(t, 4, server.Stats().RequestsHeld)
+		require.EqualValues(t, 4*3000, server.Stats().ReassemblyBytes)
 		for len(server.held) > 0 {
 			server.answer()
 			w.Run(time.Millisecond)
 		}
 		w.complete(time.Second, held...)
+	})
+}
+
+func TestARequestOutlivesItsSessionWhileAHandlerHasIt(t *testing.T) {
+	t.Parallel()
+	stories(t, 2, func(w *world) {
+		server, client := w.add("server", core.Config{}), w.add("client", core.Config{})
+		s := client.connect(server)
+		calls := s.submits(4, job{size: 3000, hold: true})
+		w.Run(time.Millisecond)
+		s.Close()
+		client.host.Kick()
+		w.fail(time.Millisecond, core.Canceled, calls...)
+		w.Run(time.Millisecond)
+		require.Zero(t, server.Stats().Sessions)
+		require.EqualValues(t, 4*3000, server.Stats().ReassemblyBytes)
+		server.answer()
+		require.Zero(t, server.Stats().ReassemblyBytes)
 	})
 }
