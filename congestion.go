@@ -27,8 +27,8 @@ func (c *CongestionConfig) UnmarshalYAML(unmarshal func(any) error) error {
 		if err := unmarshal(&c.name); err != nil {
 			return errors.New("cc: write a controller's name, or {name: swift} with its parameters")
 		}
-	} else if name, ok := keys["name"].(string); ok {
-		c.name = name
+	} else if name, ok := keys["name"]; ok {
+		c.name = fmt.Sprint(name)
 	}
 	if c.name == "" {
 		return fmt.Errorf("cc.name is missing; there are %s", strings.Join(cc.Names(), ", "))
@@ -58,8 +58,9 @@ func WithCongestionControl(text string) Option {
 		var c CongestionConfig
 		if err := yaml.Unmarshal([]byte(text), &c); err != nil {
 			o.err = err
-			return
+		} else if c.factory == nil {
+			o.err = fmt.Errorf("cc: no controller named; there are %s", strings.Join(cc.Names(), ", "))
 		}
-		o.controller = c.factory
+		o.config.Controller = c.factory
 	}
 }

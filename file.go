@@ -120,7 +120,7 @@ func (f *File) check() error {
 // congestion controller. opts come on top of the rest.
 func (f *File) Listen(opts ...Option) (*Endpoint, error) {
 	all := []Option{WithConfig(f.Engine), WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...),
-		func(o *options) { o.controller = f.CC.factory }}
+		func(o *options) { o.config.Controller = f.CC.factory }}
 	o, err := newOptions(append(all, opts...))
 	if err != nil {
 		return nil, err

@@ -130,8 +130,13 @@ func (l *loop) run() {
 		posted := l.inbox.length.Load() > 0
 		if posted {
 			spare = l.drain(spare)
+			now = l.now()
 		}
-		progress, err := l.engine.Poll(now)
+		received := l.engine.Receive(now)
+		if received {
+			now = l.now()
+		}
+		sent, err := l.engine.Flush(now)
 		if err != nil {
 			l.log.Error("transport failed; endpoint closes", zap.Error(err))
 			l.err = err
@@ -140,7 +145,7 @@ func (l *loop) run() {
 		if l.draining && l.engine.Drained() {
 			break
 		}
-		busy := progress || posted
+		busy := received || sent || posted
 		if busy {
 			idle.work(now)
 		}

@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -13,18 +12,17 @@ import (
 type Option func(*options)
 
 type options struct {
-	url        string
-	open       func(queue, queues int) (transport.Transport, error)
-	queues     func(loops int) ([]transport.Transport, error) // from a file
-	faults     transport.Faults
-	log        *zap.Logger
-	loops      int
-	poll       Poll
-	cpus       []int
-	config     Config
-	controller cc.Factory // nil: what config says
-	handlers   []methodHandler
-	err        error
+	url      string
+	open     func(queue, queues int) (transport.Transport, error)
+	queues   func(loops int) ([]transport.Transport, error) // from a file
+	faults   transport.Faults
+	log      *zap.Logger
+	loops    int
+	poll     Poll
+	cpus     []int
+	config   Config
+	handlers []methodHandler
+	err      error
 }
 
 type methodHandler struct {
@@ -36,9 +34,6 @@ func newOptions(opts []Option) (*options, error) {
 	o := &options{log: zap.NewNop(), loops: 1}
 	for _, opt := range opts {
 		opt(o)
-	}
-	if o.controller != nil {
-		o.config.Controller = o.controller
 	}
 	if o.err == nil && len(o.cpus) > 0 && len(o.cpus) != o.loops {
 		o.err = fmt.Errorf("peregrine: %d CPUs for %d loops: name one CPU a loop", len(o.cpus), o.loops)
@@ -101,7 +96,15 @@ func WithPoll(p Poll) Option { return func(o *options) { o.poll = p } }
 func WithCPU(cpus ...int) Option { return func(o *options) { o.cpus = cpus } }
 
 // WithConfig sets the engine's limits; zero fields take the defaults.
-func WithConfig(c Config) Option { return func(o *options) { o.config = c } }
+// A nil Controller leaves that of an earlier option.
+func WithConfig(c Config) Option {
+	return func(o *options) {
+		if c.Controller == nil {
+			c.Controller = o.config.Controller
+		}
+		o.config = c
+	}
+}
 
 // WithoutCoalescing sends every message in a datagram of its own.
 func WithoutCoalescing() Option { return func(o *options) { o.config.NoCoalesce = true } }

@@ -18,7 +18,6 @@ type bottleneck struct {
 	mark     int     // bytes queued from which CE is set; 0: never
 	loss     float64 // probability
 	datagram int
-	known    bool // the base RTT, from the handshake
 	// ends delays what the endpoints do by the noise they have at that time.
 	ends func(now time.Duration) time.Duration
 
@@ -93,9 +92,6 @@ func (b *bottleneck) add(f cc.Factory) *sender {
 	s := &sender{
 		net: b, active: true, packets: make(map[int]inFlight),
 		controller: f(cc.Path{Datagram: b.datagram, LinkRate: uint64(b.rate * 8)}),
-	}
-	if b.known {
-		s.controller.Acked(cc.Ack{Now: b.now, Packets: 1, RTT: b.trip + b.serialise(b.datagram)})
 	}
 	b.flows = append(b.flows, s)
 	b.at(b.now, s.send)
@@ -257,7 +253,7 @@ func (s *sender) acked(numbers []int, marked int) {
 		s.bytes -= b.datagram
 		a.Packets++
 		a.Bytes += b.datagram
-		a.RTT = b.now - p.at
+		a.RTT, a.Sent = b.now-p.at, p.at
 	}
 	if a.Packets == 0 {
 		return

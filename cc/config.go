@@ -17,12 +17,22 @@ type ConfigError struct {
 // Error names the key and the problem.
 func (e *ConfigError) Error() string { return fmt.Sprintf("cc: key %q: %s", e.Key, e.Problem) }
 
-// checkWindow refuses windows that cannot be meant.
-func checkWindow(key string, bytes int) error {
-	if bytes < 1 || bytes > 1<<30 {
-		return &ConfigError{key, fmt.Sprintf("%d bytes is out of range: write a number from 1 to %d", bytes, 1<<30)}
+// The windows that can be meant: from about a datagram on.
+const minWindow, maxWindow = 1024, 1 << 30
+
+func checkWindow(key string, bytes, most int) error {
+	if bytes < minWindow || bytes > most {
+		return &ConfigError{key, fmt.Sprintf("%d bytes is out of range: write a number from %d to %d", bytes, minWindow, most)}
 	}
 	return nil
+}
+
+// checkWindows refuses windows that cannot be meant.
+func checkWindows(initial, most int) error {
+	if err := checkWindow("max_window", most, maxWindow); err != nil {
+		return err
+	}
+	return checkWindow("initial_window", initial, most)
 }
 
 // checkRange refuses parameters outside [low, high], and NaN.
@@ -45,16 +55,6 @@ func checkDelay(d time.Duration) error {
 func checkBase(d time.Duration) error {
 	if d < 0 || d > 10*time.Second {
 		return &ConfigError{"base_rtt", fmt.Sprintf("%v is out of range: write a duration up to 10s, or 0 to measure it", d)}
-	}
-	return nil
-}
-
-// firstError returns the first that is not nil.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

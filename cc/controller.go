@@ -12,8 +12,10 @@ type Ack struct {
 	// known to have added: the peer's delay in acknowledging, and time in
 	// receive queues where the backend stamps arrivals. 0 if it gave none.
 	RTT time.Duration
-	// CE is how many packets were newly reported to carry the ECN mark CE. Those
-	// that came twice are among them.
+	// Sent is when the packet left that gave the sample. It is not Now less RTT,
+	// by what the endpoints added.
+	Sent time.Duration
+	// CE is how many packets were newly reported to carry the ECN mark CE.
 	CE int
 	// InFlight is how many bytes remain unacknowledged.
 	InFlight int

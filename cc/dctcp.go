@@ -1,5 +1,7 @@
 package cc
 
+import "errors"
+
 // dctcpQuiet is after how many round trips without a mark the window grows
 // faster than by a datagram each; a sawtooth between marks is shorter.
 const dctcpQuiet = 64
@@ -20,10 +22,9 @@ func defaultDCTCP() DCTCPConfig {
 
 // Validate reports the key that is out of range.
 func (c *DCTCPConfig) Validate() error {
-	return firstError(
+	return errors.Join(
 		checkRange("gain", c.Gain, 0.001, 1),
-		checkWindow("initial_window", c.InitialWindow),
-		checkWindow("max_window", c.MaxWindow),
+		checkWindows(c.InitialWindow, c.MaxWindow),
 	)
 }
 
@@ -87,8 +88,8 @@ func (d *dctcp) round(a *Ack) {
 	d.packets, d.marked, d.reduced = 0, 0, false
 	d.quiet++
 	if d.endRound(a.Now, a.InFlight) {
-		d.starting, d.quiet = false, 0
-		d.resize(d.reach() * lossFactor)
+		d.quiet = 0
+		d.recede()
 		return
 	}
 	if d.quiet > dctcpQuiet {

@@ -19,6 +19,11 @@ const (
 	drainAfter = 1 * time.Millisecond
 	drainMost  = time.Second
 	drainBy    = 16
+	idleLimits = 16
+	// A sample has to exceed the limit by noise deviations, or who has less than a
+	// datagram in flight by deafNoise: a queue is more even than a noisy path, and
+	// there sending less does not help.
+	noise, deafNoise = 2, 4
 )
 
 // delay tells a queue in the network from noise at its ends. A wake-up, a busy
@@ -38,6 +43,8 @@ type delay struct {
 
 	recent    [3]time.Duration // latest samples, newest first
 	mean      time.Duration    // moving average, with outliers cut to twice the limit
+	smoothed  time.Duration    // moving average
+	deviation time.Duration    // from it: a queue of steady senders has little, a noisy path much
 	crowded   bool             // there is congestion
 	crowdedAt time.Duration    // when the mean was last above half the slack
 
@@ -50,19 +57,22 @@ type delay struct {
 	runSince time.Duration
 	runLeast time.Duration // in the second half of rebaseAfter
 
+	sampledAt  time.Duration
 	drainedAt  time.Duration
 	drainEvery time.Duration
 	drainSince time.Duration // 0: not draining
 }
 
-// sample takes in an RTT and says whether it speaks of congestion.
-func (d *delay) sample(now, rtt time.Duration) bool {
-	if d.silentAt != 0 && now-rtt < d.silentAt {
+// sample takes in an RTT and says whether it speaks of congestion, on a path that
+// deviates by as much as is tolerated.
+func (d *delay) sample(a *Ack, tolerated time.Duration) bool {
+	now, rtt := a.Now, a.RTT
+	if d.silentAt != 0 && a.Sent < d.silentAt {
 		return false
 	}
 	if d.mean == 0 {
 		d.recent = [3]time.Duration{rtt, rtt, rtt}
-		d.mean, d.crowdedAt, d.aged, d.ageLeast = rtt, now, now, rtt
+		d.mean, d.smoothed, d.crowdedAt, d.aged, d.ageLeast = rtt, rtt, now, now, rtt
 	}
 	if rtt < d.base || d.base == 0 {
 		d.discover(now, rtt)
@@ -74,13 +84,15 @@ func (d *delay) sample(now, rtt time.Duration) bool {
 	}
 	d.recent[2], d.recent[1], d.recent[0] = d.recent[1], d.recent[0], rtt
 	d.mean += (min(rtt, 2*d.limit) - d.mean) / 8
+	d.smoothed += (rtt - d.smoothed) / 8
+	d.deviation += ((rtt - d.smoothed).Abs() - d.deviation) / 8
 	if d.mean > d.base+d.slack/2 {
 		d.crowdedAt = now
 	} else if d.crowded && d.quiet(now) >= quietSome {
 		d.crowded = false
 	}
 	if d.drains {
-		d.drain(now, rtt)
+		d.drain(a)
 	}
 	if rtt <= d.limit {
 		d.run = 0
@@ -103,7 +115,7 @@ func (d *delay) sample(now, rtt time.Duration) bool {
 	// After a stall, packets sent before its end still come in for a round trip,
 	// and that is within the limit: twice as long is no stall.
 	d.crowded = d.crowded || d.run > 1 && lasted/2 >= d.limit
-	return d.crowded
+	return d.crowded && rtt > d.limit+tolerated*d.deviation
 }
 
 // silent forgets congestion, since a timeout is as likely a stall.
@@ -120,11 +132,16 @@ func (d *delay) discover(now, rtt time.Duration) {
 	d.rebase(rtt)
 }
 
-func (d *delay) drain(now, rtt time.Duration) {
+func (d *delay) drain(a *Ack) {
+	now, rtt := a.Now, a.RTT
+	if now-d.sampledAt > idleLimits*d.limit {
+		d.drainedAt, d.drainSince = now, 0 // a pause makes room as well
+	}
+	d.sampledAt = now
 	waited := now - d.drainedAt
 	switch {
 	case d.drainSince != 0:
-		if now-rtt >= d.drainSince { // left since
+		if a.Sent >= d.drainSince {
 			d.drainedAt, d.drainEvery, d.drainSince = now, min(2*d.drainEvery, drainMost), 0
 		}
 	case waited >= d.drainEvery, waited >= d.drainEvery/2 && rtt < d.mean/8*7:
@@ -145,7 +162,7 @@ func (d *delay) level() time.Duration { return min(d.recent[0], d.recent[1], d.r
 
 // quiet is for how long the path has had room to spare, in limits: round trips
 // of a path that is just not congested.
-func (d *delay) quiet(now time.Duration) int { return int((now - d.crowdedAt) / d.limit) }
+func (d *delay) quiet(now time.Duration) int { return int(min((now-d.crowdedAt)/d.limit, quietLong)) }
 
 func (d *delay) rebase(base time.Duration) {
 	d.base = base

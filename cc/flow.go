@@ -92,7 +92,7 @@ func (f *flow) acked(a *Ack) bool {
 	if f.roundLeast == 0 || a.RTT < f.roundLeast {
 		f.roundLeast = a.RTT
 	}
-	return a.Now-a.RTT >= f.roundStart
+	return a.Sent >= f.roundStart
 }
 
 // endRound begins a new round trip, and says whether the last one lost too much.
@@ -121,8 +121,14 @@ func (f *flow) reach() float64 {
 	return min(f.window, max(2*f.used(), float64(f.datagram)))
 }
 
+// recede answers to too much loss. Below a datagram only delay tells how far.
+func (f *flow) recede() {
+	f.starting = false
+	f.resize(max(f.reach()*lossFactor, min(f.window, float64(f.datagram))))
+}
+
 // resize sets the window, within its bounds.
 func (f *flow) resize(to float64) { f.window = min(max(to, f.least*float64(f.datagram)), f.most) }
 
 // bounded keeps counts that cannot be true from doing harm.
-func bounded(bytes int) int { return min(max(bytes, 0), 1<<40) }
+func bounded(bytes int) int { return min(max(bytes, 0), 1<<30) }

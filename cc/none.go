@@ -14,7 +14,7 @@ type NoneConfig struct {
 }
 
 // Validate reports the key that is out of range.
-func (c *NoneConfig) Validate() error { return checkWindow("window", c.Window) }
+func (c *NoneConfig) Validate() error { return checkWindow("window", c.Window, maxWindow) }
 
 func init() {
 	Register(Algorithm{

@@ -1,6 +1,7 @@
 package cc
 
 import (
+	"errors"
 	"math"
 	"time"
 )
@@ -65,7 +66,7 @@ func defaultSwift() SwiftConfig {
 
 // Validate reports the key that is out of range.
 func (c *SwiftConfig) Validate() error {
-	return firstError(
+	return errors.Join(
 		checkDelay(c.TargetDelay),
 		checkRange("target_rtts", c.TargetRTTs, 0, 100),
 		checkBase(c.BaseRTT),
@@ -73,8 +74,7 @@ func (c *SwiftConfig) Validate() error {
 		checkRange("additive_increase", c.AdditiveIncrease, 0.001, 100),
 		checkRange("beta", c.Beta, 0.01, 1),
 		checkRange("max_decrease", c.MaxDecrease, 0.01, 0.9),
-		checkWindow("initial_window", c.InitialWindow),
-		checkWindow("max_window", c.MaxWindow),
+		checkWindows(c.InitialWindow, c.MaxWindow),
 		checkRange("min_window", c.MinWindow, 0.001, 1),
 	)
 }
@@ -139,14 +139,15 @@ func (s *swift) Rate() uint64 {
 
 // Acked implements Controller.
 func (s *swift) Acked(a Ack) {
+
 	ended := s.acked(&a)
 	if a.RTT <= 0 {
 		return
 	}
 	was := s.window
 	switch {
-	case s.sample(a.Now, a.RTT):
-		s.decrease(a.Now, a.RTT)
+	case s.sample(&a, s.tolerance()):
+		s.decrease(&a)
 	case s.starting && s.run == 0 && s.limited():
 		s.resize(s.window + float64(bounded(a.Bytes)))
 	}
@@ -168,8 +169,7 @@ func (s *swift) TimedOut(now time.Duration) {
 func (s *swift) round(a *Ack) {
 	grow := s.run == 0 && s.limited() && !s.starting
 	if s.endRound(a.Now, a.InFlight) {
-		s.starting = false
-		s.resize(s.reach() * lossFactor)
+		s.recede()
 		return
 	}
 	quiet := s.quiet(a.Now)
@@ -192,10 +192,19 @@ func (s *swift) round(a *Ack) {
 	s.resize(s.window + min(s.cfg.AdditiveIncrease*datagram, s.window*s.window/datagram*fractionStep))
 }
 
+// tolerance is how noisy a path may be.
+func (s *swift) tolerance() time.Duration {
+	if s.window < float64(s.datagram) {
+		return deafNoise
+	}
+	return noise
+}
+
 // decrease answers to a delay above the limit.
-func (s *swift) decrease(now, rtt time.Duration) {
-	if now-rtt >= s.cutAt {
-		s.before, s.cutAt = s.reach(), now
+func (s *swift) decrease(a *Ack) {
+	rtt := a.RTT
+	if a.Sent >= s.cutAt {
+		s.before, s.cutAt = s.reach(), a.Now
 		s.leaving, s.starting = s.starting, false
 	}
 	datagram := float64(s.datagram)

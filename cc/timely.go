@@ -1,6 +1,9 @@
 package cc
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // keepDelivered is the fraction of what arrived in a round trip below which the
 // rate does not fall in it.
@@ -53,7 +56,7 @@ func defaultTimely() TimelyConfig {
 
 // Validate reports the key that is out of range.
 func (c *TimelyConfig) Validate() error {
-	return firstError(
+	return errors.Join(
 		checkDelay(c.TargetDelay),
 		checkRange("target_rtts", c.TargetRTTs, 0, 100),
 		checkBase(c.BaseRTT),
@@ -63,8 +66,7 @@ func (c *TimelyConfig) Validate() error {
 		checkRange("beta", c.Beta, 0.001, 1),
 		checkRange("high_beta", c.HighBeta, 0.01, 1),
 		checkRange("min_rate", c.MinRate, 1e3, 1e9),
-		checkWindow("initial_window", c.InitialWindow),
-		checkWindow("max_window", c.MaxWindow),
+		checkWindows(c.InitialWindow, c.MaxWindow),
 	)
 }
 
@@ -121,14 +123,14 @@ func (t *timely) Acked(a Ack) {
 	if a.RTT <= 0 {
 		return
 	}
-	congested := t.sample(a.Now, a.RTT)
+	congested := t.sample(&a, noise)
 	if t.base == 0 {
 		return
 	}
 	switch {
 	case t.rate != 0:
 		// The queue that slow start made is still in the RTTs of what it sent.
-		if a.Now-a.RTT < t.pacedAt {
+		if a.Sent < t.pacedAt {
 			t.pace(min(t.rate, t.before/t.level().Seconds()))
 		}
 	case congested:

@@ -23,6 +23,7 @@ type Wheel struct {
 	slots       []*Item  // first of a ring of items; a tick's slot is tick % len
 	occupied    []uint64 // a bit for each slot
 	count       int
+	idle        time.Duration // time of the latest Reap that found nothing to wait for
 }
 
 // Item is an entry of a [Wheel]. Its zero value is ready for use.
@@ -61,6 +62,9 @@ func (i *Item) Waiting() bool { return i.next != nil }
 // item that waits already is moved.
 func (w *Wheel) Insert(item *Item, at time.Duration) {
 	w.Remove(item)
+	if w.count == 0 {
+		w.tick = max(w.tick, int64(w.idle/w.granularity))
+	}
 	at = max(at, 0)
 	item.tick = int64(at / w.granularity)
 	if at%w.granularity != 0 {
@@ -111,6 +115,7 @@ func (w *Wheel) Remove(item *Item) {
 // A now before that of an earlier call counts as that.
 func (w *Wheel) Reap(now time.Duration) *Item {
 	if w.count == 0 {
+		w.idle = now
 		return nil
 	}
 	due := int64(max(now, 0) / w.granularity)

@@ -100,11 +100,17 @@ func (e *Endpoint) Transport() transport.Transport { return e.tr }
 // after a pause, so that timeouts count from then.
 func (e *Endpoint) Advance(now time.Duration) { e.now = max(e.now, now) }
 
-// Poll does all there is to do at time now: receives a burst, runs handlers and
-// completions, fires timers, sends. progress says whether there may be more to
-// do at once. After an error, which is the transport's, the endpoint is of no
-// more use but to be closed.
+// Poll does all there is to do at time now: Receive, then Flush.
 func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
+	received := e.Receive(now)
+	sent, err := e.Flush(now)
+	return received || sent, err
+}
+
+// Receive takes in a burst, and runs handlers and completions. progress says
+// whether there was one. Call Flush next, with the time by then: what handlers
+// took does not count as the network's.
+func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 	e.Advance(now)
 	n, err := e.tr.Recv(e.rx)
 	if err != nil && e.failure == nil {
@@ -116,12 +122,20 @@ func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
 	if n > 0 {
 		e.tr.Release(e.rx[:n])
 	}
+	return n > 0
+}
+
+// Flush fires timers and sends. progress says whether there may be more to do at
+// once. After an error, which is the transport's, the endpoint is of no more use
+// but to be closed.
+func (e *Endpoint) Flush(now time.Duration) (progress bool, err error) {
+	e.Advance(now)
 	e.settle()
 	e.timers.expire(e.now)
 	e.unpace()
 	placed := e.burst.placed
 	e.flush()
-	return n > 0 || e.burst.placed != placed, e.failure
+	return e.burst.placed != placed, e.failure
 }
 
 // NextDeadline is when Poll has to be called at the latest; ok is false if only

@@ -172,3 +172,47 @@ func TestTimeInReceiveQueuesIsNotTheNetworks(t *testing.T) {
 		require.InDelta(t, 2*n.delay, a.RTT, float64(10*time.Microsecond))
 	}
 }
+
+func TestASlowHostIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	d := &dictate{window: 1 << 20}
+	n, server, client, s := dictated(t, d)
+	n.drop = func(_, to netip.AddrPort, _ []byte) bool {
+		if to == server.addr {
+			n.At(n.Now()+n.link.Delay, func() { server.host.Pause(3 * time.Millisecond) })
+		}
+		return false
+	}
+	for range 100 {
+		n.call(s, &Call{Method: later, Request: pattern(10, 1)})
+	}
+	st := client.Stats()
+	require.Less(t, st.ProbeTimeouts, uint64(5), "what a host takes is learnt")
+	for _, a := range d.acks {
+		require.Less(t, a.RTT, time.Millisecond, "and is not the network's")
+	}
+}
+
+func TestLatenessOfOurOwnIsNoLoss(t *testing.T) {
+	t.Parallel()
+	d := &dictate{window: 1 << 20}
+	n, _, client, s := dictated(t, d)
+	for i := range 25 {
+		late := true
+		n.late = func(from, _ netip.AddrPort, _ []byte) time.Duration {
+			if from == client.addr && late {
+				late = false
+				return 30 * time.Microsecond // the next one overtakes it
+			}
+			return 0
+		}
+		a := n.submit(s, &Call{Method: later, Request: pattern(10, byte(i))})
+		n.react()
+		b := n.submit(s, &Call{Method: later, Request: pattern(10, byte(i))})
+		n.react()
+		client.host.Pause(5 * time.Millisecond)
+		n.until(func() bool { return *a+*b == 2 })
+		n.run(time.Millisecond)
+	}
+	require.Zero(t, client.Stats().LostPackets)
+}

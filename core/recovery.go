@@ -125,7 +125,8 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	}
 	floor := p.oldest()
 	now := p.ep.now
-	packets, bytes, sample, large := 0, p.bytes, time.Duration(0), false
+	packets, bytes, large := 0, p.bytes, false
+	var sent time.Duration // of the largest, if it was not acknowledged before
 	for i := range uint64(a.Words) {
 		if largest < floor+64*i {
 			break
@@ -147,7 +148,7 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 			switch packet.state {
 			case packetInFlight:
 				if n == largest {
-					sample = now - waited - packet.at
+					sent = packet.at
 				}
 				p.settle(packet, packetAcked)
 				packets++
@@ -170,13 +171,19 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 		p.aliveAt = p.packet(largest).at
 	}
 	p.probes = 0
-	if delay := time.Duration(a.Delay) * time.Microsecond; sample > 0 && a.Delay < wire.MaxAckDelay {
-		if sample-delay >= p.least {
-			sample -= delay
+	var trip, network time.Duration
+	if sent != 0 && a.Delay < wire.MaxAckDelay {
+		// Recovery waits for hosts as well as for the network, of which it is told
+		// only how long the peer may take to acknowledge (RFC 9002, section 5.3).
+		delay := time.Duration(a.Delay) * time.Microsecond
+		trip = now - sent
+		if known := min(delay, p.peerAckDelay); trip-known >= p.least {
+			trip -= known
 		}
-		p.sample(sample)
-	} else {
-		sample = 0
+		if trip > 0 {
+			p.sample(trip)
+		}
+		network = max(0, now-sent-waited-delay)
 	}
 	bytes -= p.bytes
 	p.detectLosses()
@@ -186,10 +193,10 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	}
 	marked := max(0, int(int16(a.CE-p.ce))) // negative: a later one overtook it
 	p.ce += uint16(marked)
-	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: sample, CE: marked, InFlight: p.bytes, Datagram: p.mtu})
+	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: p.bytes, Datagram: p.mtu})
 	p.refreshWindow()
-	if sample > 0 {
-		p.pinged(sample) // last, since a callback may end the connection
+	if trip > 0 {
+		p.pinged(trip) // last, since a callback may end the connection
 	}
 }
 

@@ -135,7 +135,7 @@ func (p *peer) flush() bool {
 	if p.in.pending > 0 && p.urgent.head == nil && p.bulk.head != nil {
 		ok = p.sendAck() // fragments fill their datagrams: nothing rides along
 	}
-	for ok && (p.urgent.head != nil || p.bulk.head != nil) && p.mayProceed() && p.paced() {
+	for ok && (p.urgent.head != nil || p.bulk.head != nil) && p.mayProceed() && (p.probing || p.paced()) {
 		t := e.nextPacket()
 		switch {
 		case t == nil:
@@ -150,8 +150,8 @@ func (p *peer) flush() bool {
 		p.controller.Sent(e.now, p.bytes-before, p.bytes)
 		p.refreshWindow()
 	}
-	if p.urgent.head == nil && p.bulk.head == nil {
-		p.stopWaiting()
+	if p.waiting && (p.urgent.head == nil && p.bulk.head == nil || !p.mayProceed()) {
+		p.stopWaiting() // for the pace; the time until then earns no burst
 	}
 	if ok && p.in.pending > 0 {
 		if p.in.now || p.in.pending >= ackEvery || e.now >= p.in.due {

@@ -40,7 +40,7 @@ type receiver struct {
 	free   []uint32 // the last one back is lent first: it is in the cache
 	views  []uint32 // of each buffer, not yet released
 
-	looked        time.Time // when the last call began; zero: without time stamps
+	looked        time.Time // when the latest Recv began
 	next, arrived int       // messages of the last call: to be cut next, and all
 	cut           burst     // the one before next, if it is not all lent yet
 
@@ -93,6 +93,12 @@ func (s *socket) Recv(pkts []transport.RxPacket) (int, error) {
 		return 0, errClosed
 	}
 	r := &s.rx
+	if s.caps.RxTimestamps {
+		r.looked = time.Now()
+		if r.cut.left {
+			r.cut.waited = waited(r.looked, r.cut.stamp)
+		}
+	}
 	if !r.pending() {
 		switch errno := s.receive(len(pkts)); errno {
 		case 0:
@@ -122,9 +128,6 @@ func (s *socket) receive(limit int) unix.Errno {
 	batch := r.arm(min(r.batch, limit))
 	if batch == 0 {
 		return unix.ENOBUFS
-	}
-	if s.caps.RxTimestamps {
-		r.looked = time.Now()
 	}
 	n, errno := recvmmsg(s.fd, r.msgs[:batch])
 	s.stats.rxCalls.Add(1)
@@ -191,9 +194,7 @@ func (s *socket) nextBurst() bool {
 			buffer:  b,
 		}
 		r.cut.parse(r.control[i][:min(int(m.Hdr.Controllen), rxControl)])
-		if r.cut.stamp != 0 {
-			r.cut.waited = waited(r.looked, r.cut.stamp)
-		}
+		r.cut.waited = waited(r.looked, r.cut.stamp)
 		r.views[b] = 1
 		if r.cut.segment < length {
 			r.views[b] = uint32((length + r.cut.segment - 1) / r.cut.segment)
@@ -206,7 +207,7 @@ func (s *socket) nextBurst() bool {
 // been set meanwhile: what cannot be is 0.
 func waited(looked time.Time, stamp time.Duration) time.Duration {
 	d := time.Duration(looked.UnixNano()) - stamp
-	if d < 0 || d > time.Second {
+	if stamp == 0 || d < 0 || d > time.Minute {
 		return 0
 	}
 	return d
