@@ -210,10 +210,12 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	server := serve(t)
-	begun := make(chan struct{})
+	begun, release := make(chan struct{}), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(release) })
+	defer finish()
 	server.Handle(7, func(r peregrine.Request) {
 		close(begun)
-		time.Sleep(50 * time.Millisecond)
+		<-release
 		r.Reply([]byte("finished"))
 	}, peregrine.Go(1))
 	s := connect(t, server, peregrine.WithConfig(peregrine.Config{ConnectTimeout: 200 * time.Millisecond}))
@@ -228,9 +230,15 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	<-begun
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Shutdown(within(t, 10*time.Second)) }()
+	var err error
+	for ctx := within(t, 10*time.Second); err == nil; {
+		_, err = s.Call(ctx, echo, nil, nil)
+	}
+	require.Equal(t, peregrine.Unavailable, code(t, err), "what comes later is refused")
+	finish()
 	require.NoError(t, <-slow)
 	require.NoError(t, <-stopped)
-	_, err := s.Call(within(t, 10*time.Second), echo, nil, nil)
+	_, err = s.Call(within(t, 10*time.Second), echo, nil, nil)
 	require.Equal(t, peregrine.Unavailable, code(t, err))
 }
 

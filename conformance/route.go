@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"math"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -30,20 +31,25 @@ func routesComeAndGo(t *testing.T, p *pair) {
 		}
 	}
 	cycle()
-	before := heap()
-	for range 100 {
-		cycle()
+	const most = 128 << 10
+	growth := int64(math.MaxInt64)
+	for try := 0; try < 3 && growth >= most; try++ { // the heap is the whole process's
+		before := heap()
+		for range 100 {
+			cycle()
+		}
+		growth = min(growth, heap()-before)
 	}
-	require.Less(t, heap(), before+128<<10, "Forget gives back a Route: bytes of heap after 10,000 of them")
+	require.Less(t, growth, int64(most), "Forget gives back a Route: bytes of heap after 10,000 of them")
 	requireCarried(p.near, p.far, numbered(10, 100), 10)
 }
 
 // heap is the bytes in use after a collection.
-func heap() uint64 {
+func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return int64(m.HeapAlloc)
 }
 
 func forgettingARouteStopsNothing(t *testing.T, p *pair) {

@@ -2,8 +2,11 @@ package conformance
 
 import (
 	"flag"
+	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,7 +36,12 @@ func RPC(t *testing.T, f Factory) {
 	tell := func(name string, story func(*stage)) {
 		t.Run(name, func(t *testing.T) {
 			requireNothingLeft(t, f)
-			story(newStage(t, f))
+			seed := *rpcSeed
+			if seed == 0 {
+				seed = rand.Uint64()
+			}
+			t.Log(replay(t.Name(), seed))
+			story(newStage(t, f, seed))
 		})
 	}
 	faultStories(tell)
@@ -51,6 +59,24 @@ func RPC(t *testing.T, f Factory) {
 	}
 }
 
+// replay is the command that draws the same for the test of that name again.
+func replay(name string, seed uint64) string {
+	command := fmt.Sprintf("go test -run '%s' -conformance.seed=%d", anchored(name), seed)
+	if *rpcSoak > 0 {
+		command += fmt.Sprintf(" -timeout 0 -conformance.soak=%v", *rpcSoak)
+	}
+	return "replay, in the folder of this test: " + command
+}
+
+// anchored is the -test.run that runs the test of that name only.
+func anchored(name string) string {
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(parts[i]) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
 // tell runs a story as a subtest.
 type tell = func(name string, story func(*stage))
 
@@ -62,13 +88,8 @@ type stage struct {
 	hosts []*host // open
 }
 
-func newStage(t *testing.T, f Factory) *stage {
-	seed := *rpcSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
+func newStage(t *testing.T, f Factory, seed uint64) *stage {
 	sequence() // takes a while
-	t.Logf("to replay: -conformance.seed=%d", seed)
 	name := fnv.New64()
 	name.Write([]byte(t.Name()))
 	s := &stage{T: t, Factory: f, rand: rand.New(rand.NewPCG(seed, name.Sum64()))}

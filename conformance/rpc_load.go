@@ -73,19 +73,19 @@ func (l *load) run() {
 // wait returns when every call has completed.
 func (l *load) wait() {
 	l.client.s.Helper()
-	for before := -1; ; {
+	for before := 0; ; {
 		select {
 		case <-l.over:
 			return
 		case <-time.After(patience):
 		}
-		var next, running int
-		l.client.do(func() { next, running = l.next, l.running })
-		if next == before {
+		var completed, running int
+		l.client.do(func() { completed, running = l.next-l.running, l.running })
+		if completed == before {
 			l.client.s.Fatalf("%d of %d calls are under way, and none completed in %v\nclient %+v\nserver %+v",
 				running, l.calls, patience, l.client.stats(), l.service.stats())
 		}
-		before = next
+		before = completed
 	}
 }
 

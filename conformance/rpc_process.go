@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -71,13 +70,7 @@ type rerun struct{ name string }
 
 // pattern is the -test.run that leads to the same call of RPC, and there to
 // peerTest only.
-func (r rerun) pattern() string {
-	parts := append(strings.Split(r.name, "/"), peerTest)
-	for i := range parts {
-		parts[i] = "^" + regexp.QuoteMeta(parts[i]) + "$"
-	}
-	return strings.Join(parts, "/")
-}
+func (r rerun) pattern() string { return anchored(r.name + "/" + peerTest) }
 
 // process is a copy of the test binary, as the other side.
 type process struct {
@@ -159,7 +152,7 @@ func actAsPeer(t *testing.T, f Factory) bool {
 		return false
 	}
 	t.Run(peerTest, func(t *testing.T) {
-		s := newStage(t, f)
+		s := newStage(t, f, 0)
 		var as role
 		var text string
 		fmt.Sscan(orders, &as, &text)

@@ -23,7 +23,7 @@ type skipError string
 func (e skipError) Error() string { return string(e) }
 
 // platforms must keep compiling; all but the host's own are cross-compiled.
-var platforms = []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"}
+var platforms = []string{"linux/amd64", "linux/arm64", "linux/386", "darwin/arm64", "windows/amd64"}
 
 func allSteps(tests *results) []step {
 	steps := []step{{"gofmt", checkFormat}}
