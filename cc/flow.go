@@ -14,6 +14,7 @@ const (
 	lossLeast, lossMost = 4, 128
 	// lossFactor is what remains after it, as in RFC 9438.
 	lossFactor = 0.7
+	lossFloor  = 8 // datagrams
 	// After quietSome quiet round trips a sender speeds up by quietGain in each, as
 	// in TIMELY's hyperactive increase, and after quietLong as in slow start.
 	quietSome, quietLong = 2, 8
@@ -66,14 +67,16 @@ func (f *flow) Lost(_ time.Duration, bytes int) {
 // TimedOut implements Controller. The first timeout in a row may be a stall or
 // the loss of a message's tail, and halves the window; silence after that is
 // either end's or the network's collapse. In both cases slow start finds what
-// is there.
+// is there. Of windows below a datagram only delay decides.
 func (f *flow) TimedOut(time.Duration) {
 	f.timeouts++
-	f.starting = f.window >= float64(f.datagram)
-	if f.timeouts == 1 || !f.starting {
-		f.resize(f.window / 2)
-	} else {
-		f.resize(max(f.window/8, float64(f.datagram)))
+	part := 2.
+	if f.timeouts > 1 {
+		part = 8
+	}
+	if f.window >= float64(f.datagram) {
+		f.starting = true
+		f.resize(max(f.window/part, float64(f.datagram)))
 	}
 }
 
@@ -121,10 +124,12 @@ func (f *flow) reach() float64 {
 	return min(f.window, max(2*f.used(), float64(f.datagram)))
 }
 
-// recede answers to too much loss. Below a datagram only delay tells how far.
+// recede answers to too much loss. Below lossFloor only delay tells how far: a
+// wire that loses much does not lose less for it, and recovery takes packets in
+// flight.
 func (f *flow) recede() {
 	f.starting = false
-	f.resize(max(f.reach()*lossFactor, min(f.window, float64(f.datagram))))
+	f.resize(max(f.reach()*lossFactor, min(f.window, float64(lossFloor*f.datagram))))
 }
 
 // resize sets the window, within its bounds.
