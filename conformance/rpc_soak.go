@@ -13,7 +13,7 @@ const (
 	// soakGrowth is by how many bytes the heap may grow after a tenth of the
 	// soak: what pools hold, and which closed transports they still refer to,
 	// depends on chance. A leak of a few bytes a call exceeds it in a night.
-	soakGrowth = 48 << 20
+	soakGrowth = 64 << 20
 	// soakKeepAlive bounds the wait for a client that was killed.
 	soakKeepAlive = 5 * time.Second
 )

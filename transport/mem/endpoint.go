@@ -410,11 +410,6 @@ func (e *endpoint) Close() error {
 	if e.closed.CompareAndSwap(false, true) {
 		e.net.remove(e)
 		e.Wake()
-		// Routes of peers that send seldom may lead here for long. An owner inside
-		// Wait reads none of this.
-		e.buffers, e.free = nil, nil
-		clear(e.lent)
-		e.returned.take()
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // goTest runs the tests of the module in dir, adds them to the results, and logs what the failed ones printed.
 func goTest(log io.Writer, tests *results, dir string, flags ...string) error {
-	args := append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=5m"}, flags...)
+	args := append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=10m"}, flags...)
 	cmd := exec.Command("go", append(args, "./...")...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()

@@ -97,7 +97,7 @@ func race(log io.Writer, tests *results) error {
 	if out, err := exec.Command("go", "list", "-race", "runtime/race").CombinedOutput(); err != nil {
 		return skipError(strings.TrimSpace(string(out)))
 	}
-	return goTest(log, tests, ".", "-race", "-cover")
+	return goTest(log, tests, ".", "-race", "-short", "-cover")
 }
 
 // nestedModule checks a folder with its own go.mod, which ./... does not reach.
