@@ -51,7 +51,7 @@ type Config struct {
 	// Checksum asks for a CRC-32C on every datagram, also over transports that
 	// vouch for integrity.
 	Checksum bool `yaml:"checksum"`
-	// Controller makes the congestion controllers; nil means cc.Default.
+	// Controller makes the congestion controllers; nil means cc.None.
 	Controller cc.Factory `yaml:"-"`
 	// Events, if set, is told of connections made and lost, on the endpoint's
 	// goroutine. It must not call the endpoint.
@@ -102,7 +102,7 @@ func Defaults() Config {
 		AckDelay:         500 * time.Microsecond,
 		KeepAlive:        3 * time.Second,
 		ConnectTimeout:   5 * time.Second,
-		Controller:       cc.Default(),
+		Controller:       cc.None(cc.DefaultWindow),
 	}
 }
 
