@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/internal/routes"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -23,7 +24,7 @@ type portable struct {
 	local  netip.AddrPort
 	caps   transport.Caps
 
-	routes routes[netip.AddrPort]
+	routes routes.Table[netip.AddrPort]
 	heads  heads
 	taken  uint64
 
@@ -176,10 +177,10 @@ func (p *portable) Resolve(addr netip.AddrPort) (transport.Route, error) {
 	if err := checkPeer(addr, p.v4, p.v6); err != nil {
 		return 0, err
 	}
-	return p.routes.add(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())), nil
+	return transport.Route(p.routes.Add(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))), nil
 }
 
-func (p *portable) Forget(r transport.Route) { p.routes.forget(r) }
+func (p *portable) Forget(r transport.Route) { p.routes.Forget(uint32(r)) }
 
 func (p *portable) Reserve(pkts []transport.TxPacket) int {
 	if p.closed.Load() {
@@ -222,7 +223,7 @@ var (
 )
 
 func (p *portable) send(pkt *transport.TxPacket) (int, error) {
-	dest := p.routes.get(pkt.Route)
+	dest := p.routes.Get(uint32(pkt.Route))
 	switch {
 	case dest == nil:
 		return 0, errNoRoute

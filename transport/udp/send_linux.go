@@ -178,7 +178,7 @@ func (s *socket) build(pkts []transport.TxPacket, segment bool) (messages, iovec
 	for len(pkts) > 0 && messages < txMessages {
 		first := &pkts[0]
 		size := len(first.Head) + len(first.Payload)
-		dest := s.routes.get(first.Route)
+		dest := s.routes.Get(uint32(first.Route))
 		if dest == nil || size > s.caps.MaxPayload {
 			break
 		}

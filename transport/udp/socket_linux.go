@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/routes"
+	"github.com/peregrine-rpc/peregrine/internal/waiter"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -25,13 +27,13 @@ type socket struct {
 	local      netip.AddrPort
 	caps       transport.Caps
 
-	routes routes[sockaddr]
+	routes routes.Table[sockaddr]
 	heads  heads
 	tx     sender
 	rx     receiver
 
 	stats  counters
-	waiter waiter
+	waiter *waiter.Waiter
 
 	closed atomic.Bool
 	// life guards the descriptor against Close in Stats.
@@ -43,7 +45,6 @@ type socket struct {
 
 func openSocket(cfg Config, addr netip.AddrPort, queue, queues int) (_ *socket, err error) {
 	s := &socket{fd: -1, ipv4: true, ipv6: true}
-	s.waiter.eventfd = -1
 	// An empty host means both families, where the host has both.
 	if !addr.Addr().IsValid() {
 		addr = netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port())
@@ -67,8 +68,8 @@ func openSocket(cfg Config, addr netip.AddrPort, queue, queues int) (_ *socket, 
 			return nil, fmt.Errorf("udp: this host gives no socket for %v: %w", addr, err)
 		}
 	}
-	if s.waiter.eventfd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("udp: no eventfd: %w", err)
+	if s.waiter, err = waiter.New(); err != nil {
+		return nil, fmt.Errorf("udp: %w", err)
 	}
 	mtu := cfg.MTU
 	if mtu == 0 {
@@ -221,10 +222,10 @@ func (s *socket) Resolve(addr netip.AddrPort) (transport.Route, error) {
 	if err != nil {
 		return 0, err
 	}
-	return s.routes.add(dest), nil
+	return transport.Route(s.routes.Add(dest)), nil
 }
 
-func (s *socket) Forget(r transport.Route) { s.routes.forget(r) }
+func (s *socket) Forget(r transport.Route) { s.routes.Forget(uint32(r)) }
 
 func (s *socket) Reserve(pkts []transport.TxPacket) int {
 	if s.closed.Load() {
@@ -247,14 +248,17 @@ func (s *socket) Wait(timeout time.Duration) error {
 	if s.rx.pending() {
 		timeout = 0
 	}
-	err := s.waiter.wait(s.fd, events, timeout, &s.closed)
-	if s.waiter.ready(unix.POLLOUT) {
+	err := s.waiter.Wait(s.fd, events, timeout)
+	if err == waiter.ErrExpelled {
+		return errClosed
+	}
+	if s.waiter.Ready(unix.POLLOUT) {
 		s.tx.full = false // said once: an owner with nothing to send may sleep
 	}
 	return err
 }
 
-func (s *socket) Wake() { s.waiter.wake() }
+func (s *socket) Wake() { s.waiter.Wake() }
 
 func (s *socket) LocalAddr() netip.AddrPort { return s.local }
 
@@ -286,7 +290,7 @@ func (s *socket) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	s.waiter.expel()
+	s.waiter.Expel()
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.readDrops()
@@ -299,5 +303,8 @@ func (s *socket) closeDescriptors() error {
 	if s.fd >= 0 {
 		err = os.NewSyscallError("close", unix.Close(s.fd))
 	}
-	return errors.Join(err, s.waiter.close())
+	if s.waiter != nil {
+		err = errors.Join(err, s.waiter.Close())
+	}
+	return err
 }

@@ -273,18 +273,6 @@ func TestGarbledControlMessagesAreNotBelieved(t *testing.T) {
 	require.Zero(t, c.ecn)
 }
 
-func TestAWakeCostsACallOnlyIfTheOwnerSleeps(t *testing.T) {
-	t.Parallel()
-	s := opened(t, "127.0.0.1:0")
-	for range 1000 {
-		s.Wake()
-	}
-	var count [8]byte
-	_, err := unix.Read(s.waiter.eventfd, count[:])
-	require.ErrorIs(t, err, unix.EAGAIN, "nothing was written")
-	require.NoError(t, s.Wait(-1))
-}
-
 func TestRoomAfterAFullSendBufferIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	s := opened(t, "127.0.0.1:0")

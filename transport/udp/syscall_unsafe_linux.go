@@ -11,8 +11,9 @@ import (
 // Msghdr, an Iovec) or in the argument list itself, so that the collector sees
 // it for as long as the call lasts. The kernel keeps none after the call.
 //
-// The calls that do not block go by RawSyscall6: through Syscall6 the runtime
-// would take the P of a polling loop away now and then, which triples the p99.
+// None of the calls blocks, so they go by RawSyscall6: through Syscall6 the
+// runtime would take the P of a polling loop away now and then, which triples
+// the p99.
 
 func sendmsg(fd int, m *unix.Msghdr) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0, 0, 0, 0)
@@ -33,12 +34,6 @@ func recvmmsg(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
 		return 0, errno
 	}
 	return int(n), 0
-}
-
-// ppoll blocks, so the runtime is told.
-func ppoll(fds []unix.PollFd, timeout *unix.Timespec) unix.Errno {
-	_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
-	return errno
 }
 
 // meminfo is the socket's SO_MEMINFO, indexed by the kernel's SK_MEMINFO values.

@@ -1,7 +1,8 @@
-package udp
+package waiter
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -10,16 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter blocks the owner until a socket is ready or somebody calls wake.
+// Waiter blocks its owner until a descriptor is ready or somebody calls Wake.
+// All methods but Wake, Expel and Close are the owner's.
 //
 // The state says what a wake has to do. awake: remember it. sleeping, from just
 // before the owner blocks: write the eventfd too. woken: nothing, the next look
 // at the state sees it. So a wake costs a system call only if the owner sleeps,
 // and only the first one; and since each side changes the state by one atomic
 // step, either the owner sees woken before it blocks or the waker sees sleeping.
-type waiter struct {
-	state   atomic.Uint32
-	eventfd int
+type Waiter struct {
+	state    atomic.Uint32
+	eventfd  int
+	expelled atomic.Bool
 
 	inside sync.Mutex // held by the owner while it may use the descriptors
 	life   sync.Mutex // guards eventfd between wake and close
@@ -29,19 +32,33 @@ type waiter struct {
 	timeout unix.Timespec
 }
 
+// ErrExpelled is what Wait returns after Expel.
+var ErrExpelled = errors.New("waiter: closed")
+
 const (
 	awake uint32 = iota
 	sleeping
 	woken
 )
 
-// wait polls fd for events, at most for timeout, or for ever if it is negative.
-func (w *waiter) wait(fd int, events int16, timeout time.Duration, closed *atomic.Bool) error {
+// New returns a Waiter, to be closed.
+func New() (*Waiter, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	return &Waiter{eventfd: fd}, nil
+}
+
+// Wait polls fd, unless it is negative, for events, at most for timeout, or for
+// ever if that is negative. It returns at once after a Wake that no Wait has
+// seen. After Expel it returns ErrExpelled.
+func (w *Waiter) Wait(fd int, events int16, timeout time.Duration) error {
 	w.inside.Lock()
 	defer w.inside.Unlock()
 	w.fds[0].Revents = 0
-	if closed.Load() {
-		return errClosed
+	if w.expelled.Load() {
+		return ErrExpelled
 	}
 	if timeout == 0 || !w.state.CompareAndSwap(awake, sleeping) {
 		w.state.Swap(awake)
@@ -52,13 +69,13 @@ func (w *waiter) wait(fd int, events int16, timeout time.Duration, closed *atomi
 			return err
 		}
 	}
-	if closed.Load() {
-		return errClosed
+	if w.expelled.Load() {
+		return ErrExpelled
 	}
 	return nil
 }
 
-func (w *waiter) block(fd int, events int16, timeout time.Duration) error {
+func (w *Waiter) block(fd int, events int16, timeout time.Duration) error {
 	w.fds = [2]unix.PollFd{
 		{Fd: int32(fd), Events: events},
 		{Fd: int32(w.eventfd), Events: unix.POLLIN},
@@ -80,10 +97,12 @@ func (w *waiter) block(fd int, events int16, timeout time.Duration) error {
 	return nil
 }
 
-// ready tells whether the last wait ended with that event.
-func (w *waiter) ready(event int16) bool { return w.fds[0].Revents&event != 0 }
+// Ready tells whether the last wait ended with that event.
+func (w *Waiter) Ready(event int16) bool { return w.fds[0].Revents&event != 0 }
 
-func (w *waiter) wake() {
+// Wake makes the present or the next Wait return. Any goroutine may call it,
+// also after Close.
+func (w *Waiter) Wake() {
 	if w.state.Swap(woken) != sleeping {
 		return
 	}
@@ -96,14 +115,16 @@ func (w *waiter) wake() {
 	}
 }
 
-// expel returns once the owner is out of wait, for good: closed is set already.
-func (w *waiter) expel() {
-	w.wake()
+// Expel returns once the owner is out of Wait, for good.
+func (w *Waiter) Expel() {
+	w.expelled.Store(true)
+	w.Wake()
 	w.inside.Lock()
 	defer w.inside.Unlock()
 }
 
-func (w *waiter) close() error {
+// Close gives back the descriptor. Call Expel first.
+func (w *Waiter) Close() error {
 	w.life.Lock()
 	defer w.life.Unlock()
 	if w.eventfd < 0 {

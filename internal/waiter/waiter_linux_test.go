@@ -1,0 +1,64 @@
+package waiter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func opened(t *testing.T) *Waiter {
+	t.Helper()
+	w, err := New()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		w.Expel()
+		require.NoError(t, w.Close())
+	})
+	return w
+}
+
+func TestAWakeCostsACallOnlyIfTheOwnerSleeps(t *testing.T) {
+	t.Parallel()
+	w := opened(t)
+	for range 1000 {
+		w.Wake()
+	}
+	var count [8]byte
+	_, err := unix.Read(w.eventfd, count[:])
+	require.ErrorIs(t, err, unix.EAGAIN, "nothing was written")
+	require.NoError(t, w.Wait(-1, 0, -1))
+}
+
+func TestASleepingOwnerIsWoken(t *testing.T) {
+	t.Parallel()
+	w := opened(t)
+	for range 1000 {
+		woken := make(chan error)
+		go func() { woken <- w.Wait(-1, 0, -1) }()
+		w.Wake()
+		require.NoError(t, <-woken)
+	}
+}
+
+func TestAnOwnerIsExpelledForGood(t *testing.T) {
+	t.Parallel()
+	w, err := New()
+	require.NoError(t, err)
+	left := make(chan error)
+	go func() {
+		for {
+			if err := w.Wait(-1, 0, -1); err != nil {
+				left <- err
+				return
+			}
+		}
+	}()
+	w.Expel()
+	require.Equal(t, ErrExpelled, <-left)
+	require.Equal(t, ErrExpelled, w.Wait(-1, 0, time.Hour))
+	require.NoError(t, w.Close())
+	require.NoError(t, w.Close(), "closing twice is no error")
+	w.Wake() // touches no descriptor that another may have by now
+}
