@@ -42,3 +42,12 @@ func (t *Table[D]) Get(route uint32) *D {
 	}
 	return nil
 }
+
+// Each calls f for every destination.
+func (t *Table[D]) Each(f func(*D)) {
+	for i := range t.slots {
+		if t.slots[i].used {
+			f(&t.slots[i].dest)
+		}
+	}
+}

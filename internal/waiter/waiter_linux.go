@@ -27,6 +27,8 @@ type Waiter struct {
 	inside sync.Mutex // held by the owner while it may use the descriptors
 	life   sync.Mutex // guards eventfd between wake and close
 
+	woken bool // the last Wait ended, or would have, by a Wake
+
 	// The kernel's view.
 	fds     [2]unix.PollFd
 	timeout unix.Timespec
@@ -60,14 +62,13 @@ func (w *Waiter) Wait(fd int, events int16, timeout time.Duration) error {
 	if w.expelled.Load() {
 		return ErrExpelled
 	}
-	if timeout == 0 || !w.state.CompareAndSwap(awake, sleeping) {
-		w.state.Swap(awake)
-	} else {
-		err := w.block(fd, events, timeout)
-		w.state.Swap(awake)
-		if err != nil {
-			return err
-		}
+	var err error
+	if timeout != 0 && w.state.CompareAndSwap(awake, sleeping) {
+		err = w.block(fd, events, timeout)
+	}
+	w.woken = w.state.Swap(awake) == woken
+	if err != nil {
+		return err
 	}
 	if w.expelled.Load() {
 		return ErrExpelled
@@ -99,6 +100,9 @@ func (w *Waiter) block(fd int, events int16, timeout time.Duration) error {
 
 // Ready tells whether the last wait ended with that event.
 func (w *Waiter) Ready(event int16) bool { return w.fds[0].Revents&event != 0 }
+
+// Woken tells whether the last Wait saw a Wake.
+func (w *Waiter) Woken() bool { return w.woken }
 
 // Wake makes the present or the next Wait return. Any goroutine may call it,
 // also after Close.
