@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -56,7 +57,7 @@ func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	p := e.dialed[addr]
 	if p == nil {
-		route, err := e.tr.Resolve(addr)
+		route, err := transport.Dial(e.tr, addr)
 		if err != nil {
 			return nil, fmt.Errorf("connect to %v: %w", addr, err)
 		}

@@ -47,6 +47,23 @@ type RxPacket struct {
 	Handle uint64
 }
 
+// Dialer is implemented by transports on which the source port of a connection
+// decides which queue receives its answers.
+type Dialer interface {
+	// Dial is Resolve for a connection that begins here: packets on the route may
+	// come from another port than that of LocalAddr, chosen so that answers to it
+	// arrive at this queue. The owner calls it.
+	Dial(addr netip.AddrPort) (Route, error)
+}
+
+// Dial is tr's Dial if it is a [Dialer], and its Resolve if not.
+func Dial(tr Transport, addr netip.AddrPort) (Route, error) {
+	if d, ok := tr.(Dialer); ok {
+		return d.Dial(addr)
+	}
+	return tr.Resolve(addr)
+}
+
 // TxPacket is one datagram to send: Head followed by Payload.
 type TxPacket struct {
 	// Route is the destination.
