@@ -125,6 +125,7 @@ func (l *loop) run() {
 	var spare []message
 	idle := idleness{worked: l.now(), luck: maxLuck}
 	for !l.stopping {
+		l.engine.Fetch()
 		now := l.now()
 		l.engine.Advance(now)
 		posted := l.inbox.length.Load() > 0

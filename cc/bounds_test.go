@@ -71,17 +71,35 @@ func TestEventsDoNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkAckedUncongested(b *testing.B) {
-	for _, name := range cc.Names() {
-		b.Run(name, func(b *testing.B) {
-			a, _ := cc.Lookup(name)
-			f, _ := a.New(a.Config())
-			c := f(cc.Path{Datagram: 1200})
-			now := time.Duration(0)
-			for b.Loop() {
-				now += 10 * time.Microsecond
-				c.Acked(cc.Ack{Now: now, Packets: 8, Bytes: 9600, RTT: 50 * time.Microsecond, Sent: now - 50*time.Microsecond, InFlight: 1 << 20})
-			}
-		})
+// What a turn of the engine asks of a controller: a burst was acknowledged, one
+// is sent, and after each it wants the window and the rate.
+func BenchmarkTurn(b *testing.B) {
+	for _, load := range []struct {
+		name         string
+		burst, bytes int           // in flight
+		turn         time.Duration // from one to the next; an RTT is 20 µs
+	}{
+		{"small RPCs", 1500, 1500, 20 * time.Microsecond},
+		{"upload", 9600, 1 << 20, 2 * time.Microsecond},
+	} {
+		for _, name := range cc.Names() {
+			b.Run(load.name+"/"+name, func(b *testing.B) {
+				a, _ := cc.Lookup(name)
+				f, _ := a.New(a.Config())
+				c := f(cc.Path{Datagram: 1200})
+				now, rtt, answers := time.Second, 20*time.Microsecond, 0
+				for b.Loop() {
+					now += load.turn
+					c.Acked(cc.Ack{
+						Now: now, Packets: 1, Bytes: load.burst, RTT: rtt, Sent: now - rtt,
+						InFlight: load.bytes - load.burst, Datagram: 8972,
+					})
+					answers += c.Window() + int(c.Rate())
+					c.Sent(now, load.burst, load.bytes)
+					answers += c.Window() + int(c.Rate())
+				}
+				require.NotZero(b, answers)
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package cc
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -17,6 +18,54 @@ type ConfigError struct {
 // Error names the key and the problem.
 func (e *ConfigError) Error() string { return fmt.Sprintf("cc: key %q: %s", e.Key, e.Problem) }
 
+// WindowConfig is of controllers whose window changes. In bytes.
+type WindowConfig struct {
+	InitialWindow int `yaml:"initial_window"`
+	MaxWindow     int `yaml:"max_window"`
+}
+
+// defaultWindows starts with what small RPCs do not fill, and what 100 senders
+// may send at once without loss (docs/congestion.md, incast).
+func defaultWindows() WindowConfig {
+	return WindowConfig{InitialWindow: 64 << 10, MaxWindow: DefaultWindow}
+}
+
+func (c *WindowConfig) validate() error {
+	if err := checkWindow("max_window", c.MaxWindow, maxWindow); err != nil {
+		return err
+	}
+	return checkWindow("initial_window", c.InitialWindow, c.MaxWindow)
+}
+
+// DelayConfig is of controllers that go by delay.
+type DelayConfig struct {
+	// TargetDelay is the queueing delay above the path's base RTT that is aimed
+	// at; at least 1 µs. TargetRTTs raises it to so many base RTTs (at most 4
+	// target delays), since where a round trip takes long, as through kernels,
+	// the ends are noisy.
+	TargetDelay time.Duration `yaml:"target_delay"`
+	TargetRTTs  float64       `yaml:"target_rtts"`
+	// BaseRTT is the path's round trip without queues, where it is known, as it
+	// is in one fabric. 0 means the least that was measured; then a flow that
+	// comes to a standing queue takes more than its share until it has seen less.
+	BaseRTT time.Duration `yaml:"base_rtt"`
+}
+
+// defaultDelays has TIMELY's T_low of 50 µs (section 6 of the paper, and eRPC's
+// kTLow), though as a delay on top of the base RTT. TargetRTTs is ours: with 4,
+// noisy ends of an otherwise idle path cost nothing (idle_test.go).
+func defaultDelays() DelayConfig {
+	return DelayConfig{TargetDelay: 50 * time.Microsecond, TargetRTTs: 4}
+}
+
+func (c *DelayConfig) validate() error {
+	return errors.Join(
+		checkTime("target_delay", c.TargetDelay, time.Microsecond, time.Second),
+		checkRange("target_rtts", c.TargetRTTs, 0, 100),
+		checkTime("base_rtt", c.BaseRTT, 0, 10*time.Second),
+	)
+}
+
 // The windows that can be meant: from about a datagram on.
 const minWindow, maxWindow = 1024, 1 << 30
 
@@ -27,14 +76,6 @@ func checkWindow(key string, bytes, most int) error {
 	return nil
 }
 
-// checkWindows refuses windows that cannot be meant.
-func checkWindows(initial, most int) error {
-	if err := checkWindow("max_window", most, maxWindow); err != nil {
-		return err
-	}
-	return checkWindow("initial_window", initial, most)
-}
-
 // checkRange refuses parameters outside [low, high], and NaN.
 func checkRange(key string, v, low, high float64) error {
 	if !(v >= low && v <= high) {
@@ -43,18 +84,9 @@ func checkRange(key string, v, low, high float64) error {
 	return nil
 }
 
-// checkDelay refuses target delays that cannot be meant.
-func checkDelay(d time.Duration) error {
-	if d < time.Microsecond || d > time.Second {
-		return &ConfigError{"target_delay", fmt.Sprintf("%v is out of range: write a duration from 1us to 1s", d)}
-	}
-	return nil
-}
-
-// checkBase refuses base RTTs that cannot be meant.
-func checkBase(d time.Duration) error {
-	if d < 0 || d > 10*time.Second {
-		return &ConfigError{"base_rtt", fmt.Sprintf("%v is out of range: write a duration up to 10s, or 0 to measure it", d)}
+func checkTime(key string, d, low, high time.Duration) error {
+	if d < low || d > high {
+		return &ConfigError{key, fmt.Sprintf("%v is out of range: write a duration from %v to %v", d, low, high)}
 	}
 	return nil
 }

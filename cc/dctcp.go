@@ -2,29 +2,36 @@ package cc
 
 import "errors"
 
-// dctcpQuiet is after how many round trips without a mark the window grows
-// faster than by a datagram each; a sawtooth between marks is shorter.
-const dctcpQuiet = 64
+const (
+	// dctcpQuiet is after how many round trips without a mark the window grows
+	// faster than by a datagram each. A sawtooth between marks is shorter: √(W/2)
+	// round trips with W datagrams (section 3.3 of the paper; from memory,
+	// unchecked), 26 with the largest window of 1500 bytes each.
+	dctcpQuiet = 64
+	// dctcpNil is what of the estimate changes no window any more. Smaller numbers
+	// would take the processor longer.
+	dctcpNil = 1e-30
+)
 
 // DCTCPConfig holds the parameters of "dctcp".
 type DCTCPConfig struct {
 	// Gain is the weight g of the latest round trip in the estimate of the
 	// marked fraction; above 0, at most 1.
-	Gain float64 `yaml:"gain"`
-	// InitialWindow and MaxWindow are in bytes.
-	InitialWindow int `yaml:"initial_window"`
-	MaxWindow     int `yaml:"max_window"`
+	Gain         float64 `yaml:"gain"`
+	WindowConfig `yaml:",inline"`
 }
 
+// defaultDCTCP has g as Linux has it (tcp_dctcp.c, dctcp_shift_g = 4); RFC 8257,
+// section 4.2, recommends the same (from memory, unchecked).
 func defaultDCTCP() DCTCPConfig {
-	return DCTCPConfig{Gain: 1. / 16, InitialWindow: 64 << 10, MaxWindow: DefaultWindow}
+	return DCTCPConfig{Gain: 1. / 16, WindowConfig: defaultWindows()}
 }
 
 // Validate reports the key that is out of range.
 func (c *DCTCPConfig) Validate() error {
 	return errors.Join(
 		checkRange("gain", c.Gain, 0.001, 1),
-		checkWindows(c.InitialWindow, c.MaxWindow),
+		c.WindowConfig.validate(),
 	)
 }
 
@@ -55,7 +62,7 @@ var _ Controller = (*dctcp)(nil)
 
 func newDCTCP(c DCTCPConfig) Factory {
 	return func(p Path) Controller {
-		return &dctcp{flow: newFlow(p, c.InitialWindow, c.MaxWindow), gain: c.Gain, alpha: 1}
+		return &dctcp{flow: newFlow(p, c.WindowConfig), gain: c.Gain, alpha: 1}
 	}
 }
 
@@ -73,8 +80,8 @@ func (d *dctcp) Acked(a Ack) {
 			d.reduced = true
 			d.resize(d.reach() * (1 - d.alpha/2))
 		}
-	} else if d.starting && d.limited() {
-		d.resize(d.window + float64(bounded(a.Bytes)))
+	} else {
+		d.start(a.Bytes)
 	}
 	if ended {
 		d.round(&a)
@@ -84,6 +91,9 @@ func (d *dctcp) Acked(a Ack) {
 func (d *dctcp) round(a *Ack) {
 	fraction := min(float64(d.marked)/float64(max(d.packets, 1)), 1)
 	d.alpha += d.gain * (fraction - d.alpha)
+	if d.alpha < dctcpNil {
+		d.alpha = 0
+	}
 	grow := !d.reduced && !d.starting && d.limited()
 	d.packets, d.marked, d.reduced = 0, 0, false
 	d.quiet++

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/cc"
 )
 
 // noisyEnds delay what arrives in each tenth of a millisecond by a heavy-tailed
@@ -63,5 +65,25 @@ func TestLossWithoutDelayDoesNotThrottle(t *testing.T) {
 			require.GreaterOrEqual(t, goodput(0.001)/lossless, 0.9, "%s, %v", name, trip)
 			require.GreaterOrEqual(t, goodput(0.01)/lossless, 0.7, "%s, %v", name, trip)
 		}
+	}
+}
+
+// A window that timeouts brought below a datagram, and that few small calls never
+// fill, must not pace them for ever once the path is quiet.
+func TestAQuietPathIsNotPacedForever(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"timely", "swift", "dctcp"} {
+		c := factory(t, name)(cc.Path{Datagram: 1200})
+		now, rtt := time.Second, 20*time.Microsecond
+		for range 2 {
+			c.TimedOut(now)
+			now += time.Second
+		}
+		for range 1000 {
+			now += 20 * time.Millisecond
+			c.Sent(now-rtt, 3000, 3000)
+			c.Acked(cc.Ack{Now: now, Packets: 1, Bytes: 3000, RTT: rtt, Sent: now - rtt, Datagram: 8972})
+		}
+		require.Zero(t, c.Rate(), name)
 	}
 }

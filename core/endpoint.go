@@ -42,6 +42,7 @@ type Endpoint struct {
 	strays   []transport.Route // to forget once the burst is sent
 
 	rx       []transport.RxPacket
+	fetched  int // of rx, that Receive has not seen
 	burst    burst
 	rxHeader wire.Header
 	txHeader wire.Header
@@ -100,22 +101,32 @@ func (e *Endpoint) Transport() transport.Transport { return e.tr }
 // after a pause, so that timeouts count from then.
 func (e *Endpoint) Advance(now time.Duration) { e.now = max(e.now, now) }
 
-// Poll does all there is to do at time now: Receive, then Flush.
+// Poll does all there is to do at time now: Fetch, Receive, then Flush.
 func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
+	e.Fetch()
 	received := e.Receive(now)
 	sent, err := e.Flush(now)
 	return received || sent, err
 }
 
-// Receive takes in a burst, and runs handlers and completions. progress says
-// whether there was one. Call Flush next, with the time by then: what handlers
-// took does not count as the network's.
-func (e *Endpoint) Receive(now time.Duration) (progress bool) {
-	e.Advance(now)
+// Fetch takes a burst from the transport, for Receive to look at. Read the clock
+// between the two: what arrived then did so before that time, and however long
+// it waited on this host can be told from what it took on the way.
+func (e *Endpoint) Fetch() {
 	n, err := e.tr.Recv(e.rx)
 	if err != nil && e.failure == nil {
 		e.failure = err
 	}
+	e.fetched = n
+}
+
+// Receive takes in what Fetch got, and runs handlers and completions. progress
+// says whether there was anything. Call Flush next, with the time by then: what
+// handlers took does not count as the network's.
+func (e *Endpoint) Receive(now time.Duration) (progress bool) {
+	e.Advance(now)
+	n := e.fetched
+	e.fetched = 0
 	for i := range e.rx[:n] {
 		e.receive(&e.rx[i])
 	}
