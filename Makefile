@@ -1,15 +1,16 @@
 FUZZTIME ?= 10s
 REQUIRE  ?=
 BENCH    ?= -out ../docs/benchmarks.md
+BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench congestion
+.PHONY: help test lint fuzz cover bench bench-dpdk congestion
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
-test: ## run every check this host can run; REQUIRE=mem,udp fails if one of these backends is skipped
+test: ## run every check this host can run; REQUIRE=mem,udp,dpdk fails if one of these backends is skipped
 	@$(TESTALL) -require "$(REQUIRE)"
 
 lint: ## run staticcheck and the architecture's rules
@@ -35,6 +36,9 @@ cover: ## write cover.html: what all tests together cover of the protocol
 
 bench: ## measure beside raw datagrams and gRPC-Go, into docs/benchmarks.md; BENCH="-quick" tries it, "-help" lists more
 	@go -C bench run . $(BENCH)
+
+bench-dpdk: ## measure the DPDK backend over vhost and virtio-user, into docs/benchmarks-dpdk.md; BENCH_DPDK is like BENCH
+	@go -C bench run . -dpdk $(BENCH_DPDK)
 
 congestion: ## simulate congestion control, into docs/congestion.md: takes minutes
 	@go run ./cmd/peregrine sim all --document docs/congestion.md

@@ -16,8 +16,8 @@ type programs struct {
 	self      string // this program
 }
 
-// build builds them from the main module's folder.
-func build(ctx context.Context, root string) (p programs, err error) {
+// build builds them from the main module's folder, with a build tag or none.
+func build(ctx context.Context, root, tag string) (p programs, err error) {
 	if p.self, err = os.Executable(); err != nil {
 		return p, fmt.Errorf("find this program, to start it as a server: %w", err)
 	}
@@ -26,14 +26,14 @@ func build(ctx context.Context, root string) (p programs, err error) {
 	}
 	p.peregrine, p.engine = filepath.Join(p.dir, "peregrine"), filepath.Join(p.dir, "core.test")
 	for _, args := range [][]string{
-		{"-C", root, "build", "-o", p.peregrine, "./cmd/peregrine"},
-		{"-C", root, "test", "-c", "-o", p.engine, "./core"},
+		{"-C", root, "build", "-tags", tag, "-o", p.peregrine, "./cmd/peregrine"},
+		{"-C", root, "test", "-tags", tag, "-c", "-o", p.engine, "./core"},
 	} {
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
 			p.remove()
-			return p, fmt.Errorf("build what is to be measured: go %s: %w (-root names the main module's folder)", args[2], err)
+			return p, fmt.Errorf("build what is to be measured: go %s: %w (-root names the main module's folder; -dpdk needs libdpdk-dev and pkg-config)", args[2], err)
 		}
 	}
 	return p, nil

@@ -5,6 +5,9 @@
 //	make bench BENCH="-quick"           does it all work? figures mean nothing
 //	make bench BENCH="-only 1,7"        some groups, to standard output
 //
+// and of the DPDK backend over a pair of virtual devices, with make bench-dpdk and
+// BENCH_DPDK likewise.
+//
 // Leave the machine alone meanwhile: a compiler beside a run ruins it.
 //
 // It needs Linux, where processes can be tied to CPUs.

@@ -16,9 +16,8 @@ import (
 	"syscall"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/peregrine-rpc/peregrine/bench/internal/grpcecho"
+	"github.com/peregrine-rpc/peregrine/bench/internal/hugepages"
 	"github.com/peregrine-rpc/peregrine/bench/internal/idle"
 	"github.com/peregrine-rpc/peregrine/bench/internal/report"
 	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
@@ -57,6 +56,7 @@ type options struct {
 	runs     int
 	duration time.Duration
 	quick    bool
+	dpdk     bool
 	only     []int
 	out      string
 }
@@ -68,6 +68,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.root, "root", "..", "folder of the main module")
 	flags.IntVar(&o.runs, "runs", 5, "runs of each case")
 	flags.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of a run")
+	flags.BoolVar(&o.dpdk, "dpdk", false, "measure the DPDK backend instead of sockets")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
 	flags.StringVar(&only, "only", "", "groups to measure, such as 1,3 (default: all)")
 	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")
@@ -94,7 +95,7 @@ func parse(args []string) (options, error) {
 }
 
 // bench measures the groups and writes the document, also if some runs failed.
-func bench(ctx context.Context, args []string) error {
+func bench(ctx context.Context, args []string) (err error) {
 	o, err := parse(args)
 	if err != nil {
 		return err
@@ -103,17 +104,30 @@ func bench(ctx context.Context, args []string) error {
 	if _, err := os.Stat(filepath.Dir(o.out)); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
-	p, err := build(ctx, o.root)
+	doc := sockets
+	if o.dpdk {
+		doc = overDPDK
+	}
+	p, err := build(ctx, o.root, doc.tag)
 	if err != nil {
 		return err
 	}
 	defer p.remove()
 	plan := newPlan(p, o)
-	groups := plan.groups()
+	groups := doc.groups(plan)
 	for _, n := range o.only {
 		if n < 1 || n > len(groups) {
 			return fmt.Errorf("-only: there is no group %d: they are 1 to %d", n, len(groups))
 		}
+	}
+	setting := doc.setting(plan)
+	if o.dpdk {
+		// Without them it can measure all the same.
+		restore, refused := hugepages.Reserve(pages)
+		if refused == nil {
+			defer func() { err = errors.Join(err, restore()) }()
+		}
+		setting.Common = append(setting.Common, aboutPages(refused))
 	}
 
 	var sections []report.Section
@@ -132,11 +146,9 @@ func bench(ctx context.Context, args []string) error {
 		failed += result.Failures()
 		sections = append(sections, report.Section{Number: number, Result: result})
 	}
-	err = write(o.out, report.Setting{
-		Machine: report.ThisMachine(), Date: time.Now(), Revision: revision(ctx, o.root),
-		Runs: o.runs, Duration: o.duration, Versions: []string{"google.golang.org/grpc v" + grpc.Version},
-		Common: plan.common(),
-	}, sections)
+	setting.Machine, setting.Date, setting.Revision = report.ThisMachine(), time.Now(), revision(ctx, o.root)
+	setting.Runs, setting.Duration = o.runs, o.duration
+	err = write(o.out, setting, sections)
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d runs failed: the document says which and why", failed)
 	}

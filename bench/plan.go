@@ -5,6 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
+
+	"github.com/peregrine-rpc/peregrine/bench/internal/report"
 	"github.com/peregrine-rpc/peregrine/bench/internal/run"
 	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
 )
@@ -47,6 +50,30 @@ func (p plan) serving() []string {
 
 func (p plan) calling() []string { return append([]string{"--cpu", clientCPU}, p.timing()...) }
 
+// document is what one invocation measures and writes.
+type document struct {
+	tag     string // that the programs are built with
+	groups  func(plan) []suite.Group
+	setting func(plan) report.Setting // as far as it differs
+}
+
+var (
+	sockets  = document{groups: plan.groups, setting: plan.sockets}
+	overDPDK = document{tag: "dpdk", groups: plan.dpdkGroups, setting: plan.dpdk}
+)
+
+func (p plan) sockets() report.Setting {
+	return report.Setting{
+		Title: "Benchmarks", Command: "make bench",
+		Versions: []string{"google.golang.org/grpc v" + grpc.Version},
+		Common:   p.common(),
+		Notes: []string{
+			"Loopback never splits a segmentation-offloaded send, which flatters every UDP sender: figures with it stand beside those\nwithout.",
+			"The DPDK backend has a document of its own, [benchmarks-dpdk.md](benchmarks-dpdk.md).",
+		},
+	}
+}
+
 // common says what the commands in the document leave out.
 func (p plan) common() []string {
 	return []string{
@@ -61,19 +88,19 @@ type flags []string
 
 // peregrine is a case of `peregrine serve` and `peregrine perf`.
 func (p plan) peregrine(name string, serve, perf flags) suite.Case {
-	return p.pair(name, append(p.serving(), loopback), serve, perf)
+	return p.pair(name, append(p.serving(), loopback), p.calling(), serve, perf)
 }
 
 // unstamped is a case as both makes, without receive timestamps on either side.
 func (p plan) unstamped(name string, same flags, perf ...string) suite.Case {
 	const url = loopback + "?timestamps=false"
-	return p.pair(name, p.serving(), append(flags{url}, same...), slices.Concat(flags{"--transport", url}, same, perf))
+	return p.pair(name, p.serving(), p.calling(), append(flags{url}, same...), slices.Concat(flags{"--transport", url}, same, perf))
 }
 
-func (p plan) pair(name string, serving, serve, perf flags) suite.Case {
+func (p plan) pair(name string, serving, calling []string, serve, perf flags) suite.Case {
 	return suite.Case{Name: name, Runner: run.Pair{
 		Server: run.Command{Program: p.programs.peregrine, Verb: "serve", Common: serving, Flags: serve},
-		Client: run.Command{Program: p.programs.peregrine, Verb: "perf", Common: p.calling(), Flags: perf},
+		Client: run.Command{Program: p.programs.peregrine, Verb: "perf", Common: calling, Flags: perf},
 		Limit:  p.duration + p.warmup + spare,
 	}}
 }

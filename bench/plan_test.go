@@ -11,7 +11,8 @@ import (
 
 func TestEveryClaimIsAboutCasesOfItsGroup(t *testing.T) {
 	t.Parallel()
-	for _, g := range newPlan(programs{}, options{}).groups() {
+	p := newPlan(programs{}, options{})
+	for _, g := range append(p.groups(), p.dpdkGroups()...) {
 		cases := map[string]bool{"": true}
 		for _, c := range g.Cases {
 			require.False(t, cases[c.Name], "%s: %s is there twice", g.Title, c.Name)
@@ -43,6 +44,9 @@ func TestOptions(t *testing.T) {
 	o, err := parse([]string{"-quick", "-only", "1,3"})
 	require.NoError(t, err)
 	require.Equal(t, options{root: "..", runs: 1, duration: 500 * time.Millisecond, quick: true, only: []int{1, 3}}, o)
+	o, err = parse([]string{"-dpdk"})
+	require.NoError(t, err)
+	require.True(t, o.dpdk)
 	for _, args := range [][]string{{"-only", "one"}, {"-runs", "0"}, {"7"}} {
 		_, err := parse(args)
 		require.Error(t, err, args)

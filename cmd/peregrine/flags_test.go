@@ -55,6 +55,7 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 		"serve --loops 2 --cpu 0":                      "cpus: [...]",
 		"serve --cpu 9999":                             "there is no CPU",
 		"serve --config missing.yaml":                  "missing.yaml",
+		"serve dpdk://net_vhost0":                      `key "ip": missing`,
 		"serve carrier-pigeon://127.0.0.1:0":           "carrier-pigeon",
 		"fly":                                          "unknown command",
 	} {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "github.com/peregrine-rpc/peregrine/transport/dpdk" // where it is built with the tag
 )
 
 func main() {

@@ -70,6 +70,7 @@ near with near.`,
   peregrine perf ` + defaultAddr + ` --mode upload --size 16MiB --window 2
   peregrine perf ` + defaultAddr + ` --call --window 64 --cpu 0 --json rate.json
   peregrine perf ` + defaultAddr + ` --fault loss=0.01
+  peregrine perf 10.9.0.1:31850 --transport 'dpdk://net_virtio_user0,path=/tmp/p.sock?ip=10.9.0.2/24'
   peregrine perf ` + defaultAddr + ` --raw            # server: peregrine serve --raw`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -27,7 +27,7 @@ func (p *perfCommand) askRaw(ctx context.Context) (cpu int, err error) {
 	}
 	server, err := client.Statistics(ctx)
 	if errors.Is(err, raw.ErrNoAnswer) {
-		return unpinned, p.target.unanswered("--raw udp://"+p.target.addr.String(), err)
+		return unpinned, p.target.unanswered(tr.Caps().Backend, "--raw ", err)
 	}
 	return server.PinnedTo, err
 }

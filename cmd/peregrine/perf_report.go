@@ -118,6 +118,7 @@ func (p *perfCommand) print(r measure.Result, backend string, line *linePath) {
 	row("goodput", "%.3g Gbit/s", r.Goodput)
 	row("CPU per "+unit, "client %s, server %s", cpuTime(r.ClientCPU), cpuTime(r.ServerCPU))
 	row("allocations", "client %.2f, server %.2f per %s", r.Allocs, r.ServerAllocs, unit)
+	row("collections", "client %d, server %d, of garbage", r.Collections, r.ServerCollections)
 	if p.raw {
 		row("lost", "%d", r.Lost)
 	} else {

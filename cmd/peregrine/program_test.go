@@ -175,3 +175,12 @@ func TestADemonstrationThatEndsEarlyTakesItsServerAlong(t *testing.T) {
 		})
 	}
 }
+
+func TestTheLocalTransportIsTheUsersChoice(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	const url = "udp://127.0.0.1:0?ecn=false"
+	result := perf(t, s.addr, "--transport", url)
+	require.Equal(t, url, result["parameters"].(map[string]any)["transport"])
+	s.end(t)
+}

@@ -43,6 +43,7 @@ it has accepted and prints its counters.`,
 		Example: `  peregrine serve
   peregrine serve udp://0.0.0.0:31850 --cpu 1 --poll busy
   peregrine serve --config server.yaml
+  peregrine serve 'dpdk://net_vhost0,iface=/tmp/p.sock?ip=10.9.0.1/24&port=31850'
   peregrine serve --fault loss=0.01,reorder=0.05
   peregrine serve --raw                           # datagrams, no engine: for perf --raw`,
 		Args: cobra.MaximumNArgs(1),

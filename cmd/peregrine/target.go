@@ -44,9 +44,13 @@ func (t target) clientURL() string {
 	return "udp://[::]:0"
 }
 
-// unanswered says what to do about a server that is not there.
-func (t target) unanswered(how string, err error) error {
-	return fmt.Errorf("no server answers at %s: start one with `peregrine serve %s`, and look for a firewall on the way (%w)", t.text, how, err)
+// unanswered says what to do about a server that is not there. flags are those it takes.
+func (t target) unanswered(backend, flags string, err error) error {
+	url := backend + "://..." // a device, which the address does not tell
+	if backend == "udp" {
+		url = "udp://" + t.addr.String()
+	}
+	return fmt.Errorf("no server answers at %s: start one with `peregrine serve %s%s`, and look for a firewall on the way (%w)", t.text, flags, url, err)
 }
 
 // dial opens a session over e, with the remedy in the error.
@@ -60,7 +64,7 @@ func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Ses
 	case ctx.Err() != nil:
 		return nil, errInterrupted
 	}
-	return nil, t.unanswered("udp://"+t.addr.String(), err)
+	return nil, t.unanswered(e.Caps().Backend, "", err)
 }
 
 var errInterrupted = errors.New("interrupted")

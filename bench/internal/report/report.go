@@ -12,6 +12,8 @@ import (
 
 // Setting says where, when and how everything was measured.
 type Setting struct {
+	Title    string
+	Command  string // that wrote the document
 	Machine  Machine
 	Date     time.Time
 	Revision string // of the source; empty if unknown
@@ -20,6 +22,8 @@ type Setting struct {
 	Versions []string      // of what is compared with
 	// Common are the parts of commands that the groups leave out.
 	Common []string
+	// Notes are what else a reader has to know, by paragraph.
+	Notes []string
 }
 
 // Section is a measured group under its number.
@@ -45,8 +49,8 @@ type document struct{ strings.Builder }
 func (d *document) line(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
 
 func (d *document) heading(s Setting) {
-	d.line("# Benchmarks\n")
-	d.line("Written by `make bench`, losses as plainly as wins.\n")
+	d.line("# %s\n", s.Title)
+	d.line("Written by `%s`, losses as plainly as wins.\n", s.Command)
 	d.line("- machine: %s", s.Machine)
 	d.line("- versions: %s", strings.Join(s.Versions, ", "))
 	if s.Revision != "" {
@@ -62,10 +66,10 @@ Server and client are two processes on one machine, and a cache line's round tri
 and after each run: *near* is below 250 ns, *far* above, *mixed* a change in between. On virtual machines it flips within
 seconds, and figures of two CPUs with it. Ratios divide runs of the same round, and are mixed where these were not alike.
 Medians leave what is mixed out; where there is nothing else, *(mixed)* says so.
-
-Loopback never splits a segmentation-offloaded send, which flatters every UDP sender: figures with it stand beside those
-without.
 `)
+	for _, note := range s.Notes {
+		d.line("%s\n", note)
+	}
 }
 
 func (d *document) summary(sections []Section) {

@@ -21,6 +21,7 @@ func write(t *testing.T, sections ...Section) string {
 	t.Helper()
 	var text strings.Builder
 	require.NoError(t, Write(&text, Setting{
+		Title: "Abaci", Command: "make abaci", Notes: []string{"Beads are light."},
 		Machine: Machine{"Abacus 9", 2, "Linux 6.18", "go1.26"}, Date: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),
 		Revision: "abc", Runs: 5, Duration: 3 * time.Second, Versions: []string{"grpc v1"}, Common: []string{"servers are on CPU 0"},
 	}, sections))
@@ -51,6 +52,8 @@ func echoes() Section {
 func TestTheReportBeginsWithTheConditionsAndTheTargets(t *testing.T) {
 	t.Parallel()
 	text := write(t, echoes())
+	require.Contains(t, text, "# Abaci\n\nWritten by `make abaci`,")
+	require.Contains(t, text, "\nBeads are light.\n\n")
 	require.Contains(t, text, "Abacus 9, 2 CPUs, Linux 6.18, go1.26")
 	require.Contains(t, text, "2026-01-02 03:04 UTC")
 	require.Contains(t, text, "runs 5 times for 3s")

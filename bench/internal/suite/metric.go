@@ -16,6 +16,7 @@ var (
 	P50          = Metric{"p50_us", "p50", micros}
 	P99          = Metric{"p99_us", "p99", micros}
 	P999         = Metric{"p999_us", "p99.9", micros}
+	Max          = Metric{"max_us", "max", micros}
 	Goodput      = Metric{"goodput_gbps", "Gbit/s", threeDigits}
 	ClientCPU    = Metric{"client_cpu_ns_per_rpc", "CPU per RPC, client", nanos}
 	ServerCPU    = Metric{"server_cpu_ns_per_rpc", "server", nanos}
@@ -25,6 +26,9 @@ var (
 	ServerAllocs = Metric{"server_allocs_per_rpc", "server", hundredths}
 	BothAllocs   = Metric{"both_allocs_per_rpc", "allocations per RPC, both", hundredths}
 	Retransmits  = Metric{"retransmits", "retransmitted", whole}
+
+	ClientCollections = Metric{"collections", "garbage collections, client", whole}
+	ServerCollections = Metric{"server_collections", "server", whole}
 
 	NanosPerOp  = Metric{"ns/op", "time per RPC", nanos}
 	AllocsPerOp = Metric{"allocs/op", "allocations per RPC", whole}

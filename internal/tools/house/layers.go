@@ -29,9 +29,10 @@ var layers = []layer{
 	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/..."}},
 	{"transport/...", []string{"transport", "internal/...", xsys}},
 
+	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{
-		"core", "transport", "github.com/stretchr/testify/...", "go.uber.org/goleak/...",
+		"core", "transport", "conformance/internal/...", "github.com/stretchr/testify/...", "go.uber.org/goleak/...",
 	}},
 
 	{".", []string{

@@ -15,13 +15,18 @@ const (
 	host       = runtime.GOOS + "/" + runtime.GOARCH
 )
 
-// backendRows says of each transport whether its tests ran on this host. A required one must have run.
-func backendRows(tests *results, required []string) []row {
+// backendRows says of each transport whether its tests ran on this host. A required one must have run. One with a step of
+// its own has not if that was skipped.
+func backendRows(tests *results, steps []row, required []string) []row {
 	names := append(backendFolders(), required...)
 	slices.Sort(names)
 	var rows []row
 	for _, name := range slices.Compact(names) {
 		r := backendRow(tests, name)
+		own := slices.IndexFunc(steps, func(s row) bool { return s.name == name && s.result == skipped })
+		if own >= 0 && r.result == passed {
+			r.result, r.reason = skipped, steps[own].reason
+		}
 		if r.result == skipped && slices.Contains(required, name) {
 			r.result, r.reason = failed, "this host can run it, but: "+r.reason
 		}

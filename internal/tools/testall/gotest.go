@@ -7,10 +7,10 @@ import (
 	"os/exec"
 )
 
-// goTest runs the tests of the module in dir, adds them to the results, and logs what the failed ones printed.
-func goTest(log io.Writer, tests *results, dir string, flags ...string) error {
-	args := append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=10m"}, flags...)
-	cmd := exec.Command("go", append(args, "./...")...)
+// goTest runs tests of the module in dir, adds them to the results, and logs what the failed ones printed. args are
+// flags and packages.
+func goTest(log io.Writer, tests *results, dir string, args ...string) error {
+	cmd := exec.Command("go", append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=10m"}, args...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -25,14 +25,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	tests := newResults()
-	rows, err := runSteps(allSteps(tests), flag.Args())
+	tests, required := newResults(), splitList(*require)
+	rows, err := runSteps(allSteps(tests, required), flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	if len(tests.order) > 0 {
-		rows = append(rows, backendRows(tests, splitList(*require))...)
+		rows = append(rows, backendRows(tests, rows, required)...)
 	}
 	report(os.Stdout, rows, tests)
 	if len(tests.with(failed)) > 0 || slices.ContainsFunc(rows, func(r row) bool { return r.result == failed }) {

@@ -98,8 +98,18 @@ func TestABackendIsSkippedWithItsFirstSkippedTest(t *testing.T) {
 
 func TestARequiredBackendMustRun(t *testing.T) {
 	t.Parallel()
-	rows := backendRows(newResults(), []string{"udp"})
+	rows := backendRows(newResults(), nil, []string{"udp"})
 	if len(rows) != 1 || rows[0].result != failed {
+		t.Errorf("rows: %+v", rows)
+	}
+}
+
+func TestABackendIsSkippedWithItsStepThoughSomeOfItsTestsRan(t *testing.T) {
+	t.Parallel()
+	tests := readEvents(t, line("pass", "TestURL", ""))
+	step := row{name: "udp", result: skipped, reason: "no network"}
+	rows := backendRows(tests, []row{step}, []string{"udp"})
+	if len(rows) != 1 || rows[0].result != failed || !strings.Contains(rows[0].reason, "no network") {
 		t.Errorf("rows: %+v", rows)
 	}
 }

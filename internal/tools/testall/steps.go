@@ -25,15 +25,21 @@ func (e skipError) Error() string { return string(e) }
 // platforms must keep compiling; all but the host's own are cross-compiled.
 var platforms = []string{"linux/amd64", "linux/arm64", "linux/386", "darwin/arm64", "windows/amd64"}
 
-func allSteps(tests *results) []step {
-	steps := []step{{"gofmt", checkFormat}}
+func allSteps(tests *results, required []string) []step {
+	var steps []step
+	if wouldInstall(required) {
+		steps = append(steps, step{"install libdpdk", install})
+	}
+	steps = append(steps, step{"gofmt", checkFormat})
 	for _, p := range platforms {
 		steps = append(steps, step{"build " + p, func(log io.Writer) error { return compile(log, p) }})
 	}
 	return append(steps,
 		step{"lint", lint},
-		step{"test", func(log io.Writer) error { return goTest(log, tests, ".") }},
+		step{"test", func(log io.Writer) error { return goTest(log, tests, ".", "./...") }},
 		step{"race", func(log io.Writer) error { return race(log, tests) }},
+		step{"dpdk", func(log io.Writer) error { return dpdk(log, tests) }},
+		step{"dpdk race", func(log io.Writer) error { return dpdkRace(log, tests) }},
 		step{"tools", func(log io.Writer) error { return nestedModule(log, tests, "internal/tools") }},
 		step{"bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") }},
 	)
@@ -89,15 +95,26 @@ func lint(log io.Writer) error {
 		goos, goarch, _ := strings.Cut(p, "/")
 		fmt.Fprintf(&matrix, "%s_%s: GOOS=%[1]s GOARCH=%[2]s\n", goos, goarch)
 	}
+	if libdpdk() == nil {
+		fmt.Fprintln(&matrix, "dpdk: CGO_ENABLED=1 -tags=dpdk")
+	}
 	cmd.Stdin = strings.NewReader(matrix.String())
 	return run(log, cmd, log)
 }
 
 func race(log io.Writer, tests *results) error {
+	if err := raceDetector(); err != nil {
+		return err
+	}
+	return goTest(log, tests, ".", "-race", "-short", "-cover", "./...")
+}
+
+// raceDetector returns a skipError where there is none.
+func raceDetector() error {
 	if out, err := exec.Command("go", "list", "-race", "runtime/race").CombinedOutput(); err != nil {
 		return skipError(strings.TrimSpace(string(out)))
 	}
-	return goTest(log, tests, ".", "-race", "-short", "-cover")
+	return nil
 }
 
 // nestedModule checks a folder with its own go.mod, which ./... does not reach.
@@ -108,5 +125,5 @@ func nestedModule(log io.Writer, tests *results, dir string) error {
 	if err := run(log, exec.Command("go", "-C", dir, "vet", "./..."), log); err != nil {
 		return err
 	}
-	return goTest(log, tests, dir)
+	return goTest(log, tests, dir, "./...")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -50,9 +51,11 @@ func TestUsageGrowsWithWork(t *testing.T) {
 	for range 1000 {
 		kept = append(kept, make([]byte, 100))
 	}
+	runtime.GC()
 	used := measure.UsageNow().Since(before)
 	require.Len(t, kept, 1000)
 	require.GreaterOrEqual(t, used.Mallocs, uint64(1000))
+	require.Positive(t, used.Collections)
 	require.GreaterOrEqual(t, used.CPU, time.Duration(0))
 }
 
@@ -60,12 +63,15 @@ func TestAResultIsPerCall(t *testing.T) {
 	t.Parallel()
 	var r measure.Result
 	r.Per(1000, 2*time.Second,
-		measure.Usage{CPU: time.Millisecond, Mallocs: 500}, measure.Usage{CPU: 2 * time.Millisecond, Mallocs: 2000})
+		measure.Usage{CPU: time.Millisecond, Mallocs: 500},
+		measure.Usage{CPU: 2 * time.Millisecond, Mallocs: 2000, Collections: 3})
 	require.InDelta(t, 500, r.Rate, 1e-9)
 	require.InDelta(t, 0.5, r.Allocs, 1e-9)
 	require.InDelta(t, 2, r.ServerAllocs, 1e-9)
 	require.InDelta(t, 1000, r.ClientCPU, 1e-9)
 	require.InDelta(t, 2000, r.ServerCPU, 1e-9)
+	require.Zero(t, r.Collections)
+	require.EqualValues(t, 3, r.ServerCollections)
 	require.InDelta(t, 8, measure.Gigabits(1e9, time.Second), 1e-9)
 }
 

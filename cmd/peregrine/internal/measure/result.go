@@ -21,6 +21,9 @@ type Result struct {
 	// ClientCPU and ServerCPU are nanoseconds of the whole process per call.
 	ClientCPU float64 `json:"client_cpu_ns_per_rpc"`
 	ServerCPU float64 `json:"server_cpu_ns_per_rpc"`
+	// Collections and ServerCollections count garbage collections.
+	Collections       uint64 `json:"collections"`
+	ServerCollections uint64 `json:"server_collections"`
 	// Retransmits counts packets sent again, by both sides.
 	Retransmits uint64 `json:"retransmits"`
 	// Errors counts calls that failed, never ended, or got a wrong reply.
@@ -41,9 +44,10 @@ type Result struct {
 	Machine    Machine `json:"machine"`
 }
 
-// Per sets Rate, Allocs and CPU from what the two sides used for n calls in d.
+// Per sets Rate, Allocs, CPU and Collections from what the two sides used for n calls in d.
 func (r *Result) Per(n uint64, d time.Duration, client, server Usage) {
 	r.Calls, r.Seconds = n, d.Seconds()
+	r.Collections, r.ServerCollections = client.Collections, server.Collections
 	if n == 0 || d <= 0 {
 		return
 	}

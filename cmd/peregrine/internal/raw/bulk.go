@@ -42,6 +42,7 @@ func (c *Client) Bulk(ctx context.Context, l Load) (measure.Result, error) {
 	server := after.Usage.Since(before.Usage)
 	result.ServerCPU = float64(server.CPU) / float64(max(b.received, 1))
 	result.ServerAllocs = float64(server.Mallocs) / float64(max(b.received, 1))
+	result.ServerCollections = server.Collections
 	return result, nil
 }
 

@@ -1,0 +1,2 @@
+// Package hugepages reserves large pages of memory for a while.
+package hugepages

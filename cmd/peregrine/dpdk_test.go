@@ -1,0 +1,52 @@
+//go:build dpdk
+
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// vhost starts a server on a vhost device and returns the URL for the other end.
+func vhost(t *testing.T, args ...string) (s *running, url string) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "vhost")
+	server := "dpdk://net_vhost0,iface=" + socket + "?ip=10.9.0.1/24&port=31850&hugepages=off&memory=128"
+	return serveWith(t, append([]string{"serve", server, "--until-eof"}, args...)...),
+		"dpdk://net_virtio_user0,path=" + socket + ",packed_vq=1?ip=10.9.0.2/24&hugepages=off&memory=128"
+}
+
+func TestAServerIsMeasuredOverDPDK(t *testing.T) {
+	t.Parallel()
+	s, url := vhost(t)
+	require.Equal(t, "10.9.0.1:31850", s.addr)
+	for _, args := range [][]string{
+		{},
+		{"--mode", "latency", "--poll", "busy"},
+		{"--mode", "upload", "--size", "1MiB"},
+		{"--sessions", "12", "--window", "96", "--no-coalesce"},
+	} {
+		result := perf(t, s.addr, append(args, "--transport", url)...)
+		require.Equal(t, "dpdk", result["parameters"].(map[string]any)["backend"])
+	}
+	require.Contains(t, s.terminate(t), "served")
+}
+
+func TestRawDatagramsAreMeasuredOverDPDK(t *testing.T) {
+	t.Parallel()
+	s, url := vhost(t, "--raw")
+	perf(t, s.addr, "--raw", "--transport", url)
+	perf(t, s.addr, "--raw", "--mode", "upload", "--transport", url)
+	require.Contains(t, s.end(t), "echoed")
+}
+
+func TestNobodyAtTheOtherEndOfADeviceIsAnErrorThatSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	s, url := vhost(t)
+	_, stderr, err := output(t, "perf", "10.9.0.3:31850", "--transport", url)
+	require.Error(t, err)
+	require.Contains(t, stderr, "peregrine serve dpdk://")
+	s.end(t)
+}

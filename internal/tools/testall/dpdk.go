@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+)
+
+// tagged are the packages that the build tag dpdk changes.
+var tagged = []string{"./transport/dpdk/...", "./cmd/peregrine"}
+
+// debian is what their tests take: the library, what finds it, and what decodes their packets.
+var debian = []string{"libdpdk-dev", "pkg-config", "tshark"}
+
+// libdpdk returns a skipError where the library is missing.
+func libdpdk() error {
+	if runtime.GOOS != "linux" {
+		return skipError("DPDK needs Linux")
+	}
+	if exec.Command("pkg-config", "--atleast-version=22.11", "libdpdk").Run() != nil {
+		return skipError("libdpdk 22.11 or newer is not installed: apt-get install libdpdk-dev pkg-config")
+	}
+	return nil
+}
+
+// dpdk vets and tests what the tag changes.
+func dpdk(log io.Writer, tests *results) error {
+	if err := libdpdk(); err != nil {
+		return err
+	}
+	vet := exec.Command("go", append([]string{"vet", "-tags=dpdk"}, tagged...)...)
+	if err := run(log, vet, log); err != nil {
+		return err
+	}
+	return goTest(log, tests, ".", append([]string{"-tags=dpdk"}, tagged...)...)
+}
+
+// dpdkRace tests it with the race detector.
+func dpdkRace(log io.Writer, tests *results) error {
+	if err := errors.Join(libdpdk(), raceDetector()); err != nil {
+		return err
+	}
+	return goTest(log, tests, ".", append([]string{"-tags=dpdk", "-race", "-short"}, tagged...)...)
+}
+
+// wouldInstall says whether to install what is missing: who requires DPDK, or is a CI machine, wants it, and root can.
+func wouldInstall(required []string) bool {
+	_, apt := exec.LookPath("apt-get")
+	_, tshark := exec.LookPath("tshark")
+	missing := libdpdk() != nil || tshark != nil
+	wanted := slices.Contains(required, "dpdk") || os.Getenv("CI") != ""
+	return missing && wanted && apt == nil && os.Geteuid() == 0
+}
+
+// install installs what is missing.
+func install(log io.Writer) error {
+	for _, args := range [][]string{
+		{"update", "-qq"},
+		append([]string{"install", "-qq", "--no-install-recommends"}, debian...),
+	} {
+		cmd := exec.Command("apt-get", args...)
+		cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if err := run(log, cmd, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}

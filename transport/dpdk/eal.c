@@ -1,0 +1,90 @@
+//go:build dpdk
+
+#define _GNU_SOURCE
+#include "port.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_timer.h>
+
+static struct {
+	pthread_mutex_t lock;
+	char text[8192];
+	size_t len;
+} words = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static ssize_t keep(void *cookie, const char *text, size_t len)
+{
+	size_t n = len;
+
+	(void)cookie;
+	pthread_mutex_lock(&words.lock);
+	if (n > sizeof(words.text)) {
+		text += n - sizeof(words.text);
+		n = sizeof(words.text);
+	}
+	if (words.len + n > sizeof(words.text)) {
+		size_t gone = words.len + n - sizeof(words.text);
+
+		memmove(words.text, words.text + gone, words.len - gone);
+		words.len -= gone;
+	}
+	memcpy(words.text + words.len, text, n);
+	words.len += n;
+	pthread_mutex_unlock(&words.lock);
+	return len;
+}
+
+// peregrine_log_take moves at most size bytes to out and returns their number.
+int peregrine_log_take(char *out, int size)
+{
+	size_t n;
+
+	pthread_mutex_lock(&words.lock);
+	n = words.len < (size_t)size ? words.len : (size_t)size;
+	memcpy(out, words.text, n);
+	words.len = 0;
+	pthread_mutex_unlock(&words.lock);
+	return n;
+}
+
+int peregrine_start(int argc, char **argv)
+{
+	FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = keep});
+	int err;
+
+	if (f == NULL || rte_openlog_stream(f) != 0)
+		return -ENOMEM;
+	if (rte_eal_init(argc, argv) < 0)
+		return rte_errno != 0 ? -rte_errno : -EINVAL;
+	err = rte_timer_subsystem_init();
+	return err == -EALREADY ? 0 : err;
+}
+
+// EAL reserves an lcore id for the thread that registers, and keeps it in that
+// thread's storage. The control thread registers on behalf of queues, and takes
+// its own id back.
+int peregrine_lcore_reserve(void)
+{
+	unsigned int own = RTE_PER_LCORE(_lcore_id);
+	int lcore = rte_thread_register() == 0 ? (int)RTE_PER_LCORE(_lcore_id) : -1;
+
+	RTE_PER_LCORE(_lcore_id) = own;
+	return lcore;
+}
+
+void peregrine_lcore_give_back(uint32_t lcore)
+{
+	unsigned int own = RTE_PER_LCORE(_lcore_id);
+
+	RTE_PER_LCORE(_lcore_id) = lcore;
+	rte_thread_unregister();
+	RTE_PER_LCORE(_lcore_id) = own;
+}
