@@ -11,6 +11,11 @@ import (
 // The sum is the same in either byte order (RFC 1071, section 2(B)): it is taken
 // in the one that loads fastest, and swapped in the end.
 func sum(part uint32, b []byte) uint16 {
+	return fold(part + uint32(bits.ReverseBytes16(fold64(sum64(b)))))
+}
+
+// sum64 is an unfolded sum of b in little-endian order, of 33 bits at most.
+func sum64(b []byte) uint64 {
 	var acc, carry uint64
 	for len(b) >= 64 {
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), 0)
@@ -40,8 +45,14 @@ func sum(part uint32, b []byte) uint16 {
 	if len(b) > 0 {
 		acc += uint64(b[0])
 	}
+	return acc>>32 + acc&0xffffffff
+}
+
+// fold64 brings a sum of few 33-bit sums to 16 bits.
+func fold64(acc uint64) uint16 {
 	acc = acc>>32 + acc&0xffffffff
-	return fold(part + uint32(bits.ReverseBytes16(fold(uint32(acc)))))
+	acc = acc>>32 + acc&0xffffffff
+	return fold(uint32(acc>>16 + acc&0xffff))
 }
 
 // fold brings a sum to 16 bits.

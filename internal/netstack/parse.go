@@ -44,6 +44,7 @@ type Datagram struct {
 // Parser takes received frames apart. It is made by Stack.Parser and never
 // changes: any number of goroutines may use one, and copies of it.
 type Parser struct {
+	usual   usual // for ParseUsual
 	mac     MAC
 	vlan    uint16
 	ipv4    [][4]byte
@@ -51,7 +52,7 @@ type Parser struct {
 	partial bool
 }
 
-// Parse looks at a frame, without its check sequence. If the verdict is UDP then
+// Parse looks at any frame, without its check sequence. If the verdict is UDP then
 // d is filled in; else it is not touched. It keeps nothing, and does not say who
 // may be answered: Stack.Resolve does.
 func (p *Parser) Parse(b []byte, device Checked, d *Datagram) Verdict {

@@ -40,6 +40,38 @@ func TestWhatIsForTheStackGoesThere(t *testing.T) {
 	}
 }
 
+// The short cut for usual frames must not lead where Parse does not.
+func requireSameParse(t testing.TB, p *Parser, frame []byte, device Checked) (short bool) {
+	var d Datagram
+	v := p.Parse(frame, device, &d)
+	payload := p.ParseUsual(frame, device)
+	if payload == nil {
+		return false
+	}
+	u := Usual(frame)
+	require.Equal(t, UDP, v, "%x", frame)
+	require.Equal(t, d, Datagram{payload, u.From(), u.Port(), u.ECN()}, "%x", frame)
+	return true
+}
+
+func TestTheShortCutLeadsToTheSameDatagram(t *testing.T) {
+	t.Parallel()
+	p := newStack(t, linuxConfig(2)).Parser()
+	usual := unhex(t, kernelUDP)
+	require.True(t, requireSameParse(t, &p, usual, 0))
+	require.True(t, requireSameParse(t, &p, append(slices.Clone(usual), 0, 0), 0), "with Ethernet's padding")
+	for _, device := range []Checked{0, IPChecked, UDPChecked, IPChecked | UDPChecked} {
+		for at := range usual {
+			for bit := range 8 {
+				requireSameParse(t, &p, change(usual, at, usual[at]^1<<bit), device)
+			}
+			requireSameParse(t, &p, usual[:at], device)
+		}
+	}
+	var none Parser
+	require.False(t, requireSameParse(t, &none, make([]byte, 64), 0))
+}
+
 // change patches a copy of a frame, from an offset on.
 func change(frame []byte, at int, patch ...byte) []byte {
 	frame = slices.Clone(frame)
@@ -183,6 +215,7 @@ func FuzzParse(f *testing.F) {
 		var d Datagram
 		v := p.Parse(frame, Checked(mode&3), &d)
 		require.Less(t, v, Verdicts)
+		requireSameParse(t, &p, frame, Checked(mode&3))
 		if v != UDP {
 			require.Zero(t, d)
 			return

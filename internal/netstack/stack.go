@@ -81,6 +81,9 @@ func New(c Config) (*Stack, error) {
 			return nil, err
 		}
 	}
+	if c.VLAN == 0 && len(s.parser.ipv4) > 0 {
+		s.parser.usual = newUsual(c.MAC, s.parser.ipv4[0])
+	}
 	for _, gateway := range c.Gateways {
 		if err := s.addGateway(gateway.Unmap()); err != nil {
 			return nil, err

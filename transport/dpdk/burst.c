@@ -47,6 +47,19 @@ static inline void give_back(struct peregrine_burst *b)
 	}
 }
 
+// mbuf_of finds the mbuf of lent memory, lent_of the reverse.
+static inline struct rte_mbuf *mbuf_of(uint8_t *data)
+{
+	return (struct rte_mbuf *)(data - PEREGRINE_LENT);
+}
+
+static inline uint8_t *lent_of(struct rte_mbuf *m)
+{
+	return (uint8_t *)m + PEREGRINE_LENT;
+}
+
+// lend fills lent from the pool, without a look at the mbufs: peregrine_send sets
+// what a pool does not keep.
 static inline void lend(struct peregrine_burst *b)
 {
 	struct rte_mbuf *m[PEREGRINE_BURST];
@@ -54,14 +67,16 @@ static inline void lend(struct peregrine_burst *b)
 
 	if (n == 0)
 		return;
-	if (rte_pktmbuf_alloc_bulk(b->pool, m, n) != 0) {
-		// The pool runs dry: one is enough to go on.
+	if (unlikely(rte_mempool_get_bulk(b->pool, (void **)m, n) != 0)) {
+		// Drivers keep what they sent until they need the room. One is enough to
+		// go on.
+		rte_eth_tx_done_cleanup(b->port, b->queue, 0);
 		n = 1;
-		if ((m[0] = rte_pktmbuf_alloc(b->pool)) == NULL)
+		if (rte_mempool_get(b->pool, (void **)m) != 0)
 			return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		b->lent[b->lent_count++] = rte_pktmbuf_mtod(m[i], uint8_t *);
+		b->lent[b->lent_count++] = lent_of(m[i]);
 }
 
 // checks is what the device found right. What it found wrong is looked at again:
@@ -79,22 +94,22 @@ static inline uint32_t checks(uint64_t flags)
 	return seen;
 }
 
-uint32_t peregrine_receive(uintptr_t burst)
+uint32_t peregrine_receive(uintptr_t burst, uint32_t n)
 {
 	struct peregrine_burst *b = (struct peregrine_burst *)burst;
 	struct rte_mbuf *m[PEREGRINE_BURST];
-	uint32_t n;
 
 	if (!enter(b))
 		return 0;
 	give_back(b);
-	n = rte_eth_rx_burst(b->port, b->queue, m, PEREGRINE_BURST);
+	n = rte_eth_rx_burst(b->port, b->queue, m, n);
 	for (uint32_t i = 0; i < n; i++) {
 		struct peregrine_rx *rx = &b->rx[i];
 
 		rx->mbuf = m[i];
 		rx->data = rte_pktmbuf_mtod(m[i], uint8_t *);
-		rte_prefetch0(rx->data);
+		rte_prefetch0(rx->data); // a small call is in the first two lines
+		rte_prefetch0(rx->data + RTE_CACHE_LINE_SIZE);
 		rx->len = m[i]->data_len;
 		rx->flags = checks(m[i]->ol_flags);
 		if (unlikely(m[i]->nb_segs > 1)) {
@@ -106,11 +121,6 @@ uint32_t peregrine_receive(uintptr_t burst)
 	}
 	leave(b);
 	return n;
-}
-
-static inline struct rte_mbuf *mbuf_of(uint8_t *data)
-{
-	return (struct rte_mbuf *)(data - PEREGRINE_LENT);
 }
 
 uint32_t peregrine_send(uintptr_t burst, uint32_t n)
@@ -125,12 +135,11 @@ uint32_t peregrine_send(uintptr_t burst, uint32_t n)
 
 		m[i] = mbuf_of(tx->data);
 		m[i]->data_off = RTE_PKTMBUF_HEADROOM - tx->head;
+		m[i]->port = b->port;
 		m[i]->data_len = tx->len;
 		m[i]->pkt_len = tx->len;
 		m[i]->ol_flags = tx->flags;
-		m[i]->tx_offload = 0;
-		m[i]->l2_len = tx->l2;
-		m[i]->l3_len = tx->l3;
+		m[i]->tx_offload = rte_mbuf_tx_offload(tx->l2, tx->l3, 0, 0, 0, 0, 0);
 	}
 	if (b->prepare && rte_eth_tx_prepare(b->port, b->queue, m, n) == 0) {
 		rte_pktmbuf_free(m[0]);
@@ -144,14 +153,15 @@ uint32_t peregrine_send(uintptr_t burst, uint32_t n)
 	return n;
 }
 
-// The rest touches the pool only, which a reset leaves alone.
-
 void peregrine_lend(struct peregrine_burst *b)
 {
-	RTE_PER_LCORE(_lcore_id) = b->lcore;
-	lend(b);
-	RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
+	if (enter(b)) {
+		lend(b);
+		leave(b);
+	}
 }
+
+// The next two touch the pool only, which a reset leaves alone.
 
 void peregrine_give_back(struct peregrine_burst *b)
 {
@@ -204,6 +214,8 @@ int peregrine_arm(struct peregrine_burst *b)
 
 	if (enter(b)) {
 		err = rte_eth_dev_rx_intr_enable(b->port, b->queue);
+		// The caller looks again for what came before. Drivers only store.
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		leave(b);
 	}
 	return err;

@@ -58,7 +58,7 @@ struct peregrine_burst {
 // take the burst as a number: Go checks pointers, at some nanoseconds each.
 struct peregrine_burst *peregrine_open(uint16_t port, uint16_t queue, uint32_t lcore, struct rte_mempool *pool,
 				       uint32_t *down, uint32_t *inside, uint32_t prepare);
-uint32_t peregrine_receive(uintptr_t burst);
+uint32_t peregrine_receive(uintptr_t burst, uint32_t n);
 uint32_t peregrine_send(uintptr_t burst, uint32_t n);
 void peregrine_lend(struct peregrine_burst *b);
 void peregrine_give_back(struct peregrine_burst *b);

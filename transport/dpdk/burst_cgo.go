@@ -4,7 +4,7 @@ package dpdk
 
 /*
 #cgo pkg-config: libdpdk
-#cgo CFLAGS: -O3
+#cgo CFLAGS: -O3 -ftls-model=initial-exec
 #cgo noescape peregrine_receive
 #cgo nocallback peregrine_receive
 #cgo noescape peregrine_send
@@ -63,8 +63,8 @@ func (b *burst) c() *C.struct_peregrine_burst { return (*C.struct_peregrine_burs
 
 func (b *burst) number() C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(b))) }
 
-// receive fills b.rx, and frees what is in b.back.
-func (b *burst) receive() int { return int(C.peregrine_receive(b.number())) }
+// receive fills at most n of b.rx, and frees what is in b.back.
+func (b *burst) receive(n int) int { return int(C.peregrine_receive(b.number(), C.uint32_t(n))) }
 
 // send hands down the first n of b.tx and returns how many the port took. It
 // fills b.lent again.

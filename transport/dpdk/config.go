@@ -42,7 +42,8 @@ type Config struct {
 	RxRing int `yaml:"rx_ring"`
 	TxRing int `yaml:"tx_ring"`
 	// Buffers is how many packets of each queue, beside those in the rings, may
-	// be received and not released, or reserved and not sent, 256 to 1048576.
+	// be received and not released, or reserved and not sent, half of them each,
+	// 256 to 1048576.
 	Buffers int `yaml:"buffers"`
 	// RSSKey is the 40 or 52 bytes, in hexadecimal, of the hash that spreads
 	// packets over queues. Empty takes one under which both directions of a flow

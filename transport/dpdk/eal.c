@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,8 +59,14 @@ int peregrine_log_take(char *out, int size)
 int peregrine_start(int argc, char **argv)
 {
 	FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = keep});
+	sigset_t pipe;
 	int err;
 
+	// Drivers write to the sockets of peers that may be dead. Go ends a program
+	// that gets SIGPIPE on a thread not its own; EAL's inherit from this one.
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 	if (f == NULL || rte_openlog_stream(f) != 0)
 		return -ENOMEM;
 	if (rte_eal_init(argc, argv) < 0)

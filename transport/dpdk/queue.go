@@ -33,6 +33,7 @@ type queue struct {
 	datagram netstack.Datagram
 	// Frames [next, got) of the last burst are still to be looked at.
 	next, got int
+	ask       int // how many packets the next burst is for
 	held      int // received packets that were not released
 
 	routes     routes.Table[destination]
@@ -59,7 +60,7 @@ const headers4, headers6 = 20 + 8, 40 + 8
 
 // openQueue makes a queue of p its caller's.
 func openQueue(p *port, cfg *Config, index int) (_ *queue, err error) {
-	q := &queue{port: p, index: index, parser: p.stack.Parser(), local: p.local}
+	q := &queue{port: p, index: index, ask: leastAsk, parser: p.stack.Parser(), local: p.local}
 	headers := headers4
 	if slices.ContainsFunc(cfg.IP, func(ip string) bool { return strings.Contains(ip, ":") }) {
 		headers = headers6
@@ -76,7 +77,7 @@ func openQueue(p *port, cfg *Config, index int) (_ *queue, err error) {
 		MaxPayload: p.mtu - headers,
 		RxBatch:    burstSize,
 		TxBatch:    burstSize,
-		RxBuffers:  cfg.Buffers,
+		RxBuffers:  cfg.Buffers / 2,
 		Queue:      index,
 		Queues:     len(p.queues),
 		ZeroCopyRx: true,

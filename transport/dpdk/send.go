@@ -17,7 +17,8 @@ type destination struct {
 	neighbour *netstack.Neighbour
 	headers   netstack.Headers
 	resolved  bool
-	limit     int // the most bytes of a datagram
+	limit     int    // the most bytes of a datagram
+	offload   uint64 // flags of packets whose UDP checksum the device computes; 0: it does not
 }
 
 // Resolve implements [transport.Transport].
@@ -50,6 +51,7 @@ func (q *queue) point(d *destination) {
 		link := netstack.Link{From: q.port.mac, To: mac, VLAN: uint16(q.port.cfg.VLAN)}
 		d.headers = netstack.NewHeaders(link, d.from, d.to)
 		d.limit = q.port.mtu + d.headers.LinkLen() - d.headers.Len()
+		d.offload = q.port.offload(d.to.Addr())
 	}
 }
 
@@ -77,7 +79,9 @@ func (q *queue) Reserve(pkts []transport.TxPacket) int {
 	if int(b.lentCount) < len(pkts) {
 		b.lend()
 	}
-	n := min(len(pkts), int(b.lentCount))
+	// No more than half the buffers: a pool that lends all to senders cannot
+	// receive, and drivers keep a ring full of what they sent.
+	n := min(len(pkts), int(b.lentCount), q.port.cfg.Buffers/2-q.reserved)
 	for i := range pkts[:n] {
 		b.lentCount--
 		pkts[i].Head = view(b.lent[b.lentCount], q.caps.MaxPayload)
@@ -146,7 +150,7 @@ func (q *queue) build(pkts []transport.TxPacket) int {
 		t := &q.burst.tx[i]
 		t.data, t.head, t.len = lent, uint16(head), uint32(len(f))
 		d.headers.Put(f, size, uint8(p.ECN))
-		if t.flags = q.port.offload(d.to.Addr()); t.flags != 0 {
+		if t.flags = d.offload; t.flags != 0 {
 			t.l2, t.l3 = uint8(d.headers.LinkLen()), uint8(d.headers.NetworkLen())
 		} else {
 			d.headers.Complete(f)

@@ -19,7 +19,7 @@ const (
 	// double: an answer that comes soon is found soon, and an idle queue costs a
 	// few per cent of a core.
 	shortPause = 10 * time.Microsecond
-	longPause  = 320 * time.Microsecond
+	longPause  = 1280 * time.Microsecond
 	// longWait bounds a wait for an interrupt: neighbours have timers too.
 	longWait = 100 * time.Millisecond
 )
