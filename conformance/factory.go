@@ -22,6 +22,34 @@ const (
 // String is the side's name in messages.
 func (s Side) String() string { return [...]string{"near", "far"}[s] }
 
+// Order is the order in which the two sides open.
+type Order int
+
+// Either they open, close, and open again as they like, or one of them is the
+// host, which must be open for the other to open; the other is of no more use
+// once it has closed.
+const (
+	AnyOrder Order = iota
+	NearHosts
+	FarHosts
+)
+
+// hosts says whether the other side depends on that one.
+func (o Order) hosts(side Side) bool {
+	return o == NearHosts && side == Near || o == FarHosts && side == Far
+}
+
+// sides are both sides in this order.
+func (o Order) sides() [2]Side {
+	if o == FarHosts {
+		return [2]Side{Far, Near}
+	}
+	return [2]Side{Near, Far}
+}
+
+// other is the side that s is not.
+func (s Side) other() Side { return Near + Far - s }
+
 // Factory opens the transports of one backend in one configuration, and says
 // what cannot be read from their Caps. Only Open is required.
 type Factory struct {
@@ -30,6 +58,10 @@ type Factory struct {
 	// transport listens there, which an earlier one of that side did. The suite
 	// closes it.
 	Open func(side Side, addr netip.AddrPort) (transport.Transport, error)
+
+	// Order says whether one side depends on the other. The RPC suite does
+	// without it: there the far side opens first, and either may come again.
+	Order Order
 
 	// OneProcess says that both sides must live in this process. Otherwise the
 	// RPC suite also opens either side in a copy of the test binary.
@@ -44,6 +76,11 @@ type Factory struct {
 	// closed, such as attached programs; "" if none is. Goroutines, and on Linux
 	// descriptors, are counted without it.
 	Leaks func() string
+
+	// Keeps is how the names of descriptors begin that a library below the
+	// backend does not give back ("socket:"), as /proc/self/fd tells them. They
+	// are not counted. Empty counts all.
+	Keeps string
 }
 
 // URL returns a factory that opens both sides by one transport URL whose host

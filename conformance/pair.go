@@ -24,9 +24,42 @@ type pair struct {
 func newPair(t *testing.T, f Factory) *pair {
 	t.Helper()
 	p := &pair{t: t, f: f}
-	p.near, p.far = p.open(Near, netip.AddrPort{}), p.open(Far, netip.AddrPort{})
-	p.meet()
+	p.begin()
 	return p
+}
+
+// begin opens both sides at any address.
+func (p *pair) begin() {
+	p.t.Helper()
+	for _, side := range p.f.Order.sides() {
+		*p.at(side) = p.open(side, netip.AddrPort{})
+	}
+	p.meet()
+}
+
+// at is where a side's end is.
+func (p *pair) at(side Side) **end {
+	if side == Near {
+		return &p.near
+	}
+	return &p.far
+}
+
+// reopen opens a side that has closed at its old address. The other side, and
+// its routes, stay as they are unless it depends on this one.
+func (p *pair) reopen(side Side) {
+	p.t.Helper()
+	e, other := p.at(side), p.at(side.other())
+	*e = p.open(side, (*e).LocalAddr())
+	if p.f.Order.hosts(side) {
+		require.NoError(p.t, (*other).Close())
+		*other = p.open(side.other(), (*other).LocalAddr())
+		p.meet()
+		return
+	}
+	(*e).peer = (*e).resolve(*other)
+	greet(*e, *other)
+	greet(*other, *e)
 }
 
 // open opens a side until the story ends.
@@ -46,23 +79,29 @@ func (p *pair) meet() {
 	greet(p.far, p.near)
 }
 
-// greet sends one datagram until it arrives: packets to a neighbour that is not
-// known yet are dropped and counted.
+// greet sends one datagram until it arrives: while a link is not up, or a
+// neighbour not known, packets are dropped and counted.
 func greet(from, to *end) {
 	from.t.Helper()
 	rx := make([]transport.RxPacket, 1)
 	for late := expires(); ; {
-		unresolved := from.Stats().TxUnresolved
+		refused := refusals(from.Stats())
 		from.send(datagram{bytes: []byte("greeting")})
-		for from.Stats().TxUnresolved == unresolved {
+		for refusals(from.Stats()) == refused {
 			if n := to.recv(rx); n == 1 {
 				to.Release(rx)
 				return
 			}
-			require.False(from.t, late(), "%v cannot reach %v: %+v", from.LocalAddr(), to.LocalAddr(), to.Stats())
+			require.False(from.t, late(), "%v cannot reach %v: sender %+v, receiver %+v",
+				from.LocalAddr(), to.LocalAddr(), from.Stats(), to.Stats())
 			to.wait(10 * time.Millisecond)
 		}
+		require.False(from.t, late(), "%v does not find %v: sender %+v, receiver %+v",
+			from.LocalAddr(), to.LocalAddr(), from.Stats(), to.Stats())
+		// Neighbours may speak on no goroutine but their owners'.
+		to.nudge()
 		from.wait(5 * time.Millisecond)
+		from.nudge()
 	}
 }
 

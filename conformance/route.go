@@ -75,7 +75,6 @@ func forgettingARouteStopsNothing(t *testing.T, p *pair) {
 }
 
 func nobodyAtARouteIsNoError(t *testing.T, p *pair) {
-	address := p.far.LocalAddr()
 	require.NoError(t, p.far.Close())
 	for range 20 {
 		p.near.send(numbered(10, 50)...)
@@ -84,7 +83,6 @@ func nobodyAtARouteIsNoError(t *testing.T, p *pair) {
 	}
 	p.near.requireCompleted(p.near.taken)
 
-	p.far = p.open(Far, address)
-	p.meet()
+	p.reopen(Far)
 	requireCarried(p.near, p.far, numbered(10, 50), 10)
 }

@@ -58,18 +58,18 @@ const (
 	clientSessions = 3
 	clientCalls    = 4 // a session
 
-	// peerTest is the subtest that runs in the copy, peerVariable tells it its
-	// role and address, and it announces where it listens behind peerReady.
+	// peerTest is the subtest that runs in the copy, peerVariable holds its
+	// orders: role and address. It announces where it listens behind peerReady.
 	peerTest     = "PeerProcess"
 	peerVariable = "PEREGRINE_CONFORMANCE_PEER"
 	peerReady    = "conformance peer is at "
 )
 
-// rerun is the test that called RPC.
+// rerun is the test that called RPC or Remote.
 type rerun struct{ name string }
 
-// pattern is the -test.run that leads to the same call of RPC, and there to
-// peerTest only.
+// pattern is the -test.run that leads to the same call, and there to peerTest
+// only.
 func (r rerun) pattern() string { return anchored(r.name + "/" + peerTest) }
 
 // process is a copy of the test binary, as the other side.
@@ -86,7 +86,7 @@ type process struct {
 // test, and ends by itself if this process does.
 func (s *stage) spawn(again rerun, as role, addr netip.AddrPort) *process {
 	s.Helper()
-	p, err := again.start(as, addr)
+	p, err := again.start(fmt.Sprintf("%s %v", as, addr))
 	if err != nil {
 		s.Fatalf("a peer process does not start: %v", err)
 	}
@@ -104,7 +104,8 @@ func (s *stage) spawn(again rerun, as role, addr netip.AddrPort) *process {
 	return p
 }
 
-func (r rerun) start(as role, addr netip.AddrPort) (*process, error) {
+// start runs the test binary again, with orders for what it is to do.
+func (r rerun) start(orders string) (*process, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func (r rerun) start(as role, addr netip.AddrPort) (*process, error) {
 		ready: make(chan string, 1),
 		ended: make(chan struct{}),
 	}
-	p.cmd.Env = append(p.cmd.Environ(), fmt.Sprintf("%s=%s %v", peerVariable, as, addr))
+	p.cmd.Env = append(p.cmd.Environ(), peerVariable+"="+orders)
 	if _, err := p.cmd.StdinPipe(); err != nil { // closed by the end of either process
 		return nil, err
 	}

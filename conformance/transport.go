@@ -93,14 +93,15 @@ var stories = []story{
 	{name: "AnAddressIsFreeOnceClosed", tell: anAddressIsFreeOnceClosed},
 }
 
-// capsOf opens and closes each side once, to know what it can.
+// capsOf opens and closes both sides once, to know what they can.
 func capsOf(t *testing.T, f Factory) (near, far transport.Caps) {
 	t.Helper()
-	caps := func(side Side) transport.Caps {
+	var caps [2]transport.Caps
+	for _, side := range f.Order.sides() {
 		tr, err := f.Open(side, netip.AddrPort{})
 		require.NoErrorf(t, err, "the factory opens the %v side", side)
 		defer func() { require.NoError(t, tr.Close()) }()
-		return tr.Caps()
+		caps[side] = tr.Caps()
 	}
-	return caps(Near), caps(Far)
+	return caps[Near], caps[Far]
 }

@@ -20,7 +20,7 @@ func (e *end) unstick(promise string) (stop func()) {
 		select {
 		case <-over:
 		case <-time.After(patience):
-			e.t.Errorf("Wait has been blocking for %v: %s", patience, promise)
+			e.t.Errorf("Wait has been blocking for %v: %s: %+v", patience, promise, e.Stats())
 			_ = e.Close()
 		}
 	})

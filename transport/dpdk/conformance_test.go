@@ -1,0 +1,55 @@
+//go:build dpdk
+
+package dpdk
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/conformance"
+)
+
+func TestConformance(t *testing.T) {
+	four, six := []string{"10.9.0.1/24", "10.9.0.2/24"}, []string{"fd09::1/64", "fd09::2/64"}
+	for _, l := range []struct {
+		name string
+		long bool // libvhost takes a second to notice each peer
+		link func(*testing.T) link
+	}{
+		{"vhost to virtio-user", true, func(t *testing.T) link { return virtio(t, ",packed_vq=1", four...) }},
+		{"virtio-user to vhost, split ring, IPv6", true, func(t *testing.T) link { return virtio(t, "", six...).turned() }},
+		{"af_packet to kernel", false, func(t *testing.T) link { return toKernel(t, "four", four...) }},
+		{"kernel to af_packet, IPv6", false, func(t *testing.T) link { return toKernel(t, "six", six...).turned() }},
+	} {
+		if l.long && testing.Short() {
+			continue
+		}
+		t.Run(l.name, func(t *testing.T) {
+			conformance.Transport(t, l.link(t).factory())
+		})
+	}
+}
+
+// Each end of a link has a process of its own.
+func TestConformanceBetweenProcesses(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	conformance.Transport(t, conformance.Remote(t, virtio(t, ",packed_vq=1", "10.9.0.1/24", "10.9.0.2/24").factory()))
+}
+
+// The engine sees no more of a device than the contract. Its peer, plain UDP, is
+// killed and comes again.
+func TestConformanceOfRPC(t *testing.T) {
+	warmUp(t)
+	conformance.RPC(t, toKernel(t, "rpc", "10.9.0.1/24", "10.9.0.2/24").factory())
+}
+
+// warmUp starts what the first device of a process starts for ever.
+func warmUp(t *testing.T) {
+	t.Helper()
+	tr, err := testConfig("net_null0", "10.0.0.1/24").opener()(0)
+	require.NoError(t, err)
+	require.NoError(t, tr.Close())
+}

@@ -1,0 +1,151 @@
+//go:build dpdk
+
+package dpdk
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/conformance"
+	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/udp"
+)
+
+// opener opens what is at one end of a link, at a port or any.
+type opener func(port uint16) (transport.Transport, error)
+
+// link is what two backends are joined by.
+type link struct {
+	near, far opener
+	order     conformance.Order
+	inject    func(to netip.AddrPort, datagram []byte) error
+}
+
+func (l link) factory() conformance.Factory {
+	return conformance.Factory{
+		Open: func(side conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
+			return [...]opener{conformance.Near: l.near, conformance.Far: l.far}[side](addr.Port())
+		},
+		Order:  l.order,
+		Inject: l.inject,
+	}
+}
+
+// turned has near and far change places.
+func (l link) turned() link {
+	order := map[conformance.Order]conformance.Order{conformance.NearHosts: conformance.FarHosts, conformance.FarHosts: conformance.NearHosts}
+	l.near, l.far, l.order = l.far, l.near, order[l.order]
+	return l
+}
+
+// testConfig is a device for tests. EAL's settings are the same in all of them;
+// hugepages, which other processes may be about to take, are not for them.
+func testConfig(device string, ips ...string) Config {
+	c := DefaultConfig()
+	c.Device, c.IP, c.Memory, c.Buffers, c.Hugepages = device, ips, 256, 1024, "off"
+	return c
+}
+
+// opener opens the only queue of a device.
+func (c Config) opener() opener {
+	return func(port uint16) (transport.Transport, error) {
+		c.Port = port
+		return Open(c, 0, 1)
+	}
+}
+
+// folder is where sockets are, the same for a test and the processes it starts.
+func folder(t *testing.T) string {
+	t.Helper()
+	const variable = "PEREGRINE_DPDK_TEST_FOLDER"
+	if dir, inherited := os.LookupEnv(variable); inherited {
+		return dir
+	}
+	dir, err := os.MkdirTemp("", "dpdk")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Setenv(variable, dir)
+	return dir
+}
+
+// virtio joins a vhost device, which listens, and a virtio-user device.
+func virtio(t *testing.T, args string, ips ...string) link {
+	t.Helper()
+	near, far := split(ips)
+	socket := filepath.Join(folder(t), "virtio")
+	return link{
+		near:  testConfig("net_vhost0,iface="+socket, near...).opener(),
+		far:   testConfig("net_virtio_user0,queue_size=1024,path="+socket+args, far...).opener(),
+		order: conformance.NearHosts,
+	}
+}
+
+// split deals addresses out, by turns.
+func split(ips []string) (near, far []string) {
+	for i := 0; i < len(ips); i += 2 {
+		near, far = append(near, ips[i]), append(far, ips[i+1])
+	}
+	return near, far
+}
+
+// wire is a veth pair: net_af_packet takes one end, and the kernel has the
+// other. Both are in one namespace, which needs no second one: the kernel has no
+// address at the end that it leaves to DPDK.
+type wire struct {
+	device string // as EAL takes it
+	iface  string // DPDK's end
+	kernel string // the other
+}
+
+// wired makes a veth pair, with the kernel at those addresses. A process started
+// by the test finds it made.
+func wired(t *testing.T, name string, kernel ...string) wire {
+	t.Helper()
+	w := wire{"net_af_packet_" + name + ",framecnt=1024,iface=" + name + "d", name + "d", name + "k"}
+	const variable = "PEREGRINE_DPDK_TEST_WIRE"
+	if os.Getenv(variable) == name {
+		return w
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("a veth pair and packet sockets take root")
+	}
+	var addresses []netip.Prefix
+	for _, ip := range kernel {
+		addresses = append(addresses, netip.MustParsePrefix(ip))
+	}
+	require.NoError(t, netns.Veth(1500, netns.Port{Name: w.iface}, netns.Port{Name: w.kernel, Addresses: addresses}))
+	t.Setenv(variable, name)
+	return w
+}
+
+// toKernel joins a device at one end of a wire and plain UDP at the other.
+func toKernel(t *testing.T, name string, ips ...string) link {
+	t.Helper()
+	near, far := split(ips)
+	w := wired(t, name, far...)
+	return link{near: testConfig(w.device, near...).opener(), far: kernelAt(far[0]), inject: injectWhole}
+}
+
+// kernelAt opens plain UDP at an address.
+func kernelAt(ip string) opener {
+	addr := netip.MustParsePrefix(ip).Addr()
+	return func(port uint16) (transport.Transport, error) {
+		c := udp.DefaultConfig()
+		c.Address = netip.AddrPortFrom(addr, port).String()
+		return udp.Open(c, 0, 1)
+	}
+}
+
+// injectWhole is conformance.InjectUDP for datagrams that need no fragments.
+func injectWhole(to netip.AddrPort, datagram []byte) error {
+	if len(datagram) > 1500-headers6 {
+		return errors.New("it would arrive in fragments")
+	}
+	return conformance.InjectUDP(to, datagram)
+}
