@@ -22,22 +22,28 @@ func (q *queue) Dial(addr netip.AddrPort) (transport.Route, error) {
 // sourcePort returns one whose answers from peer arrive at q, or the port's own
 // if the device does not let us choose.
 func (q *queue) sourcePort(own netip.Addr, peer netip.AddrPort) uint16 {
-	p := q.port
-	table := p.redirection()
-	if len(table) == 0 {
-		return q.local.Port()
+	if table := q.port.redirection(); len(table) > 0 {
+		key, _ := q.port.cfg.rssKey() // an open port's is valid
+		if port, ok := chooseSource(key, table, q.index, own, peer, &q.port.dialed); ok {
+			return port
+		}
 	}
-	key, _ := p.cfg.rssKey() // an open port's is valid
+	return q.local.Port()
+}
+
+// chooseSource takes a port such that the hash under key of what peer sends to it
+// leads, by the device's table, to queue.
+func chooseSource(key []byte, table []uint16, queue int, own netip.Addr, peer netip.AddrPort, taken *portSet) (uint16, bool) {
 	const choices = 1<<16 - firstPort
 	start := rand.IntN(choices)
 	for i := range choices {
 		port := uint16(firstPort + (start+i)%choices)
 		hash := netstack.Toeplitz(key, peer, netip.AddrPortFrom(own, port))
-		if int(table[hash%uint32(len(table))]) == q.index && p.dialed.take(port) {
-			return port
+		if int(table[hash%uint32(len(table))]) == queue && taken.take(port) {
+			return port, true
 		}
 	}
-	return q.local.Port()
+	return 0, false
 }
 
 // portSet is the UDP ports that connections begin from, beside the port's own.
