@@ -38,5 +38,12 @@
 // see an idle device, and set up again until that succeeds.
 //
 // On mlx5 the kernel keeps the device. An isolated port takes UDP to its port, ARP
-// and ICMPv6, and leaves the kernel the rest.
+// and ICMP, and leaves the kernel the rest.
+//
+// # A burst
+//
+// A poll enters C once to receive (recv.go) and a send once (send.go), over memory
+// that both sides know (burst.h, burst_unsafe.go). In between Go reads and writes
+// packet buffers itself: received ones are lent as they are, sent ones are copied
+// to behind their headers, once.
 package dpdk
