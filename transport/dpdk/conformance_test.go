@@ -33,9 +33,6 @@ func TestConformance(t *testing.T) {
 
 // Each end of a link has a process of its own.
 func TestConformanceBetweenProcesses(t *testing.T) {
-	if testing.Short() {
-		return
-	}
 	conformance.Transport(t, conformance.Remote(t, virtio(t, ",packed_vq=1", "10.9.0.1/24", "10.9.0.2/24").factory()))
 }
 

@@ -35,7 +35,7 @@ func dpdk(log io.Writer, tests *results) error {
 	if err := run(log, vet, log); err != nil {
 		return err
 	}
-	return goTest(log, tests, ".", append([]string{"-tags=dpdk"}, tagged...)...)
+	return goTest(log, tests, ".", append([]string{"-tags=dpdk", "-short"}, tagged...)...)
 }
 
 // dpdkRace tests it with the race detector.
