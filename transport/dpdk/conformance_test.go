@@ -40,7 +40,7 @@ func TestConformanceBetweenProcesses(t *testing.T) {
 // killed and comes again.
 func TestConformanceOfRPC(t *testing.T) {
 	warmUp(t)
-	conformance.RPC(t, toKernel(t, "rpc", "10.9.0.1/24", "10.9.0.2/24").factory())
+	conformance.RPC(t, toKernel(t, "rpc", "10.10.0.1/24", "10.10.0.2/24").factory())
 }
 
 // warmUp starts what the first device of a process starts for ever.
