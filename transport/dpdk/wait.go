@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/waiter"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 const (
@@ -100,10 +101,16 @@ func (q *queue) Wait(timeout time.Duration) error {
 	}
 }
 
-// idle looks for frames; true means that there are none.
+// idle looks for datagrams; true means that there are none. Other frames it deals
+// with itself: were they to end Wait, an owner who waits on would spin.
 func (q *queue) idle() bool {
 	if q.next == q.got {
 		q.poll()
+	}
+	var p transport.RxPacket
+	for q.next < q.got && !q.accept(&q.burst.rx[q.next], &p) {
+		q.free(q.burst.rx[q.next].mbuf)
+		q.next++
 	}
 	return q.next == q.got
 }
