@@ -36,6 +36,10 @@ func TestConformanceBetweenProcesses(t *testing.T) {
 	conformance.Transport(t, conformance.Remote(t, virtio(t, ",packed_vq=1", "10.9.0.1/24", "10.9.0.2/24").factory()))
 }
 
+func TestConformanceOverMemif(t *testing.T) {
+	conformance.Transport(t, conformance.Remote(t, memif(t, "", "10.9.0.1/24", "10.9.0.2/24").factory()))
+}
+
 // The engine sees no more of a device than the contract. Its peer, plain UDP, is
 // killed and comes again.
 func TestConformanceOfRPC(t *testing.T) {
