@@ -37,7 +37,7 @@ func TestConformanceBetweenProcesses(t *testing.T) {
 }
 
 func TestConformanceOverMemif(t *testing.T) {
-	conformance.Transport(t, conformance.Remote(t, memif(t, "", "10.9.0.1/24", "10.9.0.2/24").factory()))
+	conformance.Transport(t, conformance.Remote(t, memif(t, "10.9.0.1/24", "10.9.0.2/24").factory()))
 }
 
 // The engine sees no more of a device than the contract. Its peer, plain UDP, is

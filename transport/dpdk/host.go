@@ -110,6 +110,8 @@ func checkPeer(d device) error {
 		if info, err := os.Stat(path); err != nil || info.Mode()&fs.ModeSocket == 0 {
 			return wrong("device", "nothing listens at %s: start the vhost side first, or add server=1 here and client=1 there", path)
 		}
+	case driver == "net_memif" && d.arg("zero-copy") == "yes":
+		return wrong("device", "net_memif (22.11) with zero-copy=yes keeps packets when it is closed, and does not connect again: leave it out")
 	case driver == "net_memif" && d.arg("role") == "server" && d.arg("socket-abstract") == "no":
 		return listenAt(d.arg("socket"), "socket")
 	}

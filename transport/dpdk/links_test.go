@@ -90,10 +90,10 @@ func virtio(t *testing.T, args string, ips ...string) link {
 
 // memif joins two memif devices, of which the server listens. Their driver (22.11)
 // does not survive both in one process, and never closes the server's socket.
-func memif(t *testing.T, args string, ips ...string) link {
+func memif(t *testing.T, ips ...string) link {
 	t.Helper()
 	near, far := split(ips)
-	socket := filepath.Join(folder(t), "memif") + ",socket-abstract=no" + args
+	socket := filepath.Join(folder(t), "memif") + ",socket-abstract=no"
 	return link{
 		near:  testConfig("net_memif0,role=server,socket="+socket, near...).opener(),
 		far:   testConfig("net_memif0,role=client,socket="+socket, far...).opener(),

@@ -20,6 +20,8 @@ const (
 	linkPatience = 3 * time.Second
 	// resetEvery is the pause between attempts to bring a device back.
 	resetEvery = time.Second
+	// memifHandshake outlasts the exchange in which two memif devices connect.
+	memifHandshake = 100 * time.Millisecond
 
 	defaultMTU = 1500
 	firstPort  = 49152 // of the dynamic ones, RFC 6335 §6
@@ -214,6 +216,11 @@ func (p *port) giveBack(queue, held int) {
 // did not come back.
 func (p *port) close() error {
 	p.open = false
+	if p.driver == "net_memif" {
+		// The driver (22.11) crashes the process if it is closed while a thread of
+		// EAL's speaks with the peer.
+		time.Sleep(memifHandshake)
+	}
 	err := p.detach()
 	for i := range p.queues {
 		q := &p.queues[i]
