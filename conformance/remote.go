@@ -118,7 +118,7 @@ func (f Factory) leftHere() func() string {
 	var before []string
 	return func() string {
 		if goroutines == nil {
-			goroutines, before = goleak.IgnoreCurrent(), f.descriptors()
+			goroutines, before = goleak.IgnoreCurrent(), f.mostDescriptors()
 			return ""
 		}
 		for late := expires(); ; {

@@ -3,6 +3,8 @@
 package dpdk
 
 import (
+	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,10 +49,33 @@ func TestConformanceOfRPC(t *testing.T) {
 	conformance.RPC(t, toKernel(t, "rpc", "10.10.0.1/24", "10.10.0.2/24").factory())
 }
 
-// warmUp starts what the first device of a process starts for ever.
+// Either end is killed and comes again. Each story has a process of its own: a
+// virtio-user device (22.11) that saw its peer go leaves a descriptor with EAL's
+// interrupts when it is closed, and EAL aborts the process at the next change.
+func TestAKilledPeerIsRecoveredFromOverVirtio(t *testing.T) {
+	const marker = "PEREGRINE_DPDK_KILLED"
+	l := virtioAgain(t, "10.9.0.1/24", "10.9.0.2/24")
+	if os.Getenv(marker) != "" {
+		warmUp(t)
+		conformance.RPC(t, l.factory())
+		return
+	}
+	t.Setenv(marker, "1")
+	for _, story := range []string{"CallsToAServerThatIsKilledFail", "AServerForgetsAClientThatIsKilled"} {
+		out, err := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$/^"+story+"$").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "--- PASS: "+t.Name()+"/"+story)
+	}
+}
+
+// warmUp starts what libraries start with the first devices, for ever.
 func warmUp(t *testing.T) {
 	t.Helper()
-	tr, err := testConfig("net_null0", "10.0.0.1/24").opener()(0)
+	l := virtio(t, "", "10.9.0.1/24", "10.9.0.2/24")
+	near, err := l.near(0)
 	require.NoError(t, err)
-	require.NoError(t, tr.Close())
+	far, err := l.far(0)
+	require.NoError(t, err)
+	require.NoError(t, far.Close())
+	require.NoError(t, near.Close())
 }

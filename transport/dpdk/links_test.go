@@ -88,6 +88,18 @@ func virtio(t *testing.T, args string, ips ...string) link {
 	}
 }
 
+// virtioAgain joins two that find each other again, whichever of them comes back:
+// virtio-user listens, and vhost looks for it every second.
+func virtioAgain(t *testing.T, ips ...string) link {
+	t.Helper()
+	near, far := split(ips)
+	socket := filepath.Join(folder(t), "again")
+	return link{
+		near: testConfig("net_virtio_user0,server=1,queue_size=1024,packed_vq=1,path="+socket, near...).opener(),
+		far:  testConfig("net_vhost0,client=1,iface="+socket, far...).opener(),
+	}
+}
+
 // memif joins two memif devices, of which the server listens. Their driver (22.11)
 // does not survive both in one process, and never closes the server's socket.
 func memif(t *testing.T, ips ...string) link {
