@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 
 	"github.com/peregrine-rpc/peregrine/conformance"
 	"github.com/peregrine-rpc/peregrine/internal/netns"
@@ -148,6 +149,11 @@ func wired(t *testing.T, name string, kernel ...string) wire {
 		addresses = append(addresses, netip.MustParsePrefix(ip))
 	}
 	require.NoError(t, netns.Veth(1500, netns.Port{Name: w.iface}, netns.Port{Name: w.kernel, Addresses: addresses}))
+	t.Cleanup(func() {
+		pair, err := netlink.LinkByName(w.kernel)
+		require.NoError(t, err)
+		require.NoError(t, netlink.LinkDel(pair))
+	})
 	t.Setenv(variable, name)
 	return w
 }
