@@ -60,7 +60,8 @@ static inline uint8_t *lent_of(struct rte_mbuf *m)
 
 // lend fills lent from the pool, without a look at the mbufs: peregrine_send sets
 // what a pool does not keep.
-static inline void lend(struct peregrine_burst *b)
+__attribute__((target("prfchw")))
+static void lend(struct peregrine_burst *b)
 {
 	struct rte_mbuf *m[PEREGRINE_BURST];
 	uint32_t n = PEREGRINE_BURST - b->lent_count;
@@ -75,8 +76,13 @@ static inline void lend(struct peregrine_burst *b)
 		if (rte_mempool_get(b->pool, (void **)m) != 0)
 			return;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		b->lent[b->lent_count++] = lent_of(m[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *data = lent_of(m[i]);
+
+		b->lent[b->lent_count++] = data;
+		__builtin_prefetch(data - RTE_CACHE_LINE_SIZE, 1);
+		__builtin_prefetch(data, 1);
+	}
 }
 
 // checks is what the device found right. What it found wrong is looked at again:
