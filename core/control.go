@@ -21,7 +21,7 @@ func (p *peer) control(kind wire.Kind) *outgoing {
 	e.controlling++
 	m := e.controls.get()
 	e.begin(m)
-	m.message = wire.Message{Kind: kind}
+	m.message = wire.MessageHeader{Kind: kind}
 	m.owner = p
 	return m
 }
@@ -100,7 +100,7 @@ func (p *peer) retransmit(m *outgoing, fragment uint32) {
 // to size bytes unless that is 0.
 func (p *peer) ping(size int) {
 	if m := p.control(wire.Ping); m != nil {
-		m.padding = size
+		m.padding = int32(size)
 		p.ackNow = true
 		p.enqueue(m)
 	}

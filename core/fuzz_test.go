@@ -417,12 +417,12 @@ func (w *fuzzWorld) message(a arguments) {
 	if p == nil {
 		return
 	}
-	m := wire.Message{
+	m := wire.Message{MessageHeader: wire.MessageHeader{
 		Kind:    wire.Kind(1 + a.byte()%5),
 		Session: uint16(a.byte()), Slot: uint16(a.byte()), Generation: a.uint16(),
 		Sequence: uint32(a.uint16()),
 		Method:   uint16(a.byte()), Code: 0,
-	}
+	}}
 	length := int(a.byte())
 	if m.Kind <= wire.Response && length&1 != 0 {
 		m.Flags = wire.FlagFragment
@@ -530,8 +530,8 @@ func FuzzAssembly(f *testing.F) {
 			if stride >= len(message) || at >= len(message) {
 				continue
 			}
-			m := wire.Message{Kind: wire.Request, Flags: wire.FlagFragment, Total: uint32(len(message)), Stride: uint16(stride),
-				Index: uint32(index), Body: message[at:min(at+stride, len(message))]}
+			m := wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Flags: wire.FlagFragment, Total: uint32(len(message)), Stride: uint16(stride),
+				Index: uint32(index)}, Body: message[at:min(at+stride, len(message))]}
 			if foreign {
 				m.Total, m.Body = m.Total+1, make([]byte, len(m.Body))
 				require.False(t, least != 0 && a.add(&m))

@@ -367,8 +367,8 @@ func TestASparseSessionIndexIsRefused(t *testing.T) {
 	n.connect(client, server)
 	p := server.onlyClient()
 	before := server.entries
-	p.request(&wire.Message{Kind: wire.Request, Session: 99, Generation: 1, Sequence: 1, Method: echo})
-	p.request(&wire.Message{Kind: wire.Request, Session: 60000, Generation: 1, Sequence: 1, Method: echo})
+	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 99, Generation: 1, Sequence: 1, Method: echo}})
+	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 60000, Generation: 1, Sequence: 1, Method: echo}})
 	require.LessOrEqual(t, server.entries-before, 100)
 	require.LessOrEqual(t, len(p.served), 100)
 }

@@ -11,20 +11,20 @@ import (
 // recycles it; packets sent earlier then refer to an id that is gone.
 type outgoing struct {
 	id         uint32
+	started    bool // some packet went out
+	acked      bool // all packets arrived
 	next, prev *outgoing
 	queue      *outgoingQueue // nil: not queued
-	message    wire.Message   // header; Body is set per fragment
+	message    wire.MessageHeader
 	data       []byte
 	deadline   time.Duration // when the call times out; 0: never
-	response   *Request      // whose response this is
-	owner      *peer         // of a control message
-	started    bool          // some packet went out
-	acked      bool          // all packets arrived
-	padding    int           // MTU probe: length of the datagram
+	stride     int32         // bytes a fragment; 0: not cut
+	padding    int32         // MTU probe: length of the datagram
 	// payloadEnd is one more than the transmit number of the last packet that
 	// lent data to the transport; 0: none did.
 	payloadEnd uint64
-	stride     int // bytes a fragment; 0: not cut
+	response   *Request // whose response this is
+	owner      *peer    // of a control message
 
 	// For messages of several packets.
 	fragments int
@@ -48,7 +48,7 @@ func (m *outgoing) split(stride int) {
 	m.message.Flags |= wire.FlagFragment
 	m.message.Total = uint32(len(m.data))
 	m.message.Stride = uint16(stride)
-	m.stride = stride
+	m.stride = int32(stride)
 	m.fragments = (len(m.data) + stride - 1) / stride
 	m.cut, m.unacked = 0, m.fragments
 	m.lost = m.lost[:0]
@@ -87,8 +87,8 @@ func (m *outgoing) size() int { return m.message.HeaderSize() + len(m.data) }
 
 // body is the piece of data that fragment holds.
 func (m *outgoing) body(fragment int) []byte {
-	start := fragment * m.stride
-	return m.data[start:min(start+m.stride, len(m.data))]
+	start := fragment * int(m.stride)
+	return m.data[start:min(start+int(m.stride), len(m.data))]
 }
 
 // outgoingQueue is a doubly linked FIFO.

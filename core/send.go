@@ -199,9 +199,10 @@ func (p *peer) pack(t *transport.TxPacket) {
 			}
 			m.dequeue()
 			p.hold(m, 0)
-			m.message.Put(t.Head[n:], m.padding-n-wire.MessageHeaderSize)
-			clear(t.Head[n+wire.MessageHeaderSize : m.padding])
-			n, count = m.padding, 1
+			end := int(m.padding)
+			m.message.Put(t.Head[n:], end-n-wire.MessageHeaderSize)
+			clear(t.Head[n+wire.MessageHeaderSize : end])
+			n, count = end, 1
 			p.ackNow = true // of the packets of a probe it may be the one that arrives
 			break
 		}
@@ -248,7 +249,7 @@ func (p *peer) packFragment(t *transport.TxPacket) {
 		p.urgent.push(m) // queued when the MTU was smaller
 		return
 	}
-	if m.stride == 0 || m.stride > p.stride() {
+	if m.stride == 0 || int(m.stride) > p.stride() {
 		e.restamp(m)
 		m.split(p.stride())
 	}

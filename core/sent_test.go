@@ -110,7 +110,7 @@ func TestFragmentsMakeTheMessageInAnyOrder(t *testing.T) {
 		var a assembly
 		fragment := func(i, stride int) *wire.Message {
 			start := i * stride
-			return &wire.Message{Total: uint32(len(message)), Index: uint32(i), Stride: uint16(stride),
+			return &wire.Message{MessageHeader: wire.MessageHeader{Total: uint32(len(message)), Index: uint32(i), Stride: uint16(stride)},
 				Body: message[start:min(start+stride, len(message))]}
 		}
 		first := true

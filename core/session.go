@@ -42,10 +42,10 @@ type sessionSlot struct {
 // endpoint, so that idle sessions are small and busy ones share warm memory.
 type clientSlot struct {
 	call  *Call
-	id    uint32 // in Endpoint.slots
-	index uint16 // in its session
-	out   outgoing
+	id    uint32    // in Endpoint.slots
+	index uint16    // in its session
 	in    *assembly // of a response of several packets
+	out   outgoing
 }
 
 // Connect opens a session to the endpoint at addr, sharing the connection with

@@ -32,7 +32,7 @@ func codecs(tb testing.TB) []codec {
 		add("Parse"+name, 0, func() error { _, err := h.Parse(b); return err })
 	}
 
-	plain := wire.Message{Kind: wire.Request, Session: 1, Generation: 1, Slot: 1, Method: 1, Sequence: 1}
+	plain := wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 1, Generation: 1, Slot: 1, Method: 1, Sequence: 1}}
 	fragment := plain
 	fragment.Flags = wire.FlagDeadline | wire.FlagFragment
 	fragment.Deadline, fragment.Total, fragment.Stride = 1000, 1033, 1032

@@ -264,11 +264,11 @@ func (d *datagram) putControl(b []byte) int {
 }
 
 func (m *message) put(b []byte) int {
-	w := wire.Message{
+	w := wire.Message{MessageHeader: wire.MessageHeader{
 		Kind: wire.Kind(slices.Index(kindNames, m.Kind)), Flags: setOf(m.Options, optionNames), Code: m.Code,
 		Session: m.Session, Generation: m.Generation, Slot: m.Slot, Method: m.Method, Sequence: m.Sequence,
 		Deadline: m.Deadline, Total: m.Total, Index: m.Index, Stride: m.Stride,
-	}
+	}}
 	n := w.Put(b, len(m.Body))
 	return n + copy(b[n:], m.Body)
 }

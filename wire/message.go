@@ -49,6 +49,12 @@ const NotExecuted = 0x80
 
 // Message is one message of a Data datagram, or one fragment of it.
 type Message struct {
+	MessageHeader
+	Body []byte
+}
+
+// MessageHeader is what comes before a message's body.
+type MessageHeader struct {
 	Kind  Kind
 	Flags uint8
 	Code  uint8 // Response: status, in gRPC's canonical numbers; NotExecuted
@@ -66,11 +72,10 @@ type Message struct {
 	Total  uint32
 	Index  uint32
 	Stride uint16
-	Body   []byte
 }
 
-// HeaderSize is the length in bytes of m before its body.
-func (m *Message) HeaderSize() int {
+// HeaderSize is the length in bytes of m.
+func (m *MessageHeader) HeaderSize() int {
 	n := MessageHeaderSize
 	if m.Flags&FlagDeadline != 0 {
 		n += DeadlineSize
@@ -81,9 +86,9 @@ func (m *Message) HeaderSize() int {
 	return n
 }
 
-// Put encodes m's header at the start of b, for a body of length bytes, and
-// returns the header's size. The body is the caller's to place behind it.
-func (m *Message) Put(b []byte, length int) int {
+// Put encodes m at the start of b, for a body of length bytes, and returns its
+// size. The body is the caller's to place behind it.
+func (m *MessageHeader) Put(b []byte, length int) int {
 	// Two stores instead of eight: this runs for every message.
 	_ = b[MessageHeaderSize-1]
 	binary.LittleEndian.PutUint64(b, uint64(byte(m.Kind)|m.Flags)|uint64(m.Code)<<8|
@@ -95,7 +100,7 @@ func (m *Message) Put(b []byte, length int) int {
 	return m.putOptions(b)
 }
 
-func (m *Message) putOptions(b []byte) int {
+func (m *MessageHeader) putOptions(b []byte) int {
 	n := MessageHeaderSize
 	if m.Flags&FlagDeadline != 0 {
 		binary.LittleEndian.PutUint32(b[n:], m.Deadline)

@@ -42,7 +42,7 @@ func headers(t *rapid.T) wire.Header {
 
 // messages generates all messages that may be sent, with their bodies.
 func messages(t *rapid.T) wire.Message {
-	m := wire.Message{
+	m := wire.Message{MessageHeader: wire.MessageHeader{
 		Kind:       wire.Kind(rapid.IntRange(int(wire.Request), int(wire.Ping)).Draw(t, "kind")),
 		Code:       u8(t, "code"),
 		Session:    u16(t, "session"),
@@ -50,7 +50,7 @@ func messages(t *rapid.T) wire.Message {
 		Slot:       u16(t, "slot"),
 		Method:     u16(t, "method"),
 		Sequence:   u32(t, "sequence"),
-	}
+	}}
 	if m.Kind == wire.Request && rapid.Bool().Draw(t, "has deadline") {
 		m.Flags |= wire.FlagDeadline
 		m.Deadline = u32(t, "deadline")
@@ -145,7 +145,7 @@ func TestMessagesComeBack(t *testing.T) {
 func TestABodyCannotBeGrownIntoTheNextMessage(t *testing.T) {
 	t.Parallel()
 	b := make([]byte, 2*wire.MessageHeaderSize+2)
-	m := wire.Message{Kind: wire.Ping}
+	m := wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Ping}}
 	m.Put(b, 2)
 	_, err := m.Parse(b)
 	require.NoError(t, err)
