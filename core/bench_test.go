@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,18 +9,25 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/mem"
+	"github.com/peregrine-rpc/peregrine/transport/udp"
 )
 
-// rig is a client and a server engine over the in-memory pair, driven by turns
-// on one goroutine: what a small RPC costs both engines together.
+// rig is a client and a server engine over two transports, driven by turns on one
+// goroutine: what a small RPC costs both together.
 type rig struct {
 	client, server *core.Endpoint
 	epoch          time.Time
+	calls          []*core.Call
 }
 
 func newRig(tb testing.TB, cfg core.Config) *rig {
 	a, b := mem.Pair()
+	return newRigOver(tb, cfg, a, b)
+}
+
+func newRigOver(tb testing.TB, cfg core.Config, a, b transport.Transport) *rig {
 	r := &rig{epoch: time.Now().Add(-time.Second)}
 	var err error
 	r.client, err = core.New(cfg, a, r.now())
@@ -65,17 +73,20 @@ func (r *rig) load(tb testing.TB, sessions []*core.Session, window, n int) {
 		}
 		s.Submit(c)
 	}
-	for range min(window, n) {
-		c := &core.Call{Method: 1, Request: make([]byte, 32), Buf: make([]byte, 32)}
-		c.Done = func(c *core.Call) {
-			if c.Err != nil {
-				tb.Error(c.Err)
-			}
-			done++
-			if started < n {
-				submit(c)
-			}
+	finish := func(c *core.Call) {
+		if c.Err != nil {
+			tb.Error(c.Err)
 		}
+		done++
+		if started < n {
+			submit(c)
+		}
+	}
+	for len(r.calls) < window {
+		r.calls = append(r.calls, &core.Call{Method: 1, Request: make([]byte, 32), Buf: make([]byte, 32)})
+	}
+	for _, c := range r.calls[:min(window, n)] {
+		c.Done = finish
 		submit(c)
 	}
 	for done < n {
@@ -119,4 +130,61 @@ func BenchmarkSmallRPC(b *testing.B) {
 			r.load(b, sessions, bench.window, b.N)
 		})
 	}
+}
+
+// BenchmarkControl compares the rates of small RPCs under each controller with
+// that under none. Rigs take turns of about a millisecond, so that whatever else
+// the host does falls on all alike; ratios are medians over the rounds.
+func BenchmarkControl(b *testing.B) {
+	const (
+		slice  = 1000
+		window = 64
+	)
+	names := []string{"none", "timely", "swift", "dctcp"}
+	for _, over := range []struct {
+		name string
+		pair func() (a, b transport.Transport)
+	}{
+		{"mem", func() (x, y transport.Transport) { return mem.Pair() }},
+		{"udp", func() (x, y transport.Transport) { return loopback(b), loopback(b) }},
+	} {
+		b.Run(over.name, func(b *testing.B) {
+			var rigs []*rig
+			var sessions [][]*core.Session
+			for _, name := range names {
+				x, y := over.pair()
+				r := newRigOver(b, controlled(b, name), x, y)
+				s := []*core.Session{r.connect(b)}
+				r.load(b, s, window, 20*slice)
+				rigs, sessions = append(rigs, r), append(sessions, s)
+			}
+			ratios := make([][]float64, len(rigs))
+			took := make([]time.Duration, len(rigs))
+			rounds := max(1, b.N/(len(rigs)*slice)) // an operation is an RPC
+			b.ResetTimer()
+			for round := range rounds {
+				for i := range rigs {
+					i = (i + round) % len(rigs) // nobody always follows the same one
+					began := time.Now()
+					rigs[i].load(b, sessions[i], window, slice)
+					took[i] = time.Since(began)
+				}
+				for i := range rigs {
+					ratios[i] = append(ratios[i], float64(took[0])/float64(took[i]))
+				}
+			}
+			for i, name := range names[1:] {
+				slices.Sort(ratios[i+1])
+				b.ReportMetric(ratios[i+1][rounds/2], name+"/none")
+			}
+		})
+	}
+}
+
+func loopback(tb testing.TB) transport.Transport {
+	cfg := udp.DefaultConfig()
+	cfg.Address = "127.0.0.1:0"
+	tr, err := udp.Open(cfg, 0, 1)
+	require.NoError(tb, err)
+	return tr
 }

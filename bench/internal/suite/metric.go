@@ -40,6 +40,11 @@ var (
 	ServerHeap     = Metric{"server_heap", "server heap B", whole}
 )
 
+// OfNone is the rate under a controller as a part of that under none.
+func OfNone(controller string) Metric {
+	return Metric{controller + "/none", "rate, " + controller + " / none", ratio}
+}
+
 func whole(v float64) string      { return fmt.Sprintf("%.0f", v) }
 func hundredths(v float64) string { return fmt.Sprintf("%.2f", v) }
 func ratio(v float64) string      { return threeDigits(v) + " ×" }
