@@ -168,7 +168,7 @@ func (p *port) multicast() []netstack.MAC {
 // note tells the user what was not obtained.
 func (p *port) note() {
 	if !p.hugepages() {
-		p.notes = append(p.notes, "packet memory is in ordinary pages, which costs half the rate: reserve hugepages (echo 128 > /proc/sys/vm/nr_hugepages)")
+		p.notes = append(p.notes, "packet memory is in ordinary pages, which can cost speed: reserve hugepages (echo 128 > /proc/sys/vm/nr_hugepages)")
 	}
 	if p.cfg.Interrupts && !p.interrupts {
 		p.notes = append(p.notes, fmt.Sprintf("%s has no receive interrupts: an idle loop polls, with short sleeps", p.driver))
