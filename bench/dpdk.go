@@ -190,7 +190,7 @@ func (p plan) vhostNoHugepages() suite.Group {
 	}
 	return suite.Group{
 		Title:  "Without hugepages",
-		About:  "What ordinary pages cost: each of 4 KiB, and each to be translated.",
+		About:  "Whether ordinary pages of 4 KiB cost anything between virtual devices.",
 		Cases:  cases,
 		Main:   suite.Rate,
 		Others: []suite.Metric{suite.Goodput, suite.P50, suite.P99, suite.ClientCPU, suite.ServerCPU},

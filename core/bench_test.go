@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 type rig struct {
 	client, server *core.Endpoint
 	epoch          time.Time
+	upload         int // bytes of each request; 0: echoes of 32
 	calls          []*core.Call
 }
 
@@ -34,7 +36,7 @@ func newRigOver(tb testing.TB, cfg core.Config, a, b transport.Transport) *rig {
 	require.NoError(tb, err)
 	r.server, err = core.New(cfg, b, r.now())
 	require.NoError(tb, err)
-	r.server.Handle(1, func(q *core.Request) { q.Reply(q.Data) })
+	r.server.Handle(1, func(q *core.Request) { q.Reply(q.Data[:min(len(q.Data), 32)]) })
 	tb.Cleanup(func() {
 		require.NoError(tb, r.client.Close())
 		require.NoError(tb, r.server.Close())
@@ -60,7 +62,7 @@ func (r *rig) connect(tb testing.TB) *core.Session {
 	return s
 }
 
-// load keeps window calls of 32 bytes in flight, spread over sessions, until n
+// load keeps window calls in flight, spread over sessions, until n
 // are done.
 func (r *rig) load(tb testing.TB, sessions []*core.Session, window, n int) {
 	started, done := 0, 0
@@ -83,7 +85,7 @@ func (r *rig) load(tb testing.TB, sessions []*core.Session, window, n int) {
 		}
 	}
 	for len(r.calls) < window {
-		r.calls = append(r.calls, &core.Call{Method: 1, Request: make([]byte, 32), Buf: make([]byte, 32)})
+		r.calls = append(r.calls, &core.Call{Method: 1, Request: make([]byte, max(32, r.upload)), Buf: make([]byte, 32)})
 	}
 	for _, c := range r.calls[:min(window, n)] {
 		c.Done = finish
@@ -132,41 +134,45 @@ func BenchmarkSmallRPC(b *testing.B) {
 	}
 }
 
-// BenchmarkControl compares the rates of small RPCs under each controller with
-// that under none. Rigs take turns of about a millisecond, so that whatever else
-// the host does falls on all alike; ratios are medians over the rounds.
+// BenchmarkControl compares the rates under each controller with that under none,
+// of small RPCs and of uploads of 8 MiB. Rigs take turns of some calls, so that
+// whatever else the host does falls on all alike; ratios are medians over the
+// rounds.
 func BenchmarkControl(b *testing.B) {
-	const (
-		slice  = 1000
-		window = 64
-	)
 	names := []string{"none", "timely", "swift", "dctcp"}
-	for _, over := range []struct {
-		name string
-		pair func() (a, b transport.Transport)
+	sockets := func(offload bool) func(testing.TB) (x, y transport.Transport) {
+		return func(tb testing.TB) (x, y transport.Transport) { return loopback(tb, offload), loopback(tb, offload) }
+	}
+	for _, bench := range []struct {
+		name                  string
+		window, slice, upload int
+		pair                  func(testing.TB) (x, y transport.Transport)
 	}{
-		{"mem", func() (x, y transport.Transport) { return mem.Pair() }},
-		{"udp", func() (x, y transport.Transport) { return loopback(b), loopback(b) }},
+		{"mem", 64, 1000, 0, func(testing.TB) (x, y transport.Transport) { return mem.Pair() }},
+		{"udp", 64, 1000, 0, sockets(true)},
+		{"upload", 4, 4, 8 << 20, sockets(true)},
+		{"upload-plain", 4, 4, 8 << 20, sockets(false)},
 	} {
-		b.Run(over.name, func(b *testing.B) {
+		b.Run(bench.name, func(b *testing.B) {
 			var rigs []*rig
 			var sessions [][]*core.Session
 			for _, name := range names {
-				x, y := over.pair()
+				x, y := bench.pair(b)
 				r := newRigOver(b, controlled(b, name), x, y)
+				r.upload = bench.upload
 				s := []*core.Session{r.connect(b)}
-				r.load(b, s, window, 20*slice)
+				r.load(b, s, bench.window, 20*bench.slice)
 				rigs, sessions = append(rigs, r), append(sessions, s)
 			}
 			ratios := make([][]float64, len(rigs))
 			took := make([]time.Duration, len(rigs))
-			rounds := max(1, b.N/(len(rigs)*slice)) // an operation is an RPC
+			rounds := max(1, b.N/(len(rigs)*bench.slice)) // an operation is an RPC
+			chance := rand.New(rand.NewPCG(1, 2))
 			b.ResetTimer()
-			for round := range rounds {
-				for i := range rigs {
-					i = (i + round) % len(rigs) // nobody always follows the same one
+			for range rounds {
+				for _, i := range chance.Perm(len(rigs)) { // so that each follows each
 					began := time.Now()
-					rigs[i].load(b, sessions[i], window, slice)
+					rigs[i].load(b, sessions[i], bench.window, bench.slice)
 					took[i] = time.Since(began)
 				}
 				for i := range rigs {
@@ -181,9 +187,10 @@ func BenchmarkControl(b *testing.B) {
 	}
 }
 
-func loopback(tb testing.TB) transport.Transport {
+func loopback(tb testing.TB, offload bool) transport.Transport {
 	cfg := udp.DefaultConfig()
 	cfg.Address = "127.0.0.1:0"
+	cfg.Segment, cfg.GRO = offload, offload
 	tr, err := udp.Open(cfg, 0, 1)
 	require.NoError(tb, err)
 	return tr

@@ -35,6 +35,7 @@ const (
 
 // Sizes in bytes.
 const (
+	// MessageHeaderSize is that of a MessageHeader without what its flags add.
 	MessageHeaderSize = 16
 	DeadlineSize      = 4
 	FragmentSize      = 12

@@ -60,7 +60,12 @@ static inline uint8_t *lent_of(struct rte_mbuf *m)
 
 // lend fills lent from the pool, without a look at the mbufs: peregrine_send sets
 // what a pool does not keep.
-__attribute__((target("prfchw")))
+// The peer's core has read the last packets in this memory: fetched for writing
+// meanwhile, it does not hold up the stores to the next ones. Small packets write
+// to two lines, since headers are on the one before.
+#ifdef __x86_64__
+__attribute__((target("prfchw"))) // or it is fetched for reading
+#endif
 static void lend(struct peregrine_burst *b)
 {
 	struct rte_mbuf *m[PEREGRINE_BURST];

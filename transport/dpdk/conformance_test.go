@@ -62,7 +62,7 @@ func TestAKilledPeerIsRecoveredFromOverVirtio(t *testing.T) {
 	}
 	t.Setenv(marker, "1")
 	for _, story := range []string{"CallsToAServerThatIsKilledFail", "AServerForgetsAClientThatIsKilled"} {
-		out, err := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$/^"+story+"$").CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.timeout=2m", "-test.run=^"+t.Name()+"$/^"+story+"$").CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.Contains(t, string(out), "--- PASS: "+t.Name()+"/"+story)
 	}

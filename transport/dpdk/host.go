@@ -97,7 +97,8 @@ func numaNode(d device) int {
 	return node
 }
 
-// checkPeer looks at the socket by which a virtual device finds its peer.
+// checkPeer looks at how a virtual device finds its peer: its socket, and what
+// its driver is known not to do right.
 func checkPeer(d device) error {
 	driver := strings.TrimRight(d.name, "0123456789")
 	switch {

@@ -102,7 +102,8 @@ func virtioAgain(t *testing.T, ips ...string) link {
 }
 
 // memif joins two memif devices, of which the server listens. Their driver (22.11)
-// does not survive both in one process, and never closes the server's socket.
+// does not survive that both are opened and closed in one process again and
+// again, and never closes the server's socket.
 func memif(t *testing.T, ips ...string) link {
 	t.Helper()
 	near, far := split(ips)

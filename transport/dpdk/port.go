@@ -20,7 +20,7 @@ const (
 	linkPatience = 3 * time.Second
 	// resetEvery is the pause between attempts to bring a device back.
 	resetEvery = time.Second
-	// memifHandshake outlasts the exchange in which two memif devices connect.
+	// memifHandshake is longer than two memif devices take to connect.
 	memifHandshake = 100 * time.Millisecond
 
 	defaultMTU = 1500
@@ -218,7 +218,8 @@ func (p *port) close() error {
 	p.open = false
 	if p.driver == "net_memif" {
 		// The driver (22.11) crashes the process if it is closed while a thread of
-		// EAL's speaks with the peer.
+		// EAL's speaks with the peer. A peer that comes during the pause is not
+		// waited for; the other ports' clocks stand still meanwhile.
 		time.Sleep(memifHandshake)
 	}
 	err := p.detach()

@@ -77,8 +77,9 @@ func (q *queue) Wait(timeout time.Duration) error {
 		if q.idle() && q.sleep.epoll >= 0 && q.burst.arm() {
 			fd, limit = q.sleep.epoll, longWait
 		}
-		// Whatever came before the interrupt was armed makes none.
-		if !q.idle() {
+		// Whatever came before the interrupt was armed makes none, also behind a
+		// burst of which nothing was ours.
+		if !q.idle() || q.got > 0 {
 			limit = 0
 		} else if timeout >= 0 {
 			limit = min(limit, max(0, timeout-time.Since(began)))

@@ -41,7 +41,7 @@ var All = []Experiment{
 	{"fairness", "equal flows; flows that join and leave", runFairness},
 	{"mix", "small calls beside an incast", runMix},
 	{"reverse", "an upload whose acknowledgements wait in a queue", runReverse},
-	{"beside", "an upload that shares its way with one under no control", runBeside},
+	{"beside", "an upload that shares its way with others under no control", runBeside},
 	{"loss", "an upload over links that lose at random", runLoss},
 }
 
