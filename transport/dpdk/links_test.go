@@ -86,6 +86,8 @@ func virtio(t *testing.T, args string, ips ...string) link {
 		near:  testConfig("net_vhost0,iface="+socket, near...).opener(),
 		far:   testConfig("net_virtio_user0,queue_size=1024,path="+socket+args, far...).opener(),
 		order: conformance.NearHosts,
+		// EAL's interrupt thread has been seen without one for seconds.
+		keeps: "anon_inode:[eventpoll]",
 	}
 }
 
