@@ -10,7 +10,7 @@ import (
 // response in a server's, or a control message. It stays until its owner
 // recycles it; packets sent earlier then refer to an id that is gone.
 //
-// What every small message touches comes first, in two cache lines.
+// What every small message touches comes first, in 128 bytes.
 type outgoing struct {
 	id         uint32
 	started    bool // some packet went out

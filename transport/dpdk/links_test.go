@@ -77,6 +77,9 @@ func folder(t *testing.T) string {
 	return dir
 }
 
+// ownEpoll is EAL's: its interrupt thread has been seen without it for seconds.
+const ownEpoll = "anon_inode:[eventpoll]"
+
 // virtio joins a vhost device, which listens, and a virtio-user device.
 func virtio(t *testing.T, args string, ips ...string) link {
 	t.Helper()
@@ -86,8 +89,7 @@ func virtio(t *testing.T, args string, ips ...string) link {
 		near:  testConfig("net_vhost0,iface="+socket, near...).opener(),
 		far:   testConfig("net_virtio_user0,queue_size=1024,path="+socket+args, far...).opener(),
 		order: conformance.NearHosts,
-		// EAL's interrupt thread has been seen without one for seconds.
-		keeps: "anon_inode:[eventpoll]",
+		keeps: ownEpoll,
 	}
 }
 
@@ -98,8 +100,9 @@ func virtioAgain(t *testing.T, ips ...string) link {
 	near, far := split(ips)
 	socket := filepath.Join(folder(t), "again")
 	return link{
-		near: testConfig("net_virtio_user0,server=1,queue_size=1024,packed_vq=1,path="+socket, near...).opener(),
-		far:  testConfig("net_vhost0,client=1,iface="+socket, far...).opener(),
+		near:  testConfig("net_virtio_user0,server=1,queue_size=1024,packed_vq=1,path="+socket, near...).opener(),
+		far:   testConfig("net_vhost0,client=1,iface="+socket, far...).opener(),
+		keeps: ownEpoll,
 	}
 }
 

@@ -48,10 +48,7 @@ func beside(c conditions, others int, d time.Duration) (*BesideRun, error) {
 	for _, f := range r.flows {
 		f.begin(requestSize, 1)
 	}
-	settle, measured := phases(d)
-	r.Run(settle)
-	from := r.Now()
-	r.Run(measured)
+	from := r.measure(d)
 	have := rates(r.flows, from, r.Now())
 	return &BesideRun{
 		Controller: c.controller, Rate: c.rate, Others: others,

@@ -37,10 +37,7 @@ func steady(c conditions, n int, d time.Duration) (*SteadyRun, error) {
 	for _, f := range flows {
 		r.At(r.Now()+time.Duration(r.Rand().Int64N(int64(time.Millisecond))), func() { f.begin(requestSize, 1) })
 	}
-	settle, measured := phases(d)
-	r.Run(settle)
-	from := r.Now()
-	r.Run(measured)
+	from := r.measure(d)
 	goodput := rates(flows, from, r.Now())
 	queue := server.queued.during(from, r.Now()).quantiles(0.5, 0.99)
 	share := total(goodput) / float64(n)

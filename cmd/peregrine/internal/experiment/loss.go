@@ -30,10 +30,7 @@ func loss(c conditions, outstanding int, probability float64, d time.Duration) (
 	server.in.SetFaults(sim.Faults{Loss: probability})
 	server.link.Toward(r.tor).SetFaults(sim.Faults{Loss: probability})
 	flows[0].begin(requestSize, outstanding)
-	settle, measured := phases(d)
-	r.Run(settle)
-	from := r.Now()
-	r.Run(measured)
+	from := r.measure(d)
 	stats := flows[0].from.engine.Stats()
 	return &LossRun{
 		Controller: c.controller, Rate: c.rate, Outstanding: outstanding, Loss: probability,

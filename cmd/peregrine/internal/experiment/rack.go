@@ -148,3 +148,13 @@ func (r *rack) failure() error {
 	}
 	return errors.Join(errs...)
 }
+
+// measure runs for d, of which the beginning is for flows to settle, and returns
+// when that was over.
+func (r *rack) measure(d time.Duration) (from time.Duration) {
+	settle, measured := phases(d)
+	r.Run(settle)
+	from = r.Now()
+	r.Run(measured)
+	return from
+}

@@ -57,10 +57,7 @@ func reverse(c conditions, opposing string, clients int, d time.Duration) (*Reve
 	for _, f := range r.flows {
 		f.begin(requestSize, 1)
 	}
-	settle, measured := phases(d)
-	r.Run(settle)
-	from := r.Now()
-	r.Run(measured)
+	from := r.measure(d)
 	run := &ReverseRun{
 		Controller: c.controller, Rate: c.rate, Clients: clients, Goodput: main.arrived.rate(from, r.Now()),
 		RTTP50:   micros(source.trips.during(from, r.Now()).median()),
