@@ -16,7 +16,7 @@ func aSenderIsKnownByItsAddress(t *testing.T, p *pair) {
 		pkts := way.to.receive(1)
 		require.Equal(t, dialable(way.from), pkts[0].From, "From is the sender")
 
-		back, err := way.to.Resolve(pkts[0].From)
+		back, err := way.to.Resolve(pkts[0].From, netip.Addr{})
 		require.NoError(t, err, "a sender can be answered")
 		way.to.Release(pkts)
 		way.to.peer = back
@@ -27,7 +27,7 @@ func aSenderIsKnownByItsAddress(t *testing.T, p *pair) {
 }
 
 func noAddressIsRefused(t *testing.T, p *pair) {
-	_, err := p.near.Resolve(netip.AddrPort{})
+	_, err := p.near.Resolve(netip.AddrPort{}, netip.Addr{})
 	require.Error(t, err, "Resolve of what is no address is an error")
 	requireCarried(p.near, p.far, numbered(1, 10), 1)
 }

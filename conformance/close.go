@@ -79,7 +79,7 @@ func afterCloseEveryMethodSaysSo(t *testing.T, p *pair) {
 
 	for range 2 {
 		const says = "returned after Close"
-		_, err := p.near.Resolve(dialable(p.far))
+		_, err := p.near.Resolve(dialable(p.far), netip.Addr{})
 		require.ErrorIs(t, err, transport.ErrClosed, says)
 		n, err := p.near.Send(lent)
 		require.ErrorIs(t, err, transport.ErrClosed, says)

@@ -121,7 +121,7 @@ type end struct {
 
 func (e *end) resolve(peer *end) transport.Route {
 	e.t.Helper()
-	r, err := e.Resolve(dialable(peer))
+	r, err := e.Resolve(dialable(peer), netip.Addr{})
 	require.NoErrorf(e.t, err, "%v resolves %v", e.LocalAddr(), peer.LocalAddr())
 	return r
 }

@@ -19,7 +19,7 @@ func routesComeAndGo(t *testing.T, p *pair) {
 		var held []transport.Route
 		distinct := make(map[transport.Route]bool)
 		for i := range 100 {
-			r, err := p.near.Resolve(netip.AddrPortFrom(to.Addr(), uint16(1+i)))
+			r, err := p.near.Resolve(netip.AddrPortFrom(to.Addr(), uint16(1+i)), netip.Addr{})
 			require.NoError(t, err, "Resolve never blocks, and fails for good reason only")
 			held = append(held, r)
 			distinct[r] = true
@@ -65,7 +65,7 @@ func forgettingARouteStopsNothing(t *testing.T, p *pair) {
 		p.near.Forget(p.near.peer)
 		// Another route may have its place at once.
 		to := dialable(p.far)
-		other, err := p.near.Resolve(netip.AddrPortFrom(to.Addr(), to.Port()^1))
+		other, err := p.near.Resolve(netip.AddrPortFrom(to.Addr(), to.Port()^1), netip.Addr{})
 		require.NoError(t, err)
 		got := p.far.receive(len(ds))
 		requireSame(t, ds, contents(got))

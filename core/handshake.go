@@ -165,7 +165,7 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 
 // accept makes the server's side of a connection.
 func (e *Endpoint) accept(key acceptKey, params *wire.Params) {
-	route, err := e.tr.Resolve(key.addr)
+	route, err := e.tr.Resolve(key.addr, netip.Addr{})
 	if err != nil {
 		e.stats.HellosRefused++
 		return
@@ -313,7 +313,7 @@ func (e *Endpoint) reply(to netip.AddrPort, t wire.Type, index, token uint32, bo
 	if packet == nil {
 		return
 	}
-	route, err := e.tr.Resolve(to)
+	route, err := e.tr.Resolve(to, netip.Addr{})
 	if err != nil {
 		return
 	}

@@ -189,8 +189,8 @@ type bare struct {
 
 var _ transport.Transport = (*bare)(nil)
 
-func (b *bare) Resolve(netip.AddrPort) (transport.Route, error) { return 0, nil }
-func (b *bare) Forget(transport.Route)                          {}
+func (b *bare) Resolve(netip.AddrPort, netip.Addr) (transport.Route, error) { return 0, nil }
+func (b *bare) Forget(transport.Route)                                      {}
 func (b *bare) Reserve(pkts []transport.TxPacket) int {
 	for i := range pkts {
 		pkts[i].Head = b.heads[i][:]

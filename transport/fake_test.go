@@ -44,8 +44,8 @@ func (f *fake) texts() []string {
 	return texts
 }
 
-func (f *fake) Resolve(netip.AddrPort) (Route, error) { return 7, nil }
-func (f *fake) Forget(r Route)                        { f.forgotten = append(f.forgotten, r) }
+func (f *fake) Resolve(netip.AddrPort, netip.Addr) (Route, error) { return 7, nil }
+func (f *fake) Forget(r Route)                                    { f.forgotten = append(f.forgotten, r) }
 
 func (f *fake) Reserve(pkts []TxPacket) int {
 	for i := range pkts {

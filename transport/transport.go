@@ -37,6 +37,10 @@ type RxPacket struct {
 	Data []byte
 	// From is the sender.
 	From netip.AddrPort
+	// To is the address of this host that the sender used, where LocalAddr alone
+	// does not say: of a queue on a wildcard address, or with several addresses.
+	// Give it to Resolve to answer from it. The zero Addr elsewhere.
+	To netip.Addr
 	// ECN is the code point of the received IP header, or NotECT where the
 	// backend cannot tell.
 	ECN ECN
@@ -61,7 +65,31 @@ func Dial(tr Transport, addr netip.AddrPort) (Route, error) {
 	if d, ok := tr.(Dialer); ok {
 		return d.Dial(addr)
 	}
-	return tr.Resolve(addr)
+	return tr.Resolve(addr, netip.Addr{})
+}
+
+// Unreachable is word from a host or router that it could not deliver a
+// datagram of ours. Anybody may forge it: believe it where Data proves that the
+// datagram was seen, or where little depends on it.
+type Unreachable struct {
+	// To is where the datagram was going.
+	To netip.AddrPort
+	// Err says why: it matches [syscall.ECONNREFUSED] where the host is there
+	// and nobody listens at the port, [syscall.EHOSTUNREACH],
+	// [syscall.ENETUNREACH], [syscall.EACCES] (forbidden by a firewall).
+	Err error
+	// Data is what came back of the datagram's payload, from its first byte;
+	// often cut short, or empty. Valid until the next call of NextUnreachable.
+	Data []byte
+}
+
+// UnreachableReporter is implemented by transports that hear of datagrams which
+// could not be delivered.
+type UnreachableReporter interface {
+	// NextUnreachable takes the oldest report; ok is false if there is none.
+	// Only so many are kept, the newest; the rest are lost. Wait returns while
+	// there is one. The owner calls it, after Recv; it is cheap without one.
+	NextUnreachable() (u Unreachable, ok bool)
 }
 
 // TxPacket is one datagram to send: Head followed by Payload.
@@ -81,11 +109,14 @@ type TxPacket struct {
 // Transport is one queue of one backend. See the package comment for who may
 // touch which memory until when, and which goroutine may call.
 type Transport interface {
-	// Resolve turns an address into a Route. It never blocks: where the
+	// Resolve turns an address into a Route. Packets on it leave from source, an
+	// address of this host as in [RxPacket.To]; the zero Addr leaves the choice to
+	// the backend. It never blocks: where the
 	// neighbour is not known yet the backend asks for it, and packets sent
 	// meanwhile are dropped and counted. An error is permanent: wrong family,
-	// no route to that network. The caller gives the Route back by Forget.
-	Resolve(addr netip.AddrPort) (Route, error)
+	// no route to that network, not an address of this host. The caller gives the
+	// Route back by Forget.
+	Resolve(addr netip.AddrPort, source netip.Addr) (Route, error)
 
 	// Forget gives back a Route. Packets that Send accepted still go out.
 	Forget(Route)

@@ -56,7 +56,7 @@ func benchmarkEcho(b *testing.B, checksum string, size int) {
 	far := benchmarked(b, "net_virtio_user0,path="+socket+",queue_size=1024,packed_vq=1", "10.9.0.2/24", checksum)
 	routes := [2]transport.Route{}
 	for i, ends := range [2][2]transport.Transport{{near, far}, {far, near}} {
-		routes[i], err = ends[0].Resolve(netip.AddrPortFrom(ends[1].LocalAddr().Addr(), ends[1].LocalAddr().Port()))
+		routes[i], err = ends[0].Resolve(netip.AddrPortFrom(ends[1].LocalAddr().Addr(), ends[1].LocalAddr().Port()), netip.Addr{})
 		require.NoError(b, err)
 	}
 	var tx [burst]transport.TxPacket

@@ -22,7 +22,7 @@ type destination struct {
 }
 
 // Resolve implements [transport.Transport].
-func (q *queue) Resolve(addr netip.AddrPort) (transport.Route, error) {
+func (q *queue) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
 	return q.resolve(addr, func(netip.Addr, netip.AddrPort) uint16 { return q.local.Port() })
 }
 

@@ -23,7 +23,7 @@ func TestWaitIsNotEndedByWhatIsNoDatagramOfOurs(t *testing.T) {
 	defer far.Close()
 	own := near.LocalAddr()
 	send := func(to netip.AddrPort, text string) {
-		route, err := far.Resolve(to)
+		route, err := far.Resolve(to, netip.Addr{})
 		assert.NoError(t, err)
 		p := []transport.TxPacket{{Route: route}}
 		assert.Equal(t, 1, far.Reserve(p))

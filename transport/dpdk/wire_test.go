@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func TestTsharkFindsOurPacketsValid(t *testing.T) {
 			own := near.LocalAddr().Addr().String()
 			packets := capture(t, tshark, name+"k", "udp and src host "+own, len(sizes)*4,
 				"udp.length", "udp.checksum.status", "ip.checksum.status", "ip.flags.df", "ip.dsfield.ecn", "ipv6.tclass.ecn", "_ws.expert", "_ws.malformed")
-			route, err := near.Resolve(far.LocalAddr())
+			route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
 			require.NoError(t, err)
 			sent := map[string]int{}
 			for _, ecn := range []transport.ECN{transport.NotECT, transport.ECT1, transport.ECT0, transport.CE} {
@@ -109,7 +110,7 @@ func openBoth(t *testing.T, l link) (near, far transport.Transport) {
 	far, err = l.far(0)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, far.Close()) })
-	route, err := near.Resolve(far.LocalAddr())
+	route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
 	require.NoError(t, err)
 	within(t, func() bool {
 		take(t, near) // neighbours get their turn

@@ -79,7 +79,7 @@ func newEndpoint(n *network, cfg Config, queue, queues int) *endpoint {
 }
 
 // Resolve never fails for want of a listener: one may come.
-func (e *endpoint) Resolve(addr netip.AddrPort) (transport.Route, error) {
+func (e *endpoint) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
 	if e.closed.Load() {
 		return 0, transport.ErrClosed
 	}

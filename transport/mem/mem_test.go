@@ -29,7 +29,7 @@ func pair(t testing.TB, opts ...mem.Option) (a, b transport.Transport, toB trans
 }
 
 func route(t testing.TB, from, to transport.Transport) transport.Route {
-	r, err := from.Resolve(to.LocalAddr())
+	r, err := from.Resolve(to.LocalAddr(), netip.Addr{})
 	require.NoError(t, err)
 	return r
 }
@@ -169,7 +169,7 @@ func TestOptionsAreBroughtIntoRange(t *testing.T) {
 func TestWhatCannotBeDeliveredIsCounted(t *testing.T) {
 	t.Parallel()
 	a, b, toB := pair(t, mem.MaxPayload(64), mem.Buffers(8))
-	nobody, err := a.Resolve(netip.MustParseAddrPort("[100::9]:9"))
+	nobody, err := a.Resolve(netip.MustParseAddrPort("[100::9]:9"), netip.Addr{})
 	require.NoError(t, err)
 
 	for range 10 { // more often than there are buffers
@@ -194,7 +194,7 @@ func TestWhatCannotBeDeliveredIsCounted(t *testing.T) {
 	require.Equal(t, uint64(2), s.TxRefused)
 	require.Equal(t, uint64(10), s.TxPackets)
 
-	_, err = a.Resolve(netip.AddrPort{})
+	_, err = a.Resolve(netip.AddrPort{}, netip.Addr{})
 	require.ErrorContains(t, err, "give an address and a port")
 }
 
@@ -285,7 +285,7 @@ func TestALateOrRestartedListenerIsFound(t *testing.T) {
 	t.Parallel()
 	client := open(t, "mem://127.0.0.2:0")
 	server := netip.MustParseAddrPort("127.0.0.2:7")
-	r, err := client.Resolve(server)
+	r, err := client.Resolve(server, netip.Addr{})
 	require.NoError(t, err)
 	send(t, client, r, "too early")
 
@@ -300,7 +300,7 @@ func TestALateOrRestartedListenerIsFound(t *testing.T) {
 	require.Equal(t, uint64(4), client.Stats().TxUnresolved)
 
 	client.Forget(r)
-	again, err := client.Resolve(server)
+	again, err := client.Resolve(server, netip.Addr{})
 	require.NoError(t, err)
 	require.Equal(t, r, again, "a route's slot is used again")
 }
@@ -357,7 +357,7 @@ func TestManyClientsHammerOneServer(t *testing.T) {
 					p := &rx[done+i]
 					to, ok := routes[p.From]
 					if !ok {
-						to, err = server.Resolve(p.From)
+						to, err = server.Resolve(p.From, netip.Addr{})
 						require.NoError(t, err)
 						routes[p.From] = to
 					}
@@ -445,7 +445,7 @@ func Example() {
 	defer a.Close()
 	defer b.Close()
 
-	route, _ := a.Resolve(b.LocalAddr())
+	route, _ := a.Resolve(b.LocalAddr(), netip.Addr{})
 	tx := make([]transport.TxPacket, 1)
 	if a.Reserve(tx) == 1 {
 		tx[0].Route = route

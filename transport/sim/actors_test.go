@@ -58,7 +58,7 @@ type source struct {
 func newSource(tb testing.TB, h *sim.Host, to netip.AddrPort, count, size int) *source {
 	s := &source{port: h.Open(1), left: count, size: size, ecn: transport.ECT0}
 	var err error
-	s.route, err = s.port.Resolve(to)
+	s.route, err = s.port.Resolve(to, netip.Addr{})
 	require.NoError(tb, err)
 	h.Run(s, s.port)
 	return s
@@ -137,7 +137,7 @@ func (s *sink) Poll(now time.Duration) (bool, error) {
 func (s *sink) answer(rx transport.RxPacket) {
 	route, ok := s.routes[rx.From]
 	if !ok {
-		route, _ = s.port.Resolve(rx.From)
+		route, _ = s.port.Resolve(rx.From, netip.Addr{})
 		s.routes[rx.From] = route
 	}
 	send(s.port, route, rx.Data, nil)
@@ -160,7 +160,7 @@ func send(p *sim.Port, route transport.Route, head []byte, payload []byte) int {
 // dial resolves an address that is valid.
 func dial(tb testing.TB, p *sim.Port, to netip.AddrPort) transport.Route {
 	tb.Helper()
-	r, err := p.Resolve(to)
+	r, err := p.Resolve(to, netip.Addr{})
 	require.NoError(tb, err)
 	return r
 }

@@ -79,7 +79,7 @@ func newPort(h *Host, number uint16, queue, queues int) *Port {
 }
 
 // Resolve takes any IPv4 address: that nobody is there shows when sending.
-func (p *Port) Resolve(addr netip.AddrPort) (transport.Route, error) {
+func (p *Port) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
 	if p.closed {
 		return 0, transport.ErrClosed
 	}

@@ -263,7 +263,7 @@ func TestCountersAddUp(t *testing.T) {
 	for i := range 10 {
 		send(p, route, make([]byte, i), make([]byte, i))
 	}
-	nowhere, err := p.Resolve(netip.MustParseAddrPort("10.99.0.1:1"))
+	nowhere, err := p.Resolve(netip.MustParseAddrPort("10.99.0.1:1"), netip.Addr{})
 	require.NoError(t, err)
 	send(p, nowhere, []byte("x"), nil)
 	n.Run(time.Second)
@@ -287,7 +287,7 @@ func TestRoutesAreUsedAgain(t *testing.T) {
 	n.Run(time.Second)
 	require.Len(t, in.got, 1)
 	for _, bad := range []string{"[::1]:5", "10.0.0.1:0"} {
-		_, err := p.Resolve(netip.MustParseAddrPort(bad))
+		_, err := p.Resolve(netip.MustParseAddrPort(bad), netip.Addr{})
 		require.ErrorContains(t, err, "no destination")
 	}
 }

@@ -170,7 +170,7 @@ func isRemote(err error) bool {
 	return false
 }
 
-func (p *portable) Resolve(addr netip.AddrPort) (transport.Route, error) {
+func (p *portable) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
 	if p.closed.Load() {
 		return 0, errClosed
 	}

@@ -211,7 +211,7 @@ func truth(b bool) int {
 	return 0
 }
 
-func (s *socket) Resolve(addr netip.AddrPort) (transport.Route, error) {
+func (s *socket) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
 	if s.closed.Load() {
 		return 0, errClosed
 	}

@@ -93,7 +93,7 @@ func TestADestinationThatTheKernelRefusesCostsItsPacketsOnly(t *testing.T) {
 	t.Parallel()
 	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
 	// From a loopback address there is no way out.
-	outside, err := a.Resolve(netip.MustParseAddrPort("192.0.2.1:9"))
+	outside, err := a.Resolve(netip.MustParseAddrPort("192.0.2.1:9"), netip.Addr{})
 	require.NoError(t, err)
 	inside := to(t, a, b)
 	for range 3 {
@@ -113,7 +113,7 @@ func TestCodePointsArriveAsSentBySocketsOfBothFamilies(t *testing.T) {
 			t.Parallel()
 			a, b := opened(t, "[::]:0"), opened(t, "[::]:0")
 			require.True(t, a.Caps().ECN)
-			r, err := a.Resolve(netip.AddrPortFrom(netip.MustParseAddr(ip), b.LocalAddr().Port()))
+			r, err := a.Resolve(netip.AddrPortFrom(netip.MustParseAddr(ip), b.LocalAddr().Port()), netip.Addr{})
 			require.NoError(t, err)
 			bounce := func(points ...transport.ECN) {
 				pkts := make([]transport.TxPacket, len(points))
@@ -254,7 +254,7 @@ func TestALinkLocalPeerKeepsItsZone(t *testing.T) {
 	require.Equal(t, netip.MustParseAddrPort("[fe80::1%1073741824]:9"), b.addrPort(zones{}))
 
 	s := opened(t, "[::]:0")
-	_, err = s.Resolve(netip.MustParseAddrPort("[fe80::1%nosuch0]:9"))
+	_, err = s.Resolve(netip.MustParseAddrPort("[fe80::1%nosuch0]:9"), netip.Addr{})
 	require.ErrorContains(t, err, `zone "nosuch0" is no interface`)
 }
 

@@ -78,7 +78,7 @@ func (v variant) with(t testing.TB, c Config) transport.Transport {
 // to resolves b's address for a.
 func to(t testing.TB, a, b transport.Transport) transport.Route {
 	t.Helper()
-	r, err := a.Resolve(b.LocalAddr())
+	r, err := a.Resolve(b.LocalAddr(), netip.Addr{})
 	require.NoError(t, err)
 	return r
 }
@@ -160,14 +160,14 @@ func TestAnEchoComesBackAlsoBetweenFamilies(t *testing.T) {
 			each(t, func(t *testing.T, v variant) {
 				server, client := v.at(t, family.server), v.at(t, family.client)
 				from := netip.MustParseAddr(family.from)
-				r, err := client.Resolve(netip.AddrPortFrom(from, server.LocalAddr().Port()))
+				r, err := client.Resolve(netip.AddrPortFrom(from, server.LocalAddr().Port()), netip.Addr{})
 				require.NoError(t, err)
 				send(t, client, r, "hello")
 
 				pkts := receive(t, server, 1)
 				require.Equal(t, "hello", string(pkts[0].Data))
 				require.Equal(t, netip.AddrPortFrom(from, client.LocalAddr().Port()), pkts[0].From)
-				back, err := server.Resolve(pkts[0].From)
+				back, err := server.Resolve(pkts[0].From, netip.Addr{})
 				require.NoError(t, err)
 				server.Release(pkts)
 				send(t, server, back, "and hello to you")
@@ -245,12 +245,12 @@ func TestAnAddressThatCannotBeReachedIsAnErrorThatSaysWhy(t *testing.T) {
 			{four, "127.0.0.1:0", "no destination"},
 			{four, "0.0.0.0:9", "no destination"},
 		} {
-			_, err := c.tr.Resolve(netip.MustParseAddrPort(c.addr))
+			_, err := c.tr.Resolve(netip.MustParseAddrPort(c.addr), netip.Addr{})
 			require.ErrorContains(t, err, c.says)
 		}
-		_, err := four.Resolve(netip.AddrPort{})
+		_, err := four.Resolve(netip.AddrPort{}, netip.Addr{})
 		require.ErrorContains(t, err, "no destination")
-		_, err = four.Resolve(netip.MustParseAddrPort("[::ffff:127.0.0.1]:9"))
+		_, err = four.Resolve(netip.MustParseAddrPort("[::ffff:127.0.0.1]:9"), netip.Addr{})
 		require.NoError(t, err, "a mapped address is an IPv4 address")
 	})
 }

@@ -82,7 +82,7 @@ func (f *Far) Open(addr netip.AddrPort, reply *Opened) error {
 
 // Resolve resolves.
 func (f *Far) Resolve(args Address, reply *Resolved) error {
-	route, err := f.at(args.ID).Resolve(args.Addr)
+	route, err := f.at(args.ID).Resolve(args.Addr, args.Source)
 	*reply = Resolved{route, failureOf(err)}
 	return nil
 }

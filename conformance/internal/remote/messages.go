@@ -22,8 +22,9 @@ type (
 		Err   Failure
 	}
 	Address struct {
-		ID   int
-		Addr netip.AddrPort
+		ID     int
+		Addr   netip.AddrPort
+		Source netip.Addr
 	}
 	Resolved struct {
 		Route transport.Route

@@ -77,9 +77,9 @@ type borrower struct {
 	spare  [][]byte         // Heads that are not lent
 }
 
-func (b *borrower) Resolve(addr netip.AddrPort) (transport.Route, error) {
+func (b *borrower) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
 	var reply Resolved
-	err := b.call("Resolve", Address{b.opened.ID, addr}, &reply)
+	err := b.call("Resolve", Address{b.opened.ID, addr, source}, &reply)
 	return reply.Route, errors.Join(err, reply.Err.error())
 }
 

@@ -51,7 +51,7 @@ type Client struct {
 
 // NewClient sends to server over tr, which stays the caller's to close.
 func NewClient(tr transport.Transport, server netip.AddrPort) (*Client, error) {
-	route, err := tr.Resolve(server)
+	route, err := tr.Resolve(server, netip.Addr{})
 	if err != nil {
 		return nil, err
 	}

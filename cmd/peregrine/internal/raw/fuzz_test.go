@@ -2,6 +2,7 @@ package raw
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,7 +98,7 @@ func FuzzClient(f *testing.F) {
 		c, err := NewClient(b, a.LocalAddr())
 		require.NoError(t, err)
 		c.run = 7
-		out, err := a.Resolve(b.LocalAddr())
+		out, err := a.Resolve(b.LocalAddr(), netip.Addr{})
 		require.NoError(t, err)
 		arrive := func() {
 			tx := newBurst(a)

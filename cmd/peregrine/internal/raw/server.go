@@ -128,7 +128,7 @@ func (s *Server) serve(rx []transport.RxPacket) error {
 // turnTo makes peer the one that is answered. Only the last peer's route is
 // kept: a measurement has one.
 func (s *Server) turnTo(peer netip.AddrPort) bool {
-	route, err := s.tr.Resolve(peer)
+	route, err := s.tr.Resolve(peer, netip.Addr{})
 	if err != nil {
 		return false
 	}
