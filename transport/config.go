@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/peregrine-rpc/peregrine/internal/nearest"
 )
 
 // ConfigError says which key of a backend's configuration is wrong, and what to
@@ -78,7 +80,7 @@ func fill(driver string, cfg reflect.Value, rest string) error {
 		i := slices.IndexFunc(fields, func(f configField) bool { return f.key == key })
 		if i < 0 {
 			known := keys(fields)
-			return &ConfigError{driver, key, "unknown key" + didYouMean(key, known) + "; known keys are " + strings.Join(known, ", ")}
+			return &ConfigError{driver, key, "unknown key" + nearest.DidYouMean(key, known) + "; known keys are " + strings.Join(known, ", ")}
 		}
 		if len(given) > 1 {
 			return &ConfigError{driver, key, fmt.Sprintf("given %d times (%s): keep one", len(given), strings.Join(given, ", "))}
@@ -207,41 +209,4 @@ func wholeNumber(text string, err error, lo int64, hi uint64) error {
 		return fmt.Errorf("%s is out of range: write a number from %d to %d", text, lo, hi)
 	}
 	return fmt.Errorf("%q is not a whole number: write digits only, from %d to %d", text, lo, hi)
-}
-
-// didYouMean returns a question that names the candidate nearest to word, or
-// nothing where none is near.
-func didYouMean(word string, candidates []string) string {
-	best, least := "", 3
-	for _, c := range candidates {
-		if d := editDistance(word, c); d < least && d < len(c) {
-			best, least = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// editDistance is the Levenshtein distance, by Wagner and Fischer's method with
-// one row.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

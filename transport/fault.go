@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/peregrine-rpc/peregrine/internal/nearest"
 )
 
 // Faults says what a [NewFault] decorator does to datagrams. Each direction
@@ -70,7 +72,7 @@ func ParseFaults(text string) (Faults, error) {
 				err = fmt.Errorf("%q is not a seed: write a whole number from 0 to 2^64-1", value)
 			}
 		default:
-			return Faults{}, faultError(key, "unknown key"+didYouMean(key, faultKeys)+"; known keys are "+strings.Join(faultKeys, ", "))
+			return Faults{}, faultError(key, "unknown key"+nearest.DidYouMean(key, faultKeys)+"; known keys are "+strings.Join(faultKeys, ", "))
 		}
 		if err != nil {
 			return Faults{}, faultError(key, err.Error())

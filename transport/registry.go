@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/peregrine-rpc/peregrine/internal/nearest"
 )
 
 // Driver is one kind of backend. Its package registers it from init, and a
@@ -211,5 +213,5 @@ func lookup(name string) (Driver, error) {
 		return nil, fmt.Errorf("%w: %q is not in this program: %s; %s", ErrUnavailable, name, remedy, have)
 	}
 	known := slices.Concat(Drivers(), slices.Collect(maps.Keys(remedies)))
-	return nil, fmt.Errorf("%w: there is no %q%s; %s", ErrUnavailable, name, didYouMean(name, known), have)
+	return nil, fmt.Errorf("%w: there is no %q%s; %s", ErrUnavailable, name, nearest.DidYouMean(name, known), have)
 }

@@ -23,7 +23,7 @@ var layers = []layer{
 	{"core", []string{"wire", "cc", "transport"}},
 	{"core/scenario", nil},
 
-	{"transport", nil},
+	{"transport", []string{"internal/nearest"}},
 	{"transport/mem", []string{"transport"}},
 	{"transport/sim", []string{"transport"}},
 	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/..."}},
