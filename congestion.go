@@ -1,14 +1,16 @@
 package peregrine
 
 import (
-	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/internal/nearest"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // CongestionConfig chooses a congestion controller: by its name, or by a mapping
@@ -21,31 +23,41 @@ type CongestionConfig struct {
 
 // UnmarshalYAML implements yaml.InterfaceUnmarshaler.
 func (c *CongestionConfig) UnmarshalYAML(unmarshal func(any) error) error {
-	var keys map[string]any
-	if unmarshal(&keys) != nil {
-		keys = map[string]any{}
-		if err := unmarshal(&c.name); err != nil {
-			return errors.New("cc: write a controller's name, or {name: swift} with its parameters")
-		}
-	} else if name, ok := keys["name"]; ok {
-		c.name = fmt.Sprint(name)
+	var raw any
+	if err := unmarshal(&raw); err != nil {
+		return err
 	}
+	return c.setRaw("cc", raw)
+}
+
+func (c *CongestionConfig) setRaw(key string, raw any) error {
+	var parameters map[string]any
+	switch raw := raw.(type) {
+	case string:
+		c.name = raw
+	case map[string]any:
+		parameters = maps.Clone(raw)
+		delete(parameters, "name")
+		if name, ok := raw["name"]; ok {
+			c.name = fmt.Sprint(name)
+		}
+	default:
+		return &transport.ConfigError{Key: key, Problem: "write a controller's name, or {name: swift} with its parameters"}
+	}
+	there := cc.Names()
 	if c.name == "" {
-		return fmt.Errorf("cc.name is missing; there are %s", strings.Join(cc.Names(), ", "))
+		return &transport.ConfigError{Key: key + ".name", Problem: "missing; there are " + strings.Join(there, ", ")}
 	}
 	algorithm, err := cc.Lookup(c.name)
 	if err != nil {
-		return fmt.Errorf("cc.name: %w", err)
+		return &transport.ConfigError{Key: key + ".name", Problem: fmt.Sprintf("there is no controller %q%s; there are %s",
+			c.name, nearest.DidYouMean(c.name, there), strings.Join(there, ", "))}
 	}
 	c.cfg = algorithm.Config()
-	keys = maps.Clone(keys)
-	delete(keys, "name")
-	text, err := yaml.Marshal(keys)
-	if err != nil {
-		return fmt.Errorf("cc: %w", err)
-	}
-	if err := yaml.UnmarshalWithOptions(text, c.cfg, yaml.Strict()); err != nil {
-		return fmt.Errorf("cc: %s: %w", c.name, err)
+	if parameters != nil {
+		if err := setYAML(key, reflect.ValueOf(c.cfg).Elem(), parameters); err != nil {
+			return err
+		}
 	}
 	c.factory, err = algorithm.New(c.cfg)
 	return err
@@ -56,10 +68,13 @@ func (c *CongestionConfig) UnmarshalYAML(unmarshal func(any) error) error {
 func WithCongestionControl(text string) Option {
 	return func(o *options) {
 		var c CongestionConfig
-		if err := yaml.Unmarshal([]byte(text), &c); err != nil {
-			o.err = err
-		} else if c.factory == nil {
+		var raw any
+		if err := yaml.Unmarshal([]byte(text), &raw); err != nil {
+			o.err = fmt.Errorf("cc: %q is neither a controller's name nor a mapping such as {name: swift}", text)
+		} else if raw == nil {
 			o.err = fmt.Errorf("cc: no controller named; there are %s", strings.Join(cc.Names(), ", "))
+		} else if err := c.setRaw("cc", raw); err != nil {
+			o.err = err
 		}
 		o.config.Controller = c.factory
 	}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/peregrine-rpc/peregrine/internal/nearest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -42,25 +42,39 @@ type TransportConfig struct {
 
 // UnmarshalYAML implements yaml.InterfaceUnmarshaler.
 func (t *TransportConfig) UnmarshalYAML(unmarshal func(any) error) error {
-	if unmarshal(&t.url) == nil && t.url != "" {
+	var raw any
+	if err := unmarshal(&raw); err != nil {
+		return err
+	}
+	return t.setRaw("transport", raw)
+}
+
+func (t *TransportConfig) setRaw(key string, raw any) error {
+	if url, ok := raw.(string); ok {
+		t.url = url
 		return nil
 	}
-	var mapping map[string]any
-	if err := unmarshal(&mapping); err != nil || len(mapping) != 1 {
-		return errors.New("transport: write a URL such as udp://0.0.0.0:31850, or one backend with its keys")
+	mapping, ok := raw.(map[string]any)
+	if !ok || len(mapping) != 1 {
+		return &transport.ConfigError{Key: key, Problem: "write a URL such as udp://0.0.0.0:31850, or one backend with its keys"}
 	}
 	for name, keys := range mapping {
 		driver, ok := transport.Lookup(name)
 		if !ok {
-			return fmt.Errorf("transport: no backend %q; there are %s", name, strings.Join(transport.Drivers(), ", "))
+			there := transport.Drivers()
+			return &transport.ConfigError{Key: key, Problem: fmt.Sprintf("there is no backend %q%s; there are %s",
+				name, nearest.DidYouMean(name, there), strings.Join(there, ", "))}
 		}
 		t.name, t.cfg = name, driver.Config()
-		text, err := yaml.Marshal(keys)
-		if err != nil {
-			return fmt.Errorf("transport.%s: %w", name, err)
+		if keys == nil {
+			continue
 		}
-		if err := yaml.UnmarshalWithOptions(text, t.cfg, yaml.Strict()); err != nil {
-			return fmt.Errorf("transport.%s: %w", name, err)
+		err := setYAML("", reflect.ValueOf(t.cfg).Elem(), keys)
+		if own := new(transport.ConfigError); errors.As(err, &own) {
+			own.Driver = name
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -88,7 +102,7 @@ func LoadConfig(path string) (*File, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	f := File{Loops: 1}
-	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+	if err := decodeYAML(text, &f); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	if err := f.check(); err != nil {

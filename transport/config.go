@@ -18,7 +18,7 @@ import (
 // ConfigError says which key of a backend's configuration is wrong, and what to
 // write instead. Drivers return it from Validate and Open too.
 type ConfigError struct {
-	// Driver is the backend's name.
+	// Driver is the backend's name; empty if the key is none of a backend's.
 	Driver string
 	// Key is the key as the user writes it.
 	Key string
@@ -28,6 +28,9 @@ type ConfigError struct {
 
 // Error names the driver, the key and the problem.
 func (e *ConfigError) Error() string {
+	if e.Driver == "" {
+		return fmt.Sprintf("key %q: %s", e.Key, e.Problem)
+	}
 	return fmt.Sprintf("transport: %s: key %q: %s", e.Driver, e.Key, e.Problem)
 }
 
