@@ -33,5 +33,6 @@
 //
 // An [Endpoint] has one or more loops, each a goroutine with an engine and a
 // transport queue of its own. Sessions are spread over them. A loop spins for a
-// while when it runs out of work and then blocks; see [WithPoll].
+// while when it runs out of work and then blocks, at once where others want its
+// CPU; see [WithPoll].
 package peregrine

@@ -127,6 +127,8 @@ func (l *loop) run() {
 	for !l.stopping {
 		l.engine.Fetch()
 		now := l.now()
+		began := now
+		idle.look(began)
 		l.engine.Advance(now)
 		posted := l.inbox.length.Load() > 0
 		if posted {
@@ -148,7 +150,7 @@ func (l *loop) run() {
 		}
 		busy := received || sent || posted
 		if busy {
-			idle.work(now)
+			idle.work(began, now)
 		}
 		blocks := !busy && (l.poll == Block || l.poll == Adaptive && !idle.spin(now))
 		if blocks || now-l.stats.at >= publishEvery {

@@ -9,7 +9,8 @@ import (
 type Poll int
 
 const (
-	// Adaptive spins for a while, then blocks.
+	// Adaptive spins for a while, then blocks; where others want its CPU it
+	// blocks at once.
 	Adaptive Poll = iota
 	// Busy never blocks: the loop owns its core.
 	Busy
@@ -27,17 +28,44 @@ const (
 	spinShort = 20 * time.Microsecond
 )
 
-// idleness decides how long an adaptive loop spins, by how often work came in
-// time lately.
+// idleness decides how long an adaptive loop spins: by how often work came in
+// time lately, and not at all for a while where spinning has kept the thread
+// from its CPU, or others from it.
 type idleness struct {
 	worked time.Duration // when there was work last
 	luck   int           // smoothed share of the gaps that spinLong outlasts, of maxLuck
+
+	looked   time.Duration // when the turn before found nothing to do; 0: it did, or blocked
+	gaveUp   time.Duration // when spinLong ended in vain, and nothing has come since; 0: it did not
+	shyUntil time.Duration // there is no spinning before
+	shyness  time.Duration // how long the last such time was
 }
 
-const maxLuck = 256
+const (
+	maxLuck = 256
+	// interruption is the length of a turn without work that the scheduler or a
+	// quota must have broken: spinning competes with others for the CPU.
+	interruption = spinLong / 2
+	// minShyness is how long a loop does not spin after that, and maxShyness what
+	// it doubles to as long as each return to spinning ends likewise.
+	minShyness = 10 * time.Millisecond
+	maxShyness = time.Second
+)
 
-// work notes that there was work at now.
-func (i *idleness) work(now time.Duration) {
+// look notes that a turn begins at now.
+func (i *idleness) look(now time.Duration) {
+	if i.looked != 0 && now-i.looked > interruption {
+		i.contended(now)
+	}
+	i.looked = 0
+}
+
+// work notes that there was work in the turn that began at began, done by now.
+func (i *idleness) work(began, now time.Duration) {
+	if i.gaveUp != 0 && began-i.gaveUp < interruption {
+		i.contended(now) // it came as soon as the CPU was free for the peer
+	}
+	i.gaveUp = 0
 	if now-i.worked < spinLong {
 		i.luck += (maxLuck - i.luck) / 8
 	} else {
@@ -46,13 +74,34 @@ func (i *idleness) work(now time.Duration) {
 	i.worked = now
 }
 
-// spin says whether to look for work still.
+// spin says whether to look for work still, after a turn without; else the loop
+// blocks.
 func (i *idleness) spin(now time.Duration) bool {
+	if now < i.shyUntil {
+		return false
+	}
 	limit := spinLong
 	if i.luck < maxLuck/4 {
 		limit = spinShort
 	}
-	return now-i.worked < limit
+	if now-i.worked < limit {
+		i.looked = now
+		return true
+	}
+	if limit == spinLong && i.gaveUp == 0 {
+		i.gaveUp = now
+	}
+	return false
+}
+
+// contended notes that spinning was in the way, of this loop or others.
+func (i *idleness) contended(now time.Duration) {
+	if now-i.shyUntil < 4*i.shyness {
+		i.shyness = min(2*i.shyness, maxShyness)
+	} else {
+		i.shyness = minShyness
+	}
+	i.shyUntil = now + i.shyness
 }
 
 var pollNames = [...]string{"adaptive", "busy", "block"}
