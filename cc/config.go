@@ -4,19 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/peregrine-rpc/peregrine/internal/setting"
 )
 
 // ConfigError says which parameter of a controller is out of range, and what to
-// write instead.
-type ConfigError struct {
-	// Key is the key as the user writes it.
-	Key string
-	// Problem says what is wrong and what to do.
-	Problem string
-}
-
-// Error names the key and the problem.
-func (e *ConfigError) Error() string { return fmt.Sprintf("cc: key %q: %s", e.Key, e.Problem) }
+// write instead. It has the string fields Driver, which is "cc", Key and
+// Problem, and is the same type as transport.ConfigError.
+type ConfigError = setting.Error
 
 // WindowConfig is of controllers whose window changes. In bytes.
 type WindowConfig struct {
@@ -71,7 +66,7 @@ const minWindow, maxWindow = 1024, 1 << 30
 
 func checkWindow(key string, bytes, most int) error {
 	if bytes < minWindow || bytes > most {
-		return &ConfigError{key, fmt.Sprintf("%d bytes is out of range: write a number from %d to %d", bytes, minWindow, most)}
+		return &ConfigError{Driver: "cc", Key: key, Problem: fmt.Sprintf("%d bytes is out of range: write a number from %d to %d", bytes, minWindow, most)}
 	}
 	return nil
 }
@@ -79,14 +74,14 @@ func checkWindow(key string, bytes, most int) error {
 // checkRange refuses parameters outside [low, high], and NaN.
 func checkRange(key string, v, low, high float64) error {
 	if !(v >= low && v <= high) {
-		return &ConfigError{key, fmt.Sprintf("%v is out of range: write a number from %v to %v", v, low, high)}
+		return &ConfigError{Driver: "cc", Key: key, Problem: fmt.Sprintf("%v is out of range: write a number from %v to %v", v, low, high)}
 	}
 	return nil
 }
 
 func checkTime(key string, d, low, high time.Duration) error {
 	if d < low || d > high {
-		return &ConfigError{key, fmt.Sprintf("%v is out of range: write a duration from %v to %v", d, low, high)}
+		return &ConfigError{Driver: "cc", Key: key, Problem: fmt.Sprintf("%v is out of range: write a duration from %v to %v", d, low, high)}
 	}
 	return nil
 }

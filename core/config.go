@@ -106,18 +106,11 @@ func Defaults() Config {
 	}
 }
 
-// ConfigError is a setting that cannot be used.
-type ConfigError struct {
-	Key   string // as in yaml
-	Value any
-	Want  string
-}
+// ConfigError says which setting cannot be used, and what to write instead. It
+// is the same type as transport.ConfigError.
+type ConfigError = transport.ConfigError
 
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("configuration: %s is %v; it must be %s", e.Key, e.Value, e.Want)
-}
-
-// Check returns an error that names the first settings out of range.
+// Check returns a [*ConfigError] for each setting that is out of range, joined.
 func (c Config) Check() error {
 	_, err := c.withDefaults()
 	return err
@@ -147,7 +140,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, err
 	}
 	if c.ReassemblyMemory < c.MaxMessage {
-		return c, &ConfigError{"reassembly_memory", c.ReassemblyMemory, fmt.Sprintf("at least max_message, %d", c.MaxMessage)}
+		return c, outOfRange("reassembly_memory", c.ReassemblyMemory, fmt.Sprintf("at least max_message, %d", c.MaxMessage))
 	}
 	return c, nil
 }
@@ -158,7 +151,11 @@ func setting[T int | int64 | time.Duration](key string, value *T, fallback, low,
 		*value = fallback
 	}
 	if *value < low || *value > top {
-		return &ConfigError{key, *value, fmt.Sprintf("from %v to %v", low, top)}
+		return outOfRange(key, *value, fmt.Sprintf("from %v to %v", low, top))
 	}
 	return nil
+}
+
+func outOfRange(key string, value any, want string) error {
+	return &ConfigError{Key: key, Problem: fmt.Sprintf("%v is out of range: it must be %s", value, want)}
 }

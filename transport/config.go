@@ -13,26 +13,14 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/internal/nearest"
+	"github.com/peregrine-rpc/peregrine/internal/setting"
 )
 
-// ConfigError says which key of a backend's configuration is wrong, and what to
-// write instead. Drivers return it from Validate and Open too.
-type ConfigError struct {
-	// Driver is the backend's name; empty if the key is none of a backend's.
-	Driver string
-	// Key is the key as the user writes it.
-	Key string
-	// Problem says what is wrong and what to do.
-	Problem string
-}
-
-// Error names the driver, the key and the problem.
-func (e *ConfigError) Error() string {
-	if e.Driver == "" {
-		return fmt.Sprintf("key %q: %s", e.Key, e.Problem)
-	}
-	return fmt.Sprintf("transport: %s: key %q: %s", e.Driver, e.Key, e.Problem)
-}
+// ConfigError says which key of a configuration cannot be used, and what to
+// write instead: a Driver's, or of the program's own where Driver is empty. It
+// has the string fields Driver, Key and Problem. Drivers return it from Validate
+// and Open too.
+type ConfigError = setting.Error
 
 // ParseURL reads a backend's configuration from a URL of the form
 //
@@ -83,13 +71,15 @@ func fill(driver string, cfg reflect.Value, rest string) error {
 		i := slices.IndexFunc(fields, func(f configField) bool { return f.key == key })
 		if i < 0 {
 			known := keys(fields)
-			return &ConfigError{driver, key, "unknown key" + nearest.DidYouMean(key, known) + "; known keys are " + strings.Join(known, ", ")}
+			return &ConfigError{Driver: driver, Key: key,
+				Problem: "unknown key" + nearest.DidYouMean(key, known) + "; known keys are " + strings.Join(known, ", ")}
 		}
 		if len(given) > 1 {
-			return &ConfigError{driver, key, fmt.Sprintf("given %d times (%s): keep one", len(given), strings.Join(given, ", "))}
+			return &ConfigError{Driver: driver, Key: key,
+				Problem: fmt.Sprintf("given %d times (%s): keep one", len(given), strings.Join(given, ", "))}
 		}
 		if err := setField(fields[i].value, given[0]); err != nil {
-			return &ConfigError{driver, key, err.Error()}
+			return &ConfigError{Driver: driver, Key: key, Problem: err.Error()}
 		}
 	}
 	return nil
@@ -99,7 +89,8 @@ func fill(driver string, cfg reflect.Value, rest string) error {
 // driver's own Validate does.
 func validate(d Driver, cfg any) error {
 	if host, ok := hostField(reflect.ValueOf(cfg).Elem()); ok && host.value.IsZero() {
-		return &ConfigError{d.Name(), host.key, fmt.Sprintf("missing: write %s://%s or set the key", d.Name(), strings.ToUpper(host.key))}
+		return &ConfigError{Driver: d.Name(), Key: host.key,
+			Problem: fmt.Sprintf("missing: write %s://%s or set the key", d.Name(), strings.ToUpper(host.key))}
 	}
 	v, ok := cfg.(interface{ Validate() error })
 	if !ok {

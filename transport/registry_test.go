@@ -28,7 +28,7 @@ type toyConfig struct {
 
 func (c *toyConfig) Validate() error {
 	if c.Depth > 100 {
-		return &ConfigError{"toy", "depth", "is over 100: lower it"}
+		return &ConfigError{Driver: "toy", Key: "depth", Problem: "is over 100: lower it"}
 	}
 	if c.Share > 1 {
 		return errors.New("share is over 1: lower it")

@@ -19,11 +19,11 @@ const (
 // x and all below it. Test files are free.
 var layers = []layer{
 	{"wire", nil},
-	{"cc", nil},
+	{"cc", []string{"internal/setting"}},
 	{"core", []string{"wire", "cc", "transport"}},
 	{"core/scenario", nil},
 
-	{"transport", []string{"internal/nearest"}},
+	{"transport", []string{"internal/nearest", "internal/setting"}},
 	{"transport/mem", []string{"transport"}},
 	{"transport/sim", []string{"transport"}},
 	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/..."}},
