@@ -1,6 +1,9 @@
 package peregrine
 
-import "github.com/peregrine-rpc/peregrine/core"
+import (
+	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
 
 // Types of the engine that are part of this package's API.
 type (
@@ -14,6 +17,8 @@ type (
 	Config = core.Config
 	// Stats are an endpoint's counters.
 	Stats = core.Stats
+	// ConfigError says which setting cannot be used, and what to write instead.
+	ConfigError = transport.ConfigError
 )
 
 // Status codes.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/internal/nearest"
-	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // CongestionConfig chooses a congestion controller: by its name, or by a mapping
@@ -42,15 +41,15 @@ func (c *CongestionConfig) setRaw(key string, raw any) error {
 			c.name = fmt.Sprint(name)
 		}
 	default:
-		return &transport.ConfigError{Key: key, Problem: "write a controller's name, or {name: swift} with its parameters"}
+		return &ConfigError{Key: key, Problem: "write a controller's name, or {name: swift} with its parameters"}
 	}
 	there := cc.Names()
 	if c.name == "" {
-		return &transport.ConfigError{Key: key + ".name", Problem: "missing; there are " + strings.Join(there, ", ")}
+		return &ConfigError{Key: key + ".name", Problem: "missing; there are " + strings.Join(there, ", ")}
 	}
 	algorithm, err := cc.Lookup(c.name)
 	if err != nil {
-		return &transport.ConfigError{Key: key + ".name", Problem: fmt.Sprintf("there is no controller %q%s; there are %s",
+		return &ConfigError{Key: key + ".name", Problem: fmt.Sprintf("there is no controller %q%s; there are %s",
 			c.name, nearest.DidYouMean(c.name, there), strings.Join(there, ", "))}
 	}
 	c.cfg = algorithm.Config()
@@ -69,13 +68,10 @@ func WithCongestionControl(text string) Option {
 	return func(o *options) {
 		var c CongestionConfig
 		var raw any
-		if err := yaml.Unmarshal([]byte(text), &raw); err != nil {
-			o.err = fmt.Errorf("cc: %q is neither a controller's name nor a mapping such as {name: swift}", text)
-		} else if raw == nil {
-			o.err = fmt.Errorf("cc: no controller named; there are %s", strings.Join(cc.Names(), ", "))
-		} else if err := c.setRaw("cc", raw); err != nil {
-			o.err = err
+		if err := yaml.Unmarshal([]byte(text), &raw); err != nil || raw == nil {
+			raw = text
 		}
-		o.config.Controller = c.factory
+		o.add(c.setRaw("cc", raw))
+		o.set(Config{Controller: c.factory})
 	}
 }

@@ -30,20 +30,29 @@ type Endpoint struct {
 // "udp://127.0.0.1:31850", and starts it. Import a backend's package to have its
 // scheme; udp is always there.
 func Listen(url string, opts ...Option) (*Endpoint, error) {
-	o, err := newOptions(opts)
-	if err != nil {
-		return nil, err
+	o := newOptions(opts)
+	switch {
+	case o.url != "":
+		o.refuse("transport", "Listen takes its URL as an argument: leave out WithTransport")
+	case url != "" && o.open != nil:
+		o.refuse("transport", "a URL and WithTransports contradict each other: use Listen(\"\", ...)")
 	}
 	o.url = url
 	return open(o)
 }
 
 func open(o *options) (*Endpoint, error) {
+	if err := errors.Join(o.check(), o.checkHost()); err != nil {
+		return nil, err
+	}
 	transports, err := o.transports()
 	if err != nil {
 		return nil, err
 	}
 	e := &Endpoint{log: o.log}
+	if o.config.Seed == [32]byte{} {
+		rand.Read(o.config.Seed[:])
+	}
 	epoch := time.Now().Add(-time.Second) // time 0 means never to the engine
 	for i, tr := range transports {
 		l, err := e.newLoop(o, i, tr, epoch)
@@ -82,8 +91,8 @@ func (o *options) transports() ([]transport.Transport, error) {
 	var trs []transport.Transport
 	var err error
 	switch {
-	case o.queues != nil:
-		trs, err = o.queues(o.loops)
+	case o.file != nil:
+		trs, err = o.file.open(o.loops)
 	case o.open == nil:
 		trs, err = transport.OpenQueues(o.url, o.loops)
 	default:
@@ -113,16 +122,18 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		l.cpu = o.cpus[index]
 	}
 	config := o.config
-	rand.Read(config.Seed[:])
 	config.Misrouted = func(queue int, rx *transport.RxPacket) { e.forward(index, queue, rx) }
-	config.Events = func(e core.Event) {
-		switch e.Kind {
+	config.Events = func(event core.Event) {
+		switch event.Kind {
 		case core.PeerConnected:
-			o.log.Info("peer connected", zap.Stringer("peer", e.Peer))
+			o.log.Info("peer connected", zap.Stringer("peer", event.Peer))
 		case core.PeerLost:
-			o.log.Warn("peer lost", zap.Stringer("peer", e.Peer), zap.String("reason", e.Reason))
+			o.log.Warn("peer lost", zap.Stringer("peer", event.Peer), zap.String("reason", event.Reason))
 		case core.PeerClosed:
-			o.log.Info("peer closed", zap.Stringer("peer", e.Peer), zap.String("reason", e.Reason))
+			o.log.Info("peer closed", zap.Stringer("peer", event.Peer), zap.String("reason", event.Reason))
+		}
+		if o.config.Events != nil {
+			o.config.Events(event)
 		}
 	}
 	var err error

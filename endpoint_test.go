@@ -287,31 +287,6 @@ func TestConnectionsAreLoggedAndCounted(t *testing.T) {
 	require.Positive(t, rtt)
 }
 
-func TestAConfigurationFileIsChecked(t *testing.T) {
-	t.Parallel()
-	for text, complaint := range map[string]string{
-		"loops: 1":                                                   "transport is missing",
-		"transport: udp://127.0.0.1:0\nlops: 2":                      "lops",
-		"transport: {tcp: {}}":                                       "no backend \"tcp\"",
-		"transport: {udp: {adress: x}}":                              "adress",
-		"transport: udp://127.0.0.1:0\npoll: lazy":                   "busy, adaptive or block",
-		"transport: udp://127.0.0.1:0\nengine: {slots: -1}":          "slots",
-		"transport: udp://127.0.0.1:0\ncc: {name: reno}":             "cc.name",
-		"transport: udp://127.0.0.1:0\nfault: loss=x":                "loss",
-		"transport: udp://127.0.0.1:0\nloops: 0":                     "loops is 0",
-		"transport: udp://127.0.0.1:0\ncpus: [0, 1]":                 "2 CPUs for 1 loops",
-		"transport: rubbish":                                         "not a transport URL",
-		"transport: {udp: {mtu: 9}}":                                 "mtu",
-		"transport: udp://127.0.0.1:0\ncc: {name: timely, alpha: 7}": "alpha",
-		"transport: udp://127.0.0.1:0\ncc: {name: swift, alfa: 1}":   "alfa",
-	} {
-		path := filepath.Join(t.TempDir(), "f.yaml")
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := peregrine.LoadConfig(path)
-		require.ErrorContains(t, err, complaint, text)
-	}
-}
-
 func TestAConfigurationFileOpensAnEndpoint(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "f.yaml")

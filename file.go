@@ -1,7 +1,6 @@
 package peregrine
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -56,13 +55,13 @@ func (t *TransportConfig) setRaw(key string, raw any) error {
 	}
 	mapping, ok := raw.(map[string]any)
 	if !ok || len(mapping) != 1 {
-		return &transport.ConfigError{Key: key, Problem: "write a URL such as udp://0.0.0.0:31850, or one backend with its keys"}
+		return &ConfigError{Key: key, Problem: "write a URL such as udp://0.0.0.0:31850, or one backend with its keys"}
 	}
 	for name, keys := range mapping {
 		driver, ok := transport.Lookup(name)
 		if !ok {
 			there := transport.Drivers()
-			return &transport.ConfigError{Key: key, Problem: fmt.Sprintf("there is no backend %q%s; there are %s",
+			return &ConfigError{Key: key, Problem: fmt.Sprintf("there is no backend %q%s; there are %s",
 				name, nearest.DidYouMean(name, there), strings.Join(there, ", "))}
 		}
 		t.name, t.cfg = name, driver.Config()
@@ -70,9 +69,7 @@ func (t *TransportConfig) setRaw(key string, raw any) error {
 			continue
 		}
 		err := setYAML("", reflect.ValueOf(t.cfg).Elem(), keys)
-		if own := new(transport.ConfigError); errors.As(err, &own) {
-			own.Driver = name
-		}
+		nameDriver(name, err)
 		if err != nil {
 			return err
 		}
@@ -81,8 +78,11 @@ func (t *TransportConfig) setRaw(key string, raw any) error {
 }
 
 func (t *TransportConfig) check() error {
-	if t.url != "" {
+	switch {
+	case t.url != "":
 		return transport.CheckURL(t.url)
+	case t.cfg == nil:
+		return &ConfigError{Key: "transport", Problem: "missing: write transport: udp://0.0.0.0:31850"}
 	}
 	return transport.CheckConfig(t.name, t.cfg)
 }
@@ -94,8 +94,9 @@ func (t *TransportConfig) open(loops int) ([]transport.Transport, error) {
 	return transport.OpenConfig(t.name, t.cfg, loops)
 }
 
-// LoadConfig reads and checks a configuration file. Unknown keys and values out
-// of range are errors that name the key.
+// LoadConfig reads and checks a configuration file. Each unknown key and value
+// out of range is a [*ConfigError], all joined in one error. Whether this host has
+// the CPUs and addresses is for Listen to find out.
 func LoadConfig(path string) (*File, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -105,40 +106,25 @@ func LoadConfig(path string) (*File, error) {
 	if err := decodeYAML(text, &f); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
-	if err := f.check(); err != nil {
+	if err := f.options().check(); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return &f, nil
 }
 
-func (f *File) check() error {
-	if f.Transport.url == "" && f.Transport.cfg == nil {
-		return errors.New("transport is missing: write transport: udp://0.0.0.0:31850")
+// options are what the file says.
+func (f *File) options(more ...Option) *options {
+	o := newOptions(append([]Option{
+		WithConfig(f.Engine), WithConfig(Config{Controller: f.CC.factory}),
+		WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...),
+	}, more...))
+	if o.url != "" || o.open != nil {
+		o.refuse("transport", "the file names it: leave out WithTransport and WithTransports")
 	}
-	if f.Loops < 1 {
-		return fmt.Errorf("loops is %d; it must be at least 1", f.Loops)
-	}
-	if len(f.CPUs) > 0 && len(f.CPUs) != f.Loops {
-		return fmt.Errorf("cpus names %d CPUs for %d loops: name one for each", len(f.CPUs), f.Loops)
-	}
-	if err := f.Transport.check(); err != nil {
-		return err
-	}
-	if _, err := transport.ParseFaults(f.Fault); f.Fault != "" && err != nil {
-		return err
-	}
-	return f.Engine.Check()
+	o.file = &f.Transport
+	return o
 }
 
-// Listen opens the endpoint that the file describes, with its transport and
-// congestion controller. opts come on top of the rest.
-func (f *File) Listen(opts ...Option) (*Endpoint, error) {
-	all := []Option{WithConfig(f.Engine), WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...),
-		func(o *options) { o.config.Controller = f.CC.factory }}
-	o, err := newOptions(append(all, opts...))
-	if err != nil {
-		return nil, err
-	}
-	o.queues = f.Transport.open
-	return open(o)
-}
+// Listen opens the endpoint that the file describes, with its transport. opts
+// come on top of the rest.
+func (f *File) Listen(opts ...Option) (*Endpoint, error) { return open(f.options(opts...)) }

@@ -49,8 +49,7 @@ func FuzzLoadConfig(f *testing.F) {
 			return
 		}
 		require.NoError(t, file.Engine.Check())
-		_, err = newOptions([]Option{WithConfig(file.Engine), WithLoops(file.Loops), WithFault(file.Fault), WithCPU(file.CPUs...)})
-		require.NoError(t, err)
+		require.NoError(t, file.options().check())
 		written, err := yaml.Marshal(keysOf(t, file))
 		require.NoError(t, err)
 		again, err := load(t, written)

@@ -1,20 +1,27 @@
 package peregrine
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/internal/affinity"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
-// Option configures an endpoint.
+// Option configures an endpoint. Options count in any order; of two that set the
+// same thing the later does. What cannot be obeyed is refused when the endpoint
+// opens, each with a [*ConfigError], all together.
 type Option func(*options)
 
 type options struct {
 	url      string
 	open     func(queue, queues int) (transport.Transport, error)
-	queues   func(loops int) ([]transport.Transport, error) // from a file
+	file     *TransportConfig // from a file, instead of url and open
 	faults   transport.Faults
 	log      *zap.Logger
 	loops    int
@@ -22,7 +29,7 @@ type options struct {
 	cpus     []int
 	config   Config
 	handlers []methodHandler
-	err      error
+	errs     []error
 }
 
 type methodHandler struct {
@@ -30,15 +37,84 @@ type methodHandler struct {
 	handler Handler
 }
 
-func newOptions(opts []Option) (*options, error) {
+func newOptions(opts []Option) *options {
 	o := &options{log: zap.NewNop(), loops: 1}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			o.refuse("option", "option %d of %d is nil", i+1, len(opts))
+			continue
+		}
 		opt(o)
 	}
-	if o.err == nil && len(o.cpus) > 0 && len(o.cpus) != o.loops {
-		o.err = fmt.Errorf("peregrine: %d CPUs for %d loops: name one CPU a loop", len(o.cpus), o.loops)
+	return o
+}
+
+// refuse notes a setting that cannot be obeyed.
+func (o *options) refuse(key, format string, args ...any) {
+	o.errs = append(o.errs, &ConfigError{Key: key, Problem: fmt.Sprintf(format, args...)})
+}
+
+// maxLoops is how many queues of one address connections can be told apart by.
+const maxLoops = core.MaxQueues
+
+// check says all that is wrong, as far as that shows without opening anything.
+func (o *options) check() error {
+	switch {
+	case o.file != nil:
+		o.add(o.file.check())
+	case o.open == nil:
+		o.add(transport.CheckURL(o.url))
 	}
-	return o, o.err
+	if o.loops < 1 || o.loops > maxLoops {
+		o.refuse("loops", "%d is out of range: give 1 to %d", o.loops, maxLoops)
+	}
+	if o.poll < 0 || int(o.poll) >= len(pollNames) {
+		o.refuse("poll", "%d is no policy: use Adaptive, Busy or Block", int(o.poll))
+	}
+	if len(o.cpus) > 0 && len(o.cpus) != o.loops {
+		o.refuse("cpus", "%d named for %d loops: name one for each", len(o.cpus), o.loops)
+	}
+	for _, cpu := range o.cpus {
+		if cpu < 0 {
+			o.refuse("cpus", "%d is no CPU: count from 0", cpu)
+		}
+	}
+	if o.config.Misrouted != nil {
+		o.refuse("Misrouted", "an endpoint hands packets on between its loops itself: leave it nil")
+	}
+	o.add(o.config.Check())
+	for i, h := range o.handlers {
+		for _, earlier := range o.handlers[:i] {
+			if earlier.method == h.method {
+				o.refuse("handler", "method %d has two handlers: keep one", h.method)
+				break
+			}
+		}
+	}
+	return errors.Join(o.errs...)
+}
+
+// checkHost says which CPUs this process cannot have.
+func (o *options) checkHost() error {
+	var errs []error
+	for _, cpu := range o.cpus {
+		if cpu < 0 {
+			continue
+		}
+		undo, err := affinity.Pin(cpu)
+		if err != nil {
+			errs = append(errs, &ConfigError{Key: "cpus", Problem: strings.TrimPrefix(err.Error(), "affinity: ")})
+			continue
+		}
+		undo()
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) add(err error) {
+	if err != nil {
+		o.errs = append(o.errs, err)
+	}
 }
 
 // WithTransport chooses the backend that Dial uses, by a URL such as
@@ -46,9 +122,14 @@ func newOptions(opts []Option) (*options, error) {
 func WithTransport(url string) Option { return func(o *options) { o.url = url } }
 
 // WithTransports makes open supply the transports, one for each loop, instead
-// of a URL. The endpoint owns and closes them.
+// of a URL: Listen's is then "". The endpoint owns and closes them.
 func WithTransports(open func(queue, queues int) (transport.Transport, error)) Option {
-	return func(o *options) { o.open = open }
+	return func(o *options) {
+		if open == nil {
+			o.refuse("transport", "WithTransports(nil): give a function that opens them")
+		}
+		o.open = open
+	}
 }
 
 // WithFault makes the transport lose, delay, duplicate, reorder and corrupt
@@ -56,55 +137,60 @@ func WithTransports(open func(queue, queues int) (transport.Transport, error)) O
 // delay=1ms,corrupt=0.001,seed=7".
 func WithFault(spec string) Option {
 	return func(o *options) {
-		if spec == "" {
-			return
-		}
 		f, err := transport.ParseFaults(spec)
-		if err != nil {
-			o.err = err
-		}
+		o.add(err)
 		o.faults = f
 	}
 }
 
 // WithLogger makes the endpoint log what happens to it and its connections,
-// never single calls. Without it nothing is logged.
-func WithLogger(log *zap.Logger) Option { return func(o *options) { o.log = log } }
-
-// WithLoops sets the number of event loops, 1 by default. A server of several
-// needs a backend with as many queues.
-func WithLoops(n int) Option {
+// never single calls. Without it, or with nil, nothing is logged.
+func WithLogger(log *zap.Logger) Option {
 	return func(o *options) {
-		if n < 1 {
-			o.err = fmt.Errorf("peregrine: %d loops: use at least 1", n)
+		if log == nil {
+			log = zap.NewNop()
 		}
-		o.loops = n
+		o.log = log
 	}
 }
 
+// WithLoops sets the number of event loops, from 1, the default, to 256. A
+// server of several needs a backend with as many queues.
+func WithLoops(n int) Option { return func(o *options) { o.loops = n } }
+
 // WithHandler sets a method's handler as Endpoint.Handle does, but before the
-// first request can arrive.
+// first request can arrive. A method has one handler.
 func WithHandler(method uint16, h Handler, opts ...HandleOption) Option {
-	return func(o *options) { o.handlers = append(o.handlers, methodHandler{method, place(h, opts)}) }
+	return func(o *options) {
+		if h == nil {
+			o.refuse("handler", "that of method %d is nil: leave the option out, and the method is Unimplemented", method)
+		}
+		o.handlers = append(o.handlers, methodHandler{method, place(h, opts)})
+	}
 }
 
 // WithPoll chooses what loops do without work: [Adaptive] by default.
 func WithPoll(p Poll) Option { return func(o *options) { o.poll = p } }
 
-// WithCPU pins the thread of each loop to a CPU, one for each loop. GOMAXPROCS
-// must exceed the number of loops that poll Busy.
+// WithCPU pins the thread of each loop to a CPU, one for each loop, counted from
+// 0. GOMAXPROCS must exceed the number of loops that poll Busy.
 func WithCPU(cpus ...int) Option { return func(o *options) { o.cpus = cpus } }
 
-// WithConfig sets the engine's limits; zero fields take the defaults.
-// A nil Controller leaves that of an earlier option.
-func WithConfig(c Config) Option {
-	return func(o *options) {
-		if c.Controller == nil {
-			c.Controller = o.config.Controller
+// WithConfig sets the engine's limits. Its zero fields leave what other options,
+// or the configuration file, say of them, and else stand for the defaults.
+// Events are told beside the log. Misrouted must be nil, for the endpoint hands
+// packets on itself. Without a Seed each endpoint draws one.
+func WithConfig(c Config) Option { return func(o *options) { o.set(c) } }
+
+// set takes over what is not zero in c.
+func (o *options) set(c Config) {
+	from, to := reflect.ValueOf(c), reflect.ValueOf(&o.config).Elem()
+	for i := range from.NumField() {
+		if !from.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
 		}
-		o.config = c
 	}
 }
 
 // WithoutCoalescing sends every message in a datagram of its own.
-func WithoutCoalescing() Option { return func(o *options) { o.config.NoCoalesce = true } }
+func WithoutCoalescing() Option { return func(o *options) { o.set(Config{NoCoalesce: true}) } }

@@ -2,6 +2,7 @@ package peregrine
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -24,11 +25,18 @@ type Session struct {
 // Dial opens a session to the server at addr ("host:port") over an endpoint of
 // its own, which Close closes.
 func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
-	o, err := newOptions(opts)
-	if err != nil {
+	o := newOptions(opts)
+	if o.url != "" && o.open != nil {
+		o.refuse("transport", "WithTransport and WithTransports contradict each other: keep one")
+	}
+	anywhere := o.url == "" && o.open == nil
+	if anywhere {
+		o.url = "udp://[::]:0" // until it is known where to
+	}
+	if err := errors.Join(o.check(), o.checkHost()); err != nil {
 		return nil, err
 	}
-	if o.url == "" {
+	if anywhere {
 		to, err := resolve(ctx, addr)
 		if err != nil {
 			return nil, err

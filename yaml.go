@@ -16,7 +16,6 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/peregrine-rpc/peregrine/internal/nearest"
-	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // decodeYAML fills the struct that into points to from a document. The YAML
@@ -45,13 +44,13 @@ type rawYAML interface {
 }
 
 // setYAML sets v, which stands at key, to what raw means. What is left empty
-// stays as it is. Errors are [*transport.ConfigError].
+// stays as it is. Errors are [*ConfigError].
 func setYAML(key string, v reflect.Value, raw any) error {
 	if raw == nil {
 		return nil
 	}
 	wrong := func(want string) error {
-		return &transport.ConfigError{Key: key, Problem: fmt.Sprintf("%s is not %s", describeYAML(raw), want)}
+		return &ConfigError{Key: key, Problem: fmt.Sprintf("%s is not %s", describeYAML(raw), want)}
 	}
 	switch to := v.Addr().Interface().(type) {
 	case rawYAML:
@@ -61,7 +60,7 @@ func setYAML(key string, v reflect.Value, raw any) error {
 			return wrong("a word")
 		}
 		if err := to.UnmarshalText(fmt.Append(nil, raw)); err != nil {
-			return &transport.ConfigError{Key: key, Problem: err.Error()}
+			return &ConfigError{Key: key, Problem: err.Error()}
 		}
 		return nil
 	case *time.Duration:
@@ -131,11 +130,12 @@ func setStruct(key string, v reflect.Value, raw any) error {
 		if key == "" {
 			return errors.New(problem)
 		}
-		return &transport.ConfigError{Key: key, Problem: problem}
+		return &ConfigError{Key: key, Problem: problem}
 	}
 	fields := map[string]reflect.Value{}
 	yamlFields(v, fields)
 	known := slices.Sorted(maps.Keys(fields))
+	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(mapping)) {
 		below := name
 		if key != "" {
@@ -143,14 +143,25 @@ func setStruct(key string, v reflect.Value, raw any) error {
 		}
 		field, ok := fields[name]
 		if !ok {
-			return &transport.ConfigError{Key: below, Problem: "unknown key" + nearest.DidYouMean(name, known) +
-				"; known keys are " + strings.Join(known, ", ")}
+			errs = append(errs, &ConfigError{Key: below, Problem: "unknown key" + nearest.DidYouMean(name, known) +
+				"; known keys are " + strings.Join(known, ", ")})
+			continue
 		}
-		if err := setYAML(below, field, mapping[name]); err != nil {
-			return err
+		errs = append(errs, setYAML(below, field, mapping[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// nameDriver notes whose keys setYAML's errors are of.
+func nameDriver(name string, err error) {
+	switch err := err.(type) {
+	case *ConfigError:
+		err.Driver = name
+	case interface{ Unwrap() []error }:
+		for _, err := range err.Unwrap() {
+			nameDriver(name, err)
 		}
 	}
-	return nil
 }
 
 // yamlFields collects the fields of a struct by their keys.

@@ -74,5 +74,5 @@ func TestWhatAFileLeavesEmptyIsTheDefault(t *testing.T) {
 	require.Equal(t, 1000, f.Engine.Slots)
 	require.Equal(t, time.Duration(0), f.Engine.KeepAlive)
 	_, err = load(t, "")
-	require.ErrorContains(t, err, "transport is missing")
+	require.ErrorContains(t, err, `key "transport": missing`)
 }

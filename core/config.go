@@ -87,6 +87,9 @@ const (
 // tell apart.
 const MaxCredits = receiveSpan
 
+// MaxQueues is how many queues of one address have connections of their own.
+const MaxQueues = 1 << (32 - queueShift)
+
 // Defaults returns the configuration that zero fields stand for.
 func Defaults() Config {
 	return Config{
