@@ -15,7 +15,9 @@ type idler struct {
 	now time.Duration
 }
 
-func newIdler() *idler { return &idler{idleness: idleness{worked: time.Hour, luck: maxLuck}, now: time.Hour} }
+func newIdler() *idler {
+	return &idler{idleness: idleness{worked: time.Hour, luck: maxLuck}, now: time.Hour}
+}
 
 // work plays a turn with work.
 func (l *idler) work() {

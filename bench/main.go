@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/bench/internal/crowd"
 	"github.com/peregrine-rpc/peregrine/bench/internal/grpcecho"
 	"github.com/peregrine-rpc/peregrine/bench/internal/hugepages"
 	"github.com/peregrine-rpc/peregrine/bench/internal/idle"
@@ -29,6 +30,8 @@ var sides = map[string]func(args []string) error{
 	"grpc-perf":  grpcecho.Perf,
 	"idle-serve": idle.Serve,
 	"idle-dial":  idle.Dial,
+	"burn":       crowd.Burn,
+	"confine":    crowd.Confine,
 }
 
 func main() {
@@ -57,6 +60,7 @@ type options struct {
 	duration time.Duration
 	quick    bool
 	dpdk     bool
+	crowded  bool
 	only     []int
 	out      string
 }
@@ -69,6 +73,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.runs, "runs", 5, "runs of each case")
 	flags.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of a run")
 	flags.BoolVar(&o.dpdk, "dpdk", false, "measure the DPDK backend instead of sockets")
+	flags.BoolVar(&o.crowded, "crowded", false, "measure on a crowded host instead")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
 	flags.StringVar(&only, "only", "", "groups to measure, such as 1,3 (default: all)")
 	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")
@@ -81,6 +86,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
+	case o.dpdk && o.crowded:
+		return o, errors.New("-dpdk and -crowded are documents of their own: give one")
 	case o.runs < 1 || o.duration <= 0:
 		return o, errors.New("-runs is at least 1, -duration more than 0")
 	}
@@ -105,8 +112,16 @@ func bench(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("-out: %w", err)
 	}
 	doc := sockets
-	if o.dpdk {
+	var noQuota error
+	switch {
+	case o.dpdk:
 		doc = overDPDK
+	case o.crowded:
+		quota, remove, refused := crowd.Quota(0.5)
+		if noQuota = refused; refused == nil {
+			defer func() { err = errors.Join(err, remove()) }()
+		}
+		doc = crowded(quota)
 	}
 	p, err := build(ctx, o.root, doc.tag)
 	if err != nil {
@@ -128,6 +143,10 @@ func bench(ctx context.Context, args []string) (err error) {
 			defer func() { err = errors.Join(err, restore()) }()
 		}
 		setting.Common = append(setting.Common, aboutPages(refused))
+	}
+
+	if noQuota != nil {
+		setting.Notes = append(setting.Notes, fmt.Sprintf("No figures under a quota: %v.", noQuota))
 	}
 
 	var sections []report.Section

@@ -52,7 +52,9 @@ func (d *document) heading(s Setting) {
 	d.line("# %s\n", s.Title)
 	d.line("Written by `%s`, losses as plainly as wins.\n", s.Command)
 	d.line("- machine: %s", s.Machine)
-	d.line("- versions: %s", strings.Join(s.Versions, ", "))
+	if len(s.Versions) > 0 {
+		d.line("- versions: %s", strings.Join(s.Versions, ", "))
+	}
 	if s.Revision != "" {
 		d.line("- revision: %s", s.Revision)
 	}

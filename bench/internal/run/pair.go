@@ -40,7 +40,8 @@ func (p Pair) Run(ctx context.Context) (values map[string]float64, err error) {
 
 	ctx, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
-	client := exec.CommandContext(ctx, p.Client.Program, p.Client.args("--json", result, s.addr)...)
+	program, args := p.Client.argv("--json", result, s.addr)
+	client := exec.CommandContext(ctx, program, args...)
 	var complaints tail
 	client.Stderr = &complaints
 	if err := client.Run(); err != nil {

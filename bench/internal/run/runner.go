@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -16,18 +17,17 @@ type Runner interface {
 
 // Command is a program and its arguments.
 type Command struct {
+	Prefix  []string // a program and arguments that run Program in turn
 	Program string
 	Verb    string   // its first argument
 	Common  []string // what every command of the kind is given
 	Flags   []string // what distinguishes this one
 }
 
-func (c Command) args(more ...string) []string {
-	var args []string
-	for _, list := range [][]string{{c.Verb}, c.Common, c.Flags, more} {
-		args = append(args, list...)
-	}
-	return args
+// argv is the program to start and its arguments.
+func (c Command) argv(more ...string) (program string, args []string) {
+	argv := slices.Concat(c.Prefix, []string{c.Program, c.Verb}, c.Common, c.Flags, more)
+	return argv[0], argv[1:]
 }
 
 func (c Command) String() string {

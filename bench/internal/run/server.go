@@ -29,7 +29,8 @@ type server struct {
 }
 
 func start(c Command) (*server, error) {
-	s := &server{cmd: exec.Command(c.Program, c.args()...), read: make(chan struct{})}
+	program, args := c.argv()
+	s := &server{cmd: exec.Command(program, args...), read: make(chan struct{})}
 	s.cmd.Stderr = &s.errors
 	stdin, err := s.cmd.StdinPipe()
 	if err != nil {

@@ -111,3 +111,19 @@ func Ratio(of, to Series, key string) Series {
 	}
 	return ratios
 }
+
+// Least is the least of a value in ratio to its median, over the runs at any
+// speed: a series of one sample, or of none.
+func (s Series) Least(key string) Series {
+	middle, ok := s.Median(key, None, Near, Far, Mixed)
+	if !ok || middle == 0 {
+		return nil
+	}
+	least := middle
+	for _, sample := range s {
+		if sample != nil {
+			least = min(least, sample.Values[key])
+		}
+	}
+	return Series{{Values: map[string]float64{key: least / middle}}}
+}

@@ -31,6 +31,7 @@ type Claim struct {
 	Text   string
 	Metric Metric
 	Of, To string // names of cases; without To the figure itself is judged
+	Least  bool   // or Of's least figure in ratio to its median
 	Bound  Bound
 }
 

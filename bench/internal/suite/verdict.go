@@ -45,7 +45,10 @@ type Verdict struct {
 
 func (c Claim) judge(rows []Row) Verdict {
 	v := Verdict{Claim: c, Series: seriesOf(rows, c.Of)}
-	if c.To != "" {
+	switch {
+	case c.Least:
+		v.Series = v.Series.Least(c.Metric.Key)
+	case c.To != "":
 		v.Series = stat.Ratio(v.Series, seriesOf(rows, c.To), c.Metric.Key)
 	}
 	v.Value, v.Known = v.Series.Typical(c.Metric.Key)
@@ -64,7 +67,7 @@ func seriesOf(rows []Row, name string) stat.Series {
 
 // Format writes one of the verdict's figures.
 func (c Claim) Format(v float64) string {
-	if c.To != "" {
+	if c.To != "" || c.Least {
 		return ratio(v)
 	}
 	return c.Metric.Format(v)
