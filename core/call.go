@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Call is one request and its completion. The caller owns it and may use it
 // again once Done has been called; that makes a call without an allocation.
@@ -14,9 +17,14 @@ type Call struct {
 	// memory, valid only during Done.
 	Buf []byte
 	// Timeout is how long to wait for the response, from Submit on; 0 means
-	// for ever. It travels with the request, and the server does not begin work
-	// that has expired.
+	// for ever, and less that the call fails at once with DeadlineExceeded. It
+	// travels with the request, and the server does not begin work that has
+	// expired.
 	Timeout time.Duration
+	// WaitForReady has the call wait, as long as its Timeout, where no connection
+	// can be made. Without it, it fails with Unavailable as soon as an attempt to
+	// connect has failed, and at once until another one succeeds.
+	WaitForReady bool
 	// Done is called once, on the endpoint's goroutine, when Response or Err is
 	// set. It may submit this or other calls.
 	Done func(*Call)
@@ -38,7 +46,18 @@ type Call struct {
 
 // expired is the call's deadline.
 func (c *Call) expired() {
-	c.session.abandon(c, DeadlineExceeded, "no response in time")
+	failure := &Error{Code: DeadlineExceeded, Message: "no response in time"}
+	if p := c.session.peer; c.waiting {
+		switch {
+		case p.state == peerConnected:
+			failure.Message = fmt.Sprintf("waited for a slot: all %d of the session are in use (slots)", p.slots)
+		case p.failure != nil:
+			failure.Message, failure.Cause = "not connected: "+p.failure.Message, p.failure.Cause
+		default:
+			failure.Message = fmt.Sprintf("not connected: no answer from %v so far", p.addr)
+		}
+	}
+	c.session.abandon(c, failure)
 }
 
 // callQueue is a FIFO of calls that wait for a slot.

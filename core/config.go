@@ -51,6 +51,12 @@ type Config struct {
 	// Checksum asks for a CRC-32C on every datagram, also over transports that
 	// vouch for integrity.
 	Checksum bool `yaml:"checksum"`
+	// ClientOnly refuses whoever wants to connect: the endpoint only dials.
+	ClientOnly bool `yaml:"-"`
+	// Poison is for tests: memory whose time is over, such as a request's Data
+	// after its end, is overwritten with 0xDB, and what is a view of receive memory
+	// otherwise is a copy, so that it can be.
+	Poison bool `yaml:"-"`
 	// Controller makes the congestion controllers; nil means cc.None.
 	Controller cc.Factory `yaml:"-"`
 	// Events, if set, is told of connections made and lost, on the endpoint's

@@ -140,28 +140,27 @@ func (e *Endpoint) fail(c *Call, err *Error, end uint64) {
 	e.complete(c, end)
 }
 
-// completeLater fails c in the next Poll, so that Submit never calls Done.
-func (e *Endpoint) completeLater(c *Call, err *Error) {
-	c.Err = err
-	e.failed = append(e.failed, c)
+// failLater fails c before the present Poll ends, once all that fails with it is
+// in order: a completion may do anything.
+func (e *Endpoint) failLater(c *Call, err *Error, end uint64) {
+	c.Response, c.Err = nil, err
+	e.failed = append(e.failed, parked{end: end, call: c})
 }
 
-// settle completes what waited for the next Poll or for the transport.
+// completeLater fails c in the next Poll, so that Submit never calls Done.
+func (e *Endpoint) completeLater(c *Call, err *Error) { e.failLater(c, err, 0) }
+
+// settle completes what waited for the next Poll or for the transport. It may be
+// called again after a completion that did not return.
 func (e *Endpoint) settle() {
-	if len(e.failed) > 0 {
-		failed := e.failed
-		e.failed = nil
-		for _, c := range failed {
-			e.complete(c, 0)
-		}
-	}
+	e.settleFailed(len(e.failed))
 	if len(e.parked) == 0 {
 		return
 	}
 	done := e.tr.Completed()
-	waiting := e.parked
-	e.parked = nil
-	for _, w := range waiting {
+	for range len(e.parked) {
+		w := e.parked[0]
+		e.parked = e.parked[1:]
 		switch {
 		case w.end > done:
 			e.parked = append(e.parked, w)
@@ -170,6 +169,17 @@ func (e *Endpoint) settle() {
 		default:
 			w.request.free()
 		}
+	}
+}
+
+// settleFailed completes the first calls that have failed.
+func (e *Endpoint) settleFailed(count int) {
+	for ; count > 0 && len(e.failed) > 0; count-- {
+		w := e.failed[0]
+		if e.failed = e.failed[1:]; len(e.failed) == 0 {
+			e.failed = nil
+		}
+		e.complete(w.call, w.end)
 	}
 }
 
@@ -183,9 +193,13 @@ func (s *Session) Ping(done func(time.Duration, error)) {
 	}
 	p := s.peer
 	p.pings = append(p.pings, done)
-	if p.state == peerConnected {
+	switch {
+	case p.state == peerConnected:
 		p.ping(0)
-	} else {
+	case p.failure != nil:
+		p.wanted = true
+		p.failPings(p.failure)
+	default:
 		p.connect() // the probes of the MTU will answer
 	}
 }

@@ -42,7 +42,11 @@ type Endpoint struct {
 	strays   []transport.Route // to forget once the burst is sent
 
 	rx       []transport.RxPacket
-	fetched  int // of rx, that Receive has not seen
+	fetched  int    // of rx
+	begun    int    // of those, that Receive has begun with
+	hand     []byte // the datagram whose messages are being handled
+	unread   int    // bytes of it, in messages that were not begun
+	running  uint32 // of requests: its handler is on the stack; 0: none
 	burst    burst
 	rxHeader wire.Header
 	txHeader wire.Header
@@ -54,7 +58,7 @@ type Endpoint struct {
 	controls   pool[outgoing]
 	assemblies pool[assembly]
 	buffers    buffers
-	failed     []*Call
+	failed     []parked // calls that complete in the next settle
 	parked     []parked
 	lastID     uint32
 	serial     uint64
@@ -113,6 +117,9 @@ func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
 // between the two: what arrived then did so before that time, and however long
 // it waited on this host can be told from what it took on the way.
 func (e *Endpoint) Fetch() {
+	if e.fetched > 0 {
+		return // Receive was left early
+	}
 	n, err := e.tr.Recv(e.rx)
 	if err != nil && e.failure == nil {
 		e.failure = err
@@ -123,17 +130,42 @@ func (e *Endpoint) Fetch() {
 // Receive takes in what Fetch got, and runs handlers and completions. progress
 // says whether there was anything. Call Flush next, with the time by then: what
 // handlers took does not count as the network's.
+//
+// If a handler or completion does not return, since it panics and somebody
+// recovers, or ends its goroutine, the next Receive goes on behind it, on any
+// goroutine. A request whose handler has not answered then fails with Internal.
 func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 	e.Advance(now)
+	e.resume()
 	n := e.fetched
-	e.fetched = 0
-	for i := range e.rx[:n] {
-		e.receive(&e.rx[i])
+	for e.begun < n {
+		rx := &e.rx[e.begun]
+		e.begun++
+		e.receive(rx)
 	}
 	if n > 0 {
 		e.tr.Release(e.rx[:n])
+		e.fetched, e.begun = 0, 0
 	}
 	return n > 0
+}
+
+// resume ends what a handler or completion left that did not return.
+func (e *Endpoint) resume() {
+	e.injected = false
+	if id := e.running; id != 0 {
+		e.running = 0
+		if r := e.requests.at(id); r.state == requestRunning {
+			r.Fail(Internal, "handler ended without a reply")
+		}
+	}
+	if e.unread > 0 {
+		rest := e.hand[len(e.hand)-e.unread:]
+		e.unread = 0
+		if p := e.peerAt(e.rxHeader.Connection, e.rxHeader.Token); p != nil {
+			p.takeAll(rest)
+		}
+	}
 }
 
 // Flush fires timers and sends. progress says whether there may be more to do at
@@ -141,9 +173,9 @@ func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 // but to be closed.
 func (e *Endpoint) Flush(now time.Duration) (progress bool, err error) {
 	e.Advance(now)
-	e.settle()
 	e.timers.expire(e.now)
 	e.unpace()
+	e.settle()
 	placed := e.burst.placed
 	e.flush()
 	return e.burst.placed != placed, e.failure
@@ -212,19 +244,29 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 	if !p.accepts(h, rx) {
 		return
 	}
+	e.hand = rx.Data
+	p.takeAll(rest)
+}
+
+// takeAll takes in the messages of the datagram in hand.
+func (p *peer) takeAll(rest []byte) {
+	e := p.ep
 	m := &e.message
 	messages := uint64(0)
+	var err error
 	for len(rest) > 0 && p.state == peerConnected {
 		if rest, err = m.Parse(rest); err != nil {
 			e.stats.RxMalformed++
 			break
 		}
 		messages++
+		e.unread = len(rest)
 		p.take(m)
 		if p.urgent.length >= overlapMin && p.dialed && p.urgent.length >= p.outstanding/2 {
 			p.overlap()
 		}
 	}
+	e.unread = 0
 	e.stats.RxMessages += messages
 }
 
@@ -246,8 +288,10 @@ func (e *Endpoint) misrouted(queue int, rx *transport.RxPacket) {
 }
 
 // Inject takes in a packet that another queue's endpoint received and found to
-// be this one's. The next Poll acts on it. rx is not kept.
+// be this one's. The next Poll acts on it. rx is not kept, unless a handler does
+// not return; it is then read once more, by the next Inject or Receive.
 func (e *Endpoint) Inject(rx *transport.RxPacket) {
+	e.resume()
 	e.injected = true
 	e.receive(rx)
 	e.injected = false
@@ -421,7 +465,9 @@ func (e *Endpoint) Close() error {
 	}
 	e.sendAll()
 	err := e.tr.Close()
-	for _, w := range e.parked { // the transport reads nothing any more
+	for len(e.parked) > 0 { // the transport reads nothing any more
+		w := e.parked[0]
+		e.parked = e.parked[1:]
 		if w.call != nil {
 			e.complete(w.call, 0)
 		} else {
@@ -429,7 +475,6 @@ func (e *Endpoint) Close() error {
 			w.request.free()
 		}
 	}
-	e.parked = nil
 	return err
 }
 

@@ -55,21 +55,11 @@ func (e *Endpoint) params() wire.Params {
 	return p
 }
 
-// connect begins a handshake with a dialed peer.
-func (p *peer) connect() {
-	if p.state != peerIdle {
-		return
-	}
-	p.state = peerConnecting
-	p.hello = hello{begun: p.ep.now, again: p.ep.now, wait: helloInterval}
-	p.ep.timers.set(&p.timer, p.ep.now)
-}
-
 // helloTimer sends Hello again, or gives up.
 func (p *peer) helloTimer() {
 	e, h := p.ep, &p.hello
 	if e.now-h.begun >= e.cfg.ConnectTimeout {
-		p.refused(Unavailable, fmt.Sprintf("no answer from %v within %v; is a server running there?", p.addr, e.cfg.ConnectTimeout))
+		p.unanswered()
 		return
 	}
 	if e.now >= h.again {
@@ -92,15 +82,6 @@ func (p *peer) sendHello() {
 	n += body.Put(t.Head[n:])
 	clear(t.Head[n:wire.MinHello])
 	p.sendControl(t, wire.MinHello)
-}
-
-// refused ends a handshake that led to nothing. Nothing was sent yet, so all
-// calls that wait may be made again.
-func (p *peer) refused(code Code, reason string) {
-	p.ep.timers.stop(&p.timer)
-	p.ep.renew(p)
-	p.failPings(&Error{Code: code, Message: reason})
-	p.eachSession(func(s *Session) { s.failWaiting(code, reason) })
 }
 
 // takeControl takes in a datagram that is neither Data nor Ack. What follows the
@@ -135,6 +116,10 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 	hello := &e.rxHello
 	if err := hello.Parse(rest, len(rx.Data)); err != nil {
 		return err
+	}
+	if e.cfg.ClientOnly { // shorter than the Hello, so that no cookie is needed
+		e.refuse(rx.From, hello.Connection, hello.Token, Unavailable, "nobody serves here: this endpoint only dials")
+		return nil
 	}
 	key := acceptKey{rx.From, hello.Connection, hello.Token}
 	if p := e.accepted[key]; p != nil {
@@ -221,7 +206,9 @@ func (e *Endpoint) takeAccept(h *wire.Header, rest []byte, rx *transport.RxPacke
 	}
 	if p := e.connecting(h, rx); p != nil {
 		e.timers.stop(&p.timer)
+		p.local = rx.To
 		p.establish(body.Connection, body.Token, &body.Params)
+		p.changed(nil)
 		p.eachSession((*Session).connected)
 	}
 	return nil
@@ -233,7 +220,7 @@ func (e *Endpoint) takeRefuse(h *wire.Header, rest []byte, rx *transport.RxPacke
 		return err
 	}
 	if p := e.connecting(h, rx); p != nil {
-		p.refused(Code(code), fmt.Sprintf("%v refused the connection: %s", p.addr, reason))
+		p.refused(&Error{Code: failing(code), Message: fmt.Sprintf("%v refused the connection: %s", p.addr, reason)})
 	}
 	return nil
 }
@@ -253,7 +240,7 @@ func (e *Endpoint) takeReset(rest []byte, rx *transport.RxPacket) error {
 		return nil
 	}
 	e.stats.ResetsTaken++
-	p.lost(fmt.Sprintf("peer %v has restarted or given us up", p.addr))
+	p.lost(fmt.Sprintf("peer %v has restarted or given us up", p.addr), nil)
 	return nil
 }
 
@@ -268,7 +255,7 @@ func (e *Endpoint) takeClose(h *wire.Header, rest []byte, rx *transport.RxPacket
 		return nil
 	}
 	p.event(PeerClosed, string(reason))
-	p.fail(fmt.Sprintf("peer %v closed the connection: %s", p.addr, reason))
+	p.fail(&Error{Code: Unavailable, Message: fmt.Sprintf("peer %v closed the connection: %s", p.addr, reason)})
 	return nil
 }
 

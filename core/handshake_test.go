@@ -58,6 +58,7 @@ func TestAServerThatIsFullRefuses(t *testing.T) {
 	require.ErrorContains(t, refused, "peers")
 
 	first.Close()
+	n.run(2 * maxBackoff)
 	n.echoes(second, 10)
 }
 

@@ -14,6 +14,7 @@ type peerState uint8
 const (
 	peerIdle       peerState = iota // dialed, but not connected
 	peerConnecting                  // dialed; Hello sent
+	peerWaiting                     // dialed; an attempt failed, and the next one has to wait
 	peerConnected
 	peerGone // forgotten; only stale pointers lead here
 )
@@ -53,6 +54,14 @@ type peer struct {
 	in        received
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
+
+	local netip.Addr // of this host, that the remote uses; zero: LocalAddr's
+
+	// Of a dialed peer that is not connected:
+	failure  *Error // of the last attempt, until one succeeds or nobody waits
+	failures int    // in a row
+	wanted   bool   // somebody called since the last attempt
+	shown    ConnState
 
 	pings []func(time.Duration, error)
 
@@ -107,6 +116,7 @@ func (p *peer) stride() int { return p.singleLimit() - wire.FragmentSize }
 func (p *peer) establish(index, token uint32, remote *wire.Params) {
 	cfg := &p.ep.cfg
 	p.state = peerConnected
+	p.failure, p.failures = nil, 0
 	p.remoteIndex, p.remoteToken = index, token
 	p.checksum = p.ep.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0
 	p.slots = min(cfg.Slots, int(remote.Slots))
@@ -185,9 +195,11 @@ func (p *peer) expired() {
 	switch p.state {
 	case peerConnecting:
 		p.helloTimer()
+	case peerWaiting:
+		p.backoffOver()
 	case peerConnected:
 		if now-p.lastHeard >= p.timeout {
-			p.lost("peer " + p.addr.String() + " fell silent")
+			p.lost("peer "+p.addr.String()+" fell silent", nil)
 			return
 		}
 		p.lossTimer()
@@ -234,16 +246,16 @@ func (p *peer) schedule() {
 }
 
 // lost is fail for a connection that ended without a word.
-func (p *peer) lost(reason string) {
+func (p *peer) lost(reason string, cause error) {
 	p.ep.stats.PeersFailed++
 	p.event(PeerLost, reason)
-	p.fail(reason)
+	p.fail(&Error{Code: Unavailable, Message: reason, Cause: cause})
 }
 
 // fail ends the connection without a word to the remote: it is gone, or has
 // forgotten us. A client's calls under way fail; its sessions stay and connect
 // anew with the next call.
-func (p *peer) fail(reason string) {
+func (p *peer) fail(why *Error) {
 	e := p.ep
 	p.disconnect()
 	if !p.dialed {
@@ -251,13 +263,12 @@ func (p *peer) fail(reason string) {
 		return
 	}
 	e.renew(p)
-	p.failPings(&Error{Code: Unavailable, Message: reason})
-	p.eachSession(func(s *Session) { s.failActive(reason) })
-	p.eachSession(func(s *Session) {
-		if s.waiting.head != nil {
-			p.connect()
-		}
-	})
+	p.failPings(why)
+	p.eachSession(func(s *Session) { s.failActive(why) })
+	p.changed(why)
+	if p.awaited() {
+		p.connect()
+	}
 }
 
 func (p *peer) eachSession(f func(*Session)) {

@@ -18,8 +18,8 @@ const (
 	// as long as the path has not shown to reorder more.
 	minReorder = 3
 	maxReorder = 256
-	// maxBackoff bounds the doubling of the probe timeout.
-	maxBackoff = 6
+	// maxDoublings bounds those of the probe timeout.
+	maxDoublings = 6
 	// After so many probe timeouts a small ping goes along. Where it arrives,
 	// the path is alive; and where so many large datagrams are lost after that,
 	// and none arrives, it carries no large ones any more.
@@ -86,7 +86,7 @@ func (r *recovery) probeTimeout() time.Duration {
 		smoothed, variance = initialRTT, initialRTT/2
 	}
 	t := smoothed + max(4*variance, granularity) + r.peerAckDelay
-	return max(t, min(t<<min(r.probes, maxBackoff), r.maxProbe))
+	return max(t, min(t<<min(r.probes, maxDoublings), r.maxProbe))
 }
 
 // deadline is when the loss timer must fire next; ok is false if nothing is in
@@ -120,7 +120,7 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	largest := expand(a.Largest, p.next)
 	if largest >= p.next {
 		p.ep.stats.RxMalformed++
-		p.lost("peer " + p.addr.String() + " acknowledges what was never sent") // RFC 9000, section 13.1
+		p.lost("peer "+p.addr.String()+" acknowledges what was never sent", nil) // RFC 9000, section 13.1
 		return
 	}
 	floor := p.oldest()

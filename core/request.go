@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -136,7 +137,7 @@ func (p *peer) reject(m *wire.Message, code Code, reason string) {
 	p.ep.stats.RequestsRefused++
 	answer := p.control(wire.Response)
 	if answer == nil {
-		p.lost("client does not acknowledge what it is told")
+		p.lost("client does not acknowledge what it is told", nil)
 		return
 	}
 	answer.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
@@ -255,7 +256,9 @@ func (r *Request) run() {
 	}
 	e.stats.RequestsHandled++
 	r.state = requestRunning
+	e.running = r.id
 	handler(r)
+	e.running = 0
 	if r.state == requestRunning {
 		r.Fail(Internal, "handler returned without a reply")
 	}
@@ -287,10 +290,12 @@ func (r *Request) Defer() {
 // request has ended, does nothing.
 func (r *Request) Reply(data []byte) { r.answer(OK, data) }
 
-// Fail answers the request with an error.
+// Fail answers the request with an error. A code that is none, such as OK or 17,
+// arrives as Unknown, with a message that names it.
 func (r *Request) Fail(code Code, message string) {
-	if code == OK {
-		code = Unknown
+	if valid := failing(uint8(code)); valid != code {
+		message = fmt.Sprintf("%s (the handler failed with %v, which is no code to fail with)", message, code)
+		code = valid
 	}
 	r.answer(code, []byte(message))
 }

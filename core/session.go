@@ -22,7 +22,8 @@ type Session struct {
 	slots      []sessionSlot // grown as used, up to peer.slots
 	free       []uint16      // indexes into slots, last used first
 	waiting    callQueue
-	ready      []func(error) // to call once connected
+	ready      []*readiness
+	notify     func(ConnState, error)
 }
 
 // clientEntry is a peer's record of a session index. The generation counts its
@@ -92,22 +93,21 @@ func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
 // Peer is the server's address.
 func (s *Session) Peer() netip.AddrPort { return s.peer.addr }
 
+// LocalAddr is the address that the server reaches this endpoint by. Of an
+// endpoint on a wildcard address it is known once the session is connected.
+func (s *Session) LocalAddr() netip.AddrPort {
+	at := s.peer.ep.tr.LocalAddr()
+	if local := s.peer.local; local.IsValid() {
+		return netip.AddrPortFrom(local, at.Port())
+	}
+	return at
+}
+
 // RTT is the smoothed round trip of the connection; 0 before there is one.
 func (s *Session) RTT() time.Duration { return s.peer.smoothed }
 
 // MTU is how many bytes a datagram to the server may have, as probed so far.
 func (s *Session) MTU() int { return s.peer.mtu }
-
-// Ready calls f once the session is connected, or with the error of the attempt
-// that failed.
-func (s *Session) Ready(f func(error)) {
-	if s.peer.state == peerConnected || s.closed {
-		f(s.closedError())
-		return
-	}
-	s.ready = append(s.ready, f)
-	s.peer.connect()
-}
 
 func (s *Session) closedError() error {
 	if s.closed {
@@ -121,14 +121,6 @@ func (s *Session) connected() {
 	s.startWaiting()
 }
 
-func (s *Session) notifyReady(err error) {
-	ready := s.ready
-	s.ready = nil
-	for _, f := range ready {
-		f(err)
-	}
-}
-
 // Submit starts c. It completes, in a later Poll, by c.Done; after the
 // endpoint's Close there is none.
 func (s *Session) Submit(c *Call) {
@@ -140,14 +132,21 @@ func (s *Session) Submit(c *Call) {
 	c.session = s
 	c.Response, c.Err = nil, nil
 	if c.Timeout > 0 {
-		c.deadline.owner = c
-		e.timers.set(&c.deadline, e.now+c.Timeout)
+		if at := e.now + c.Timeout; at > 0 { // else it is for ever
+			c.deadline.owner = c
+			e.timers.set(&c.deadline, at)
+		}
 	}
 	switch {
 	case s.closed:
 		e.completeLater(c, &Error{Code: Canceled, Message: "session is closed"})
+	case c.Timeout < 0:
+		e.completeLater(c, &Error{Code: DeadlineExceeded, Message: "the deadline had passed before the call was made"})
 	case s.peer.state == peerConnected && s.waiting.head == nil && s.hasSlot():
 		s.start(c)
+	case s.peer.failure != nil && !c.WaitForReady:
+		s.peer.wanted = true
+		e.completeLater(c, s.peer.failure)
 	case s.waiting.length >= e.cfg.Queue:
 		e.completeLater(c, &Error{Code: ResourceExhausted, Message: "too many calls wait for a slot (queue)"})
 	default:
@@ -201,7 +200,7 @@ func (s *Session) start(c *Call) {
 	m.address(wire.Request, s.index, s.generation, index, record.sequence)
 	m.message.Method = c.Method
 	m.data = c.Request
-	if c.Timeout > 0 {
+	if c.deadline.place != 0 {
 		m.message.Flags = wire.FlagDeadline
 		m.deadline = c.deadline.at
 	}
@@ -262,7 +261,7 @@ func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
 	if m.Flags&wire.FlagFragment != 0 {
 		if slot.in == nil {
 			if int64(m.Total) > e.cfg.MaxMessage {
-				s.abandon(c, ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
+				s.abandon(c, tooLong(int(m.Total), e.cfg.MaxMessage))
 				return
 			}
 			slot.in = e.assemblies.get()
@@ -277,7 +276,7 @@ func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
 		if slot.out.stride != 0 && !slot.out.acked {
 			s.tellCanceled(slot) // refused while it arrived; the rest may have found room
 		}
-		c.Err = &Error{Code: Code(m.Code &^ wire.NotExecuted), Message: string(body), MayHaveExecuted: m.Code&wire.NotExecuted == 0}
+		c.Err = responseError(m.Code, string(body))
 	} else if view && c.Buf != nil {
 		c.Response = sized(c.Buf, len(body))
 		copy(c.Response, body)
@@ -303,14 +302,13 @@ func sized(buf []byte, n int) []byte {
 // told, and does not begin a request that it has not begun.
 func (s *Session) Cancel(c *Call) {
 	if c.session == s {
-		s.abandon(c, Canceled, "canceled by the caller")
+		s.abandon(c, &Error{Code: Canceled, Message: "canceled by the caller"})
 	}
 }
 
 // abandon completes c with an error and tells the server to forget it.
-func (s *Session) abandon(c *Call, code Code, message string) {
+func (s *Session) abandon(c *Call, failure *Error) {
 	p := s.peer
-	failure := &Error{Code: code, Message: message}
 	slot := c.slot
 	if slot == nil {
 		if c.waiting {
@@ -338,25 +336,30 @@ func (s *Session) tellCanceled(slot *clientSlot) {
 }
 
 // failActive fails the calls that were in slots when the connection ended.
-func (s *Session) failActive(reason string) {
+func (s *Session) failActive(why *Error) {
 	for i := range s.slots {
 		if slot := s.activeSlot(i); slot != nil {
 			c := slot.call
-			failure := &Error{Code: Unavailable, Message: reason, MayHaveExecuted: slot.out.started}
-			s.peer.ep.fail(c, failure, s.vacate(c))
+			failure := *why
+			failure.MayHaveExecuted = slot.out.started
+			s.peer.ep.failLater(c, &failure, s.vacate(c))
 		}
 	}
 	// The next connection may grant fewer slots.
 	s.slots, s.free = nil, nil
 }
 
-// failWaiting fails the calls that never found a connection.
-func (s *Session) failWaiting(code Code, reason string) {
-	err := &Error{Code: code, Message: reason}
-	for n := s.waiting.length; n > 0 && s.waiting.head != nil; n-- { // a completion may cancel the others
-		s.peer.ep.fail(s.waiting.pop(), err, 0)
+// failWaiting fails the calls that never found a connection: all, or those that
+// do not wait for ready.
+func (s *Session) failWaiting(err *Error, all bool) {
+	for c := s.waiting.head; c != nil; {
+		next := c.next
+		if all || !c.WaitForReady {
+			s.waiting.remove(c)
+			s.peer.ep.failLater(c, err, 0)
+		}
+		c = next
 	}
-	s.notifyReady(err)
 }
 
 // Close fails what is under way with Canceled and lets the server forget the
@@ -367,14 +370,24 @@ func (s *Session) Close() {
 	}
 	s.closed = true
 	p := s.peer
-	for i := range s.slots {
-		if slot := s.activeSlot(i); slot != nil {
-			c := slot.call
-			failure := &Error{Code: Canceled, Message: "session is closed", MayHaveExecuted: slot.out.started}
-			p.ep.fail(c, failure, s.vacate(c))
-		}
+	why := &Error{Code: Canceled, Message: "session is closed"}
+	others := p.ep.failed
+	p.ep.failed = nil
+	s.failActive(why)
+	s.failWaiting(why, true)
+	own := len(p.ep.failed)
+	p.ep.failed = append(p.ep.failed, others...)
+	s.detach()
+	s.notifyReady(why)
+	if s.notify != nil {
+		s.notify(Shutdown, nil)
 	}
-	s.failWaiting(Canceled, "session is closed")
+	p.ep.settleFailed(own)
+}
+
+// detach ends the session at its peer. The connection ends with its last session.
+func (s *Session) detach() {
+	p := s.peer
 	p.clients[s.index].session = nil
 	p.freed = append(p.freed, s.index)
 	p.open--

@@ -2,7 +2,10 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // Code is the status of a call, in the numbers and meanings of gRPC's
@@ -51,6 +54,10 @@ type Error struct {
 	// MayHaveExecuted says that the server may have run the handler. Where it
 	// is false, calling again cannot execute the request twice.
 	MayHaveExecuted bool
+	// Cause is the error below, where there is one: of a server that could not
+	// be reached it matches [syscall.ECONNREFUSED] and others of
+	// [transport.Unreachable]. errors.Is and errors.As find it.
+	Cause error
 }
 
 func (e *Error) Error() string {
@@ -72,4 +79,43 @@ func (e *Error) Is(target error) bool {
 	}
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && (t.Message == "" || t.Message == e.Message)
+}
+
+// Unwrap returns the Cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// CodeOf is the code of the first *Error that err wraps: OK for nil, Canceled
+// and DeadlineExceeded for the errors of package context, Unknown for any other.
+func CodeOf(err error) Code {
+	var e *Error
+	switch {
+	case err == nil:
+		return OK
+	case errors.As(err, &e):
+		return e.Code
+	case errors.Is(err, context.Canceled):
+		return Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return DeadlineExceeded
+	}
+	return Unknown
+}
+
+// failing is code if calls may fail with it, else Unknown.
+func failing(code uint8) Code {
+	if c := Code(code); c > OK && c < numCodes {
+		return c
+	}
+	return Unknown
+}
+
+// responseError is the failure that a response's code and body say. Of one with
+// a code that there is not, nothing is believed.
+func responseError(code uint8, message string) *Error {
+	status, executed := code&^wire.NotExecuted, code&wire.NotExecuted == 0
+	err := &Error{Code: failing(status), Message: message, MayHaveExecuted: executed}
+	if err.Code != Code(status) {
+		err.MayHaveExecuted = true
+	}
+	return err
 }

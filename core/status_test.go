@@ -37,6 +37,27 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 	require.EqualValues(t, 16, Unauthenticated)
 }
 
+func TestTheCodeOfAnErrorIsFoundWhereverItIs(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[Code]error{
+		OK:               nil,
+		NotFound:         fmt.Errorf("wrapped: %w", &Error{Code: NotFound}),
+		Canceled:         fmt.Errorf("wrapped: %w", context.Canceled),
+		DeadlineExceeded: context.DeadlineExceeded,
+		Unknown:          errors.New("any"),
+		Unavailable:      errors.Join(errors.New("any"), &Error{Code: Unavailable, Cause: context.Canceled}),
+	} {
+		require.Equal(t, want, CodeOf(err))
+	}
+}
+
+func TestAnErrorsCauseIsFound(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("no route")
+	require.ErrorIs(t, &Error{Code: Unavailable, Cause: cause}, cause)
+	require.NotErrorIs(t, &Error{Code: Unavailable}, cause)
+}
+
 func TestStatsAddUp(t *testing.T) {
 	t.Parallel()
 	a := Stats{CallsStarted: 1, RequestsHeld: 2, ReassemblyBytes: 3, Transport: transport.Stats{RxPackets: 4}}

@@ -21,6 +21,7 @@ const (
 type job struct {
 	size, reply int // in bytes; a request has at least jobHead
 	hold        bool
+	patient     bool // waits for ready
 	timeout     time.Duration
 }
 
@@ -44,7 +45,7 @@ func (s *session) submit(j job) *call {
 	w := s.node.world
 	c := &call{number: len(w.calls), session: s, begun: w.Now()}
 	w.calls = append(w.calls, c)
-	c.Method, c.Timeout = work, j.timeout
+	c.Method, c.Timeout, c.WaitForReady = work, j.timeout, j.patient
 	if j.hold {
 		c.Method = hold
 	}

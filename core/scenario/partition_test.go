@@ -48,7 +48,7 @@ func TestALongPartitionEndsTheConnectionAndHealingItRestoresService(t *testing.T
 			require.Zero(t, server.Stats().RequestsHeld-len(server.held), "what no handler has is given back")
 			w.fail(600*time.Millisecond, core.Unavailable, s.submit(job{}))
 			client.heal()
-			w.complete(time.Second, s.submit(job{size: 5000, reply: 5000}))
+			w.complete(time.Second, s.submit(job{size: 5000, reply: 5000, patient: true}))
 			server.answer()
 		}
 	})

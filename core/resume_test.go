@@ -1,0 +1,143 @@
+package core
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// surviving is an actor that outlives handlers which panic or end their
+// goroutine, as the loop of a program may.
+type surviving struct{ *Endpoint }
+
+func (s surviving) Poll(now time.Duration) (progress bool, err error) {
+	ended := make(chan struct{})
+	progress = true
+	go func() {
+		defer close(ended)
+		defer func() { recover() }()
+		progress, err = s.Endpoint.Poll(now)
+	}()
+	<-ended
+	return progress, err
+}
+
+// survivor adds an echo server that outlives its handlers.
+func (n *network) survivor(cfg Config) *node {
+	d := n.echoServer(cfg)
+	d.host.Kill()
+	port := d.host.Open(1)
+	e, err := New(Config{Seed: [32]byte{77}}, port, n.Now())
+	require.NoError(n.t, err)
+	e.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	d.Endpoint, d.port = e, port
+	d.host.Run(surviving{e}, port)
+	return d
+}
+
+var ways = map[string]func(){
+	"panics":             func() { panic("a handler's mistake") },
+	"ends its goroutine": runtime.Goexit,
+}
+
+func TestAHandlerThatDoesNotReturnHarmsNoOtherRequest(t *testing.T) {
+	t.Parallel()
+	const broken = 9
+	for way, leave := range ways {
+		n := newNetwork(t, 1)
+		server, client := n.survivor(Config{}), n.add(Config{})
+		server.Handle(broken, func(*Request) { leave() })
+		s := n.connect(client, server)
+		n.run(10 * time.Millisecond)
+		datagrams := server.Stats().RxData
+		var calls [30]Call
+		var done [30]*int
+		for i := range calls {
+			calls[i] = Call{Method: echo, Request: []byte{byte(i)}, Buf: make([]byte, 1)}
+			if i%3 == 1 {
+				calls[i].Method = broken
+			}
+			done[i] = n.submit(s, &calls[i])
+		}
+		n.run(time.Millisecond)
+		require.EqualValues(t, 1, server.Stats().RxData-datagrams, "all came in one datagram")
+		for i := range calls {
+			require.Equal(t, 1, *done[i], "%s: call %d", way, i)
+			if i%3 != 1 {
+				require.NoError(t, calls[i].Err)
+				require.Equal(t, calls[i].Request, calls[i].Response)
+				continue
+			}
+			require.Equal(t, Internal, failure(t, &calls[i]).Code)
+			require.True(t, failure(t, &calls[i]).MayHaveExecuted)
+		}
+		require.Zero(t, server.Stats().RxDuplicate, "nothing had to be sent again")
+		n.stream(s, 16, 2000, 5000) // would stop if receive buffers leaked
+		n.settled(server, client)
+	}
+}
+
+func TestAnAnswerGivenBeforeTheHandlerBreaksStands(t *testing.T) {
+	t.Parallel()
+	for _, leave := range ways {
+		n := newNetwork(t, 1)
+		server, client := n.survivor(Config{}), n.add(Config{})
+		server.Handle(9, func(r *Request) {
+			r.Reply([]byte("done"))
+			leave()
+		})
+		var kept *Request
+		server.Handle(10, func(r *Request) {
+			r.Defer()
+			kept = r
+			leave()
+		})
+		s := n.connect(client, server)
+		answered, deferred := Call{Method: 9, Buf: make([]byte, 4)}, Call{Method: 10, Buf: make([]byte, 9)}
+		n.submit(s, &deferred)
+		n.call(s, &answered)
+		require.NoError(t, answered.Err)
+		require.Equal(t, "done", string(answered.Response))
+		kept.Reply([]byte("later"))
+		n.run(time.Millisecond)
+		require.NoError(t, deferred.Err)
+		require.Equal(t, "later", string(deferred.Response))
+		n.settled(server, client)
+	}
+}
+
+func TestACompletionThatDoesNotReturnHarmsNoOtherCall(t *testing.T) {
+	t.Parallel()
+	for way, leave := range ways {
+		for _, ending := range []string{"answers", "the server is lost", "it is refused"} {
+			n := newNetwork(t, 1)
+			client := n.survivor(Config{})
+			server := n.echoServer(Config{})
+			if ending == "it is refused" {
+				server.Drain()
+			}
+			s, err := client.Connect(server.addr)
+			require.NoError(t, err)
+			if ending != "it is refused" {
+				n.echoes(s, 10)
+			}
+			done := 0
+			for i := range 10 {
+				s.Submit(&Call{Method: echo, Request: []byte{1}, Done: func(*Call) {
+					done++
+					if i%2 == 0 {
+						leave()
+					}
+				}})
+			}
+			if ending == "the server is lost" {
+				server.restart(Config{})
+			}
+			n.run(20 * time.Millisecond)
+			require.Equal(t, 10, done, "%s: %s", ending, way)
+			require.True(t, client.Drained())
+		}
+	}
+}
