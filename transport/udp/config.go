@@ -1,12 +1,6 @@
 package udp
 
-import (
-	"fmt"
-	"net"
-	"strconv"
-
-	"github.com/peregrine-rpc/peregrine/transport"
-)
+import "github.com/peregrine-rpc/peregrine/internal/udpsock"
 
 const name = "udp"
 
@@ -35,50 +29,12 @@ type Config struct {
 	Timestamps bool `yaml:"timestamps"`
 }
 
-const (
-	minMTU = 1280 // RFC 8200 §5
-	maxMTU = 1 << 16
-
-	maxBuffer = 1 << 30 // what the kernel's doubling leaves of an int32
-)
-
 // DefaultConfig listens on any IPv4 address and a port of the kernel's choice,
 // with all offloads on.
-func DefaultConfig() Config {
-	return Config{
-		Address:    "0.0.0.0:0",
-		RecvBuffer: 8 << 20,
-		SendBuffer: 4 << 20,
-		Segment:    true,
-		GRO:        true,
-		ECN:        true,
-		Timestamps: true,
-	}
-}
+func DefaultConfig() Config { return Config(udpsock.Defaults()) }
 
 // Validate checks each key. Its errors are [*transport.ConfigError].
 func (c *Config) Validate() error {
-	host, port, err := net.SplitHostPort(c.Address)
-	if err != nil {
-		return wrong("address", "%q is not host:port: write 0.0.0.0:31850, [::]:31850 or such", c.Address)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return wrong("address", "port %q of host %q is not a number from 0 to 65535", port, host)
-	}
-	for _, b := range []struct {
-		key  string
-		size int
-	}{{"recv_buffer", c.RecvBuffer}, {"send_buffer", c.SendBuffer}} {
-		if b.size < 1<<16 || b.size > maxBuffer {
-			return wrong(b.key, "%d bytes is out of range: give %d (one full datagram) to %d", b.size, 1<<16, maxBuffer)
-		}
-	}
-	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
-		return wrong("mtu", "%d is out of range: give %d to %d, or 0 to take the interface's", c.MTU, minMTU, maxMTU)
-	}
-	return nil
-}
-
-func wrong(key, format string, args ...any) error {
-	return &transport.ConfigError{Driver: name, Key: key, Problem: fmt.Sprintf(format, args...)}
+	s := udpsock.Settings(*c)
+	return s.Validate(name)
 }

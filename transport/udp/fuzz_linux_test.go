@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -35,12 +36,13 @@ func FuzzRecv(f *testing.F) {
 	f.Add(uint16(9), uint8(unix.MSG_TRUNC), controlMessage(unix.SOL_IPV6, unix.IPV6_TCLASS, 1), uint8(2))
 	f.Add(uint16(9), uint8(0), gro[:unix.SizeofCmsghdr+3], uint8(2))
 
-	var s socket
-	s.rx.init(transport.Caps{MaxPayload: 1472, SegmentRx: true})
+	s := socket{sock: &udpsock.Socket{Zones: udpsock.Zones{}}}
+	s.sock.Caps = transport.Caps{MaxPayload: 1472, SegmentRx: true}
+	s.rx.init(s.sock.Caps)
 	r := &s.rx
 	buffers := len(r.views)
 	f.Fuzz(func(t *testing.T, length uint16, flags uint8, control []byte, batch uint8) {
-		control = control[:min(len(control), rxControl)]
+		control = control[:min(len(control), udpsock.RxControl)]
 		const messages = 3 // the same thrice, so that bursts meet
 		require.Equal(t, messages, r.arm(messages))
 		from := netip.MustParseAddrPort("192.0.2.1:7")
@@ -49,10 +51,10 @@ func FuzzRecv(f *testing.F) {
 			m := &r.msgs[i]
 			m.Len, m.Hdr.Flags = uint32(length), int32(flags)
 			m.Hdr.SetControllen(copy(r.control[i][:], control))
-			addr, err := makeSockaddr(from, i > 0)
+			addr, err := udpsock.MakeSockaddr(from, i > 0)
 			require.NoError(t, err)
 			r.names[i] = addr
-			start := int(r.buffer[i]) * stride(r.size)
+			start := int(r.buffer[i]) * udpsock.Stride(r.size)
 			for j := range r.memory[start : start+int(length)] {
 				r.memory[start+j] = byte(i + j + j>>8)
 			}
@@ -87,35 +89,5 @@ func FuzzRecv(f *testing.F) {
 			}
 		}
 		require.Equal(t, buffers, armed+len(r.free), "a buffer is lost")
-	})
-}
-
-// FuzzSockaddr encodes addresses as the kernel has them, and back.
-func FuzzSockaddr(f *testing.F) {
-	for _, addr := range []string{"192.0.2.1:31850", "[2001:db8::1]:1", "[fe80::1%7]:65535", "[::ffff:192.0.2.1]:0", "[::]:9"} {
-		f.Add(netip.MustParseAddrPort(addr).Addr().AsSlice(), uint16(7), uint32(0))
-	}
-	f.Add(netip.MustParseAddr("fe80::1").AsSlice(), uint16(7), uint32(4_000_000_000))
-	f.Fuzz(func(t *testing.T, ip []byte, port uint16, scope uint32) {
-		addr, ok := netip.AddrFromSlice(ip)
-		if !ok {
-			return
-		}
-		addr = addr.Unmap()
-		// The names of interfaces are this host's; the zone is in the cache.
-		known := zones{scope: "7"}
-		for _, ipv6 := range []bool{false, true} {
-			if !ipv6 && !addr.Is4() {
-				continue
-			}
-			encoded, err := makeSockaddr(netip.AddrPortFrom(addr, port), ipv6)
-			require.NoError(t, err)
-			require.Equal(t, addr.Is4(), encoded.isIPv4())
-			require.Equal(t, netip.AddrPortFrom(addr, port), encoded.addrPort(known))
-			if addr.Is6() && scope != 0 {
-				encoded.Scope_id = scope
-				require.Equal(t, netip.AddrPortFrom(addr.WithZone("7"), port), encoded.addrPort(known))
-			}
-		}
 	})
 }

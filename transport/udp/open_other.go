@@ -2,12 +2,8 @@
 
 package udp
 
-import (
-	"net/netip"
+import "github.com/peregrine-rpc/peregrine/transport"
 
-	"github.com/peregrine-rpc/peregrine/transport"
-)
-
-func open(cfg Config, addr netip.AddrPort, queue, queues int) (transport.Transport, error) {
-	return openPortable(cfg, addr, queue, queues)
+func open(cfg Config, queue, queues int) (transport.Transport, error) {
+	return openPortable(cfg, queue, queues)
 }

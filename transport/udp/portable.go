@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/internal/routes"
+	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -25,7 +26,7 @@ type portable struct {
 	caps   transport.Caps
 
 	routes routes.Table[netip.AddrPort]
-	heads  heads
+	heads  udpsock.Heads
 	taken  uint64
 
 	// Each buffer is in free, in arrived, with the reader or with the caller.
@@ -38,7 +39,7 @@ type portable struct {
 	signal chan struct{}
 	timer  *time.Timer
 
-	stats   counters
+	stats   udpsock.Counters
 	failure atomic.Pointer[error] // why the reader stopped
 	closed  atomic.Bool
 	done    chan struct{} // closed by Close
@@ -61,7 +62,12 @@ const (
 	darwinPayload = 9216
 )
 
-func openPortable(cfg Config, addr netip.AddrPort, queue, queues int) (*portable, error) {
+func openPortable(cfg Config, queue, queues int) (*portable, error) {
+	set := udpsock.Settings(cfg)
+	addr, err := set.Local(name, queue, queues)
+	if err != nil {
+		return nil, err
+	}
 	if queues > 1 {
 		return nil, fmt.Errorf("udp: %d queues on one address: this system has one: ask for one, or open more addresses", queues)
 	}
@@ -81,7 +87,6 @@ func openPortable(cfg Config, addr netip.AddrPort, queue, queues int) (*portable
 	} else if !p.v4 {
 		network = "udp6"
 	}
-	var err error
 	if p.conn, err = net.ListenUDP(network, net.UDPAddrFromAddrPort(addr)); err != nil {
 		return nil, fmt.Errorf("udp: cannot listen on %v: choose a free port (0 for any) and an address of this host: %w", cfg.Address, err)
 	}
@@ -91,9 +96,9 @@ func openPortable(cfg Config, addr netip.AddrPort, queue, queues int) (*portable
 
 	mtu := cfg.MTU
 	if mtu == 0 {
-		mtu = linkMTU(addr.Addr())
+		mtu = udpsock.LinkMTU(addr.Addr())
 	}
-	payload := maxPayload(mtu, p.v6)
+	payload := udpsock.MaxPayload(mtu, p.v6)
 	if runtime.GOOS == "darwin" {
 		payload = min(payload, darwinPayload)
 	}
@@ -116,7 +121,7 @@ func openPortable(cfg Config, addr netip.AddrPort, queue, queues int) (*portable
 			p.caps.Notes = append(p.caps.Notes, fmt.Sprintf("udp: %s=%d was not obtained: raise the system's limit or ask for less: %v", b.key, b.size, err))
 		}
 	}
-	p.heads = newHeads(portableBuffers, payload)
+	p.heads = udpsock.NewHeads(portableBuffers, payload)
 	memory := make([]byte, portableBuffers*portableSize)
 	for b := range uint32(portableBuffers) {
 		p.buffers = append(p.buffers, memory[:portableSize])
@@ -137,7 +142,7 @@ func (p *portable) read() {
 			return
 		}
 		size, from, err := p.conn.ReadFromUDPAddrPort(p.buffers[b])
-		p.stats.rxCalls.Add(1)
+		p.stats.RxCalls.Add(1)
 		switch {
 		case err == nil:
 			from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
@@ -174,8 +179,8 @@ func (p *portable) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, 
 	if p.closed.Load() {
 		return 0, errClosed
 	}
-	if err := checkPeer(addr, p.v4, p.v6); err != nil {
-		return 0, err
+	if err := udpsock.CheckPeer(addr, netip.Addr{}, p.v4, p.v6); err != nil {
+		return 0, fmt.Errorf("udp: %w", err)
 	}
 	return transport.Route(p.routes.Add(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))), nil
 }
@@ -186,7 +191,7 @@ func (p *portable) Reserve(pkts []transport.TxPacket) int {
 	if p.closed.Load() {
 		return 0
 	}
-	return p.heads.reserve(pkts)
+	return p.heads.Reserve(pkts)
 }
 
 // Send copies each Payload behind its Head, and waits where the kernel's buffer
@@ -204,16 +209,16 @@ func (p *portable) Send(pkts []transport.TxPacket) (int, error) {
 		case errors.Is(err, net.ErrClosed):
 			return i, errClosed
 		case isTooLarge(err):
-			p.stats.tooLarge.Add(1)
+			p.stats.TxTooLarge.Add(1)
 		default:
-			p.stats.refused.Add(1)
+			p.stats.TxRefused.Add(1)
 		}
-		p.heads.take(pkts[i : i+1])
+		p.heads.Take(pkts[i : i+1])
 		p.taken++
 	}
-	p.stats.txPackets.Add(uint64(packets))
-	p.stats.txBytes.Add(uint64(bytes))
-	p.stats.txCalls.Add(uint64(packets))
+	p.stats.TxPackets.Add(uint64(packets))
+	p.stats.TxBytes.Add(uint64(bytes))
+	p.stats.TxCalls.Add(uint64(packets))
 	return len(pkts), nil
 }
 
@@ -259,8 +264,8 @@ func (p *portable) Recv(pkts []transport.RxPacket) (int, error) {
 		return 0, fmt.Errorf("udp: the socket failed: %w", *err)
 	}
 	if n > 0 {
-		p.stats.rxPackets.Add(uint64(n))
-		p.stats.rxBytes.Add(uint64(bytes))
+		p.stats.RxPackets.Add(uint64(n))
+		p.stats.RxBytes.Add(uint64(bytes))
 	}
 	return n, nil
 }
@@ -302,7 +307,7 @@ func (p *portable) LocalAddr() netip.AddrPort { return p.local }
 
 func (p *portable) Caps() transport.Caps { return p.caps }
 
-func (p *portable) Stats() transport.Stats { return p.stats.snapshot() }
+func (p *portable) Stats() transport.Stats { return p.stats.Snapshot() }
 
 func (p *portable) Close() error {
 	if p.closed.Swap(true) {

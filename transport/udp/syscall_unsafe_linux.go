@@ -35,17 +35,3 @@ func recvmmsg(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
 	}
 	return int(n), 0
 }
-
-// meminfo is the socket's SO_MEMINFO, indexed by the kernel's SK_MEMINFO values.
-func meminfo(fd int) (info [9]uint32, errno unix.Errno) {
-	size := uint32(unsafe.Sizeof(info))
-	_, _, errno = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
-		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	return info, errno
-}
-
-// namePtr and controlPtr view fixed-size structs as the bytes that a Msghdr
-// points to.
-func namePtr(a *sockaddr) *byte { return (*byte)(unsafe.Pointer(a)) }
-
-func controlPtr(c *[2]cmsg) *byte { return (*byte)(unsafe.Pointer(c)) }

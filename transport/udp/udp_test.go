@@ -23,13 +23,7 @@ type variant struct {
 
 var variants = []variant{
 	{"as opened", func(c Config) (transport.Transport, error) { return Open(c, 0, 1) }},
-	{"portable", func(c Config) (transport.Transport, error) {
-		addr, err := prepare(&c, 0, 1)
-		if err != nil {
-			return nil, err
-		}
-		return openPortable(c, addr, 0, 1)
-	}},
+	{"portable", func(c Config) (transport.Transport, error) { return openPortable(c, 0, 1) }},
 	{"without offload", func(c Config) (transport.Transport, error) {
 		c.Segment, c.GRO = false, false
 		return Open(c, 0, 1)

@@ -29,6 +29,7 @@ var layers = []layer{
 	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/..."}},
 	{"transport/...", []string{"transport", "internal/...", xsys}},
 
+	{"internal/udpsock", []string{"transport", "internal/...", xsys}},
 	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{

@@ -1,0 +1,44 @@
+package udpsock
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// bind gives the socket its address, and Local the port that it got.
+func (s *Socket) bind(addr netip.AddrPort) error {
+	to := unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port())})
+	if s.IPv6 {
+		scope, err := scopeOf(addr.Addr().Zone())
+		if err != nil {
+			return wrong(s.Caps.Backend, "address", "%v", err)
+		}
+		to = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16(), ZoneId: scope}
+	} else {
+		to.(*unix.SockaddrInet4).Addr = addr.Addr().As4()
+	}
+	switch err := unix.Bind(s.FD, to); {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%v is in use by another socket: choose another port, or 0 for a free one: %w", addr, err)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("no interface of this host has %v: see ip addr: %w", addr.Addr(), err)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("port %d needs CAP_NET_BIND_SERVICE: choose one from 1024: %w", addr.Port(), err)
+	case err != nil:
+		return fmt.Errorf("cannot bind %v: %w", addr, err)
+	}
+	bound, err := unix.Getsockname(s.FD)
+	if err != nil {
+		return fmt.Errorf("cannot read the address of the socket: %w", err)
+	}
+	switch bound := bound.(type) {
+	case *unix.SockaddrInet4:
+		s.Local = netip.AddrPortFrom(addr.Addr(), uint16(bound.Port))
+	case *unix.SockaddrInet6:
+		s.Local = netip.AddrPortFrom(addr.Addr(), uint16(bound.Port))
+	}
+	return nil
+}

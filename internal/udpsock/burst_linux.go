@@ -1,0 +1,81 @@
+package udpsock
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// RxAggregate is the size of a receive buffer where datagrams come up as one.
+const RxAggregate = 1 << 16
+
+// Burst is a received message on its way to the caller: datagrams of one sender
+// in one buffer, all but the last of the same length.
+type Burst struct {
+	data    []byte
+	left    bool // also an empty message is one datagram
+	segment int
+	from    netip.AddrPort
+	control Control
+	waited  time.Duration
+	handle  uint64
+}
+
+// NewBurst is a message in buffer handle, looked at at a time, or the zero Time
+// where there are no time stamps.
+func NewBurst(data []byte, from netip.AddrPort, c Control, handle uint64, looked time.Time) Burst {
+	b := Burst{data: data, left: true, segment: len(data), from: from, control: c, handle: handle}
+	if c.Segment > 0 {
+		b.segment = c.Segment
+	}
+	b.Look(looked)
+	return b
+}
+
+// Packets is how many datagrams the message holds, all told.
+func (b *Burst) Packets() int {
+	if b.segment < len(b.data) {
+		return (len(b.data) + b.segment - 1) / b.segment
+	}
+	return 1
+}
+
+// Left tells whether Cut has not returned all of it.
+func (b *Burst) Left() bool { return b.left }
+
+// Look says that what is left is looked at now: it has waited since.
+func (b *Burst) Look(now time.Time) {
+	b.waited = waited(now, b.control.Stamp)
+}
+
+// waited is how long a datagram lay in the socket. The system's clock may have
+// been set meanwhile: what cannot be is 0.
+func waited(looked time.Time, stamp time.Duration) time.Duration {
+	d := time.Duration(looked.UnixNano()) - stamp
+	if stamp == 0 || d < 0 || d > time.Minute {
+		return 0
+	}
+	return d
+}
+
+// Cut fills pkts from the front and returns how many datagrams, of how many
+// bytes, it was.
+func (b *Burst) Cut(pkts []transport.RxPacket) (n, bytes int) {
+	for n < len(pkts) && b.left {
+		size := min(b.segment, len(b.data))
+		pkts[n] = transport.RxPacket{
+			Data:   b.data[:size:size],
+			From:   b.from,
+			To:     b.control.To,
+			ECN:    b.control.ECN,
+			Waited: b.waited,
+			Handle: b.handle,
+		}
+		b.data = b.data[size:]
+		b.left = len(b.data) > 0
+		n++
+		bytes += size
+	}
+	return n, bytes
+}
