@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -24,6 +22,8 @@ type Endpoint struct {
 	loops []*loop
 	next  atomic.Uint32 // loop for the next session
 	log   *zap.Logger
+
+	resolver Resolver
 }
 
 // Listen opens an endpoint at the address of a transport URL, such as
@@ -49,7 +49,7 @@ func open(o *options) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{log: o.log}
+	e := &Endpoint{log: o.log, resolver: o.resolver}
 	if o.config.Seed == [32]byte{} {
 		rand.Read(o.config.Seed[:])
 	}
@@ -160,62 +160,10 @@ func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 	}
 }
 
-// Dial opens a session to the endpoint at addr ("host:port"), over this
-// endpoint, and waits until it is connected. Sessions of one loop to one address
-// share a connection. It blocks, so handlers that run on a loop and completions
-// must not use it.
-func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
-	to, err := resolve(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
-	s := &Session{loop: l}
-	ready := make(chan error, 1)
-	if !l.ask(func() {
-		if s.session, err = l.engine.Connect(to); err == nil {
-			s.session.Ready(func(err error) { ready <- err })
-		}
-	}) {
-		return nil, errClosed
-	}
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case err = <-ready:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		s.Close()
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
-	}
-	return s, nil
-}
-
 var errClosed = &Error{Code: Unavailable, Message: "endpoint is closed"}
 
-func resolve(ctx context.Context, addr string) (netip.AddrPort, error) {
-	if to, err := netip.ParseAddrPort(addr); err == nil {
-		return to, nil
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("dial %q: want host:port: %w", addr, err)
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("dial %q: %w", addr, err)
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("dial %q: %w", addr, err)
-	}
-	return netip.AddrPortFrom(ips[0].Unmap(), uint16(number)), nil
-}
-
-// Addr is the address that peers reach the endpoint by.
+// Addr is the address that peers reach the endpoint by. A wildcard can be
+// dialled from the same host.
 func (e *Endpoint) Addr() netip.AddrPort { return e.loops[0].tr.LocalAddr() }
 
 // Caps says what the transport really obtained.

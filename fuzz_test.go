@@ -80,6 +80,27 @@ func keysOf(t *testing.T, f *File) map[string]any {
 	return keys
 }
 
+// FuzzTarget reads what is to be dialled. What is accepted has a port and either a
+// name or addresses that packets can be sent to.
+func FuzzTarget(f *testing.F) {
+	for _, text := range []string{
+		"127.0.0.1:1", ":1", "[::]:1", "[fe80::1%25lo]:1", "[fe80::1%1]:domain", "localhost:http", "a.example:0", "[::1]", "::1:1", "[%]:1", "[::%25]:1",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		to, err := parseTarget(t.Context(), text)
+		if err != nil {
+			return
+		}
+		require.NotZero(t, to.port)
+		require.NotEqual(t, to.name == "", to.addrs == nil)
+		for _, a := range to.addrs {
+			require.True(t, a.IsValid() && !a.IsUnspecified(), a)
+		}
+	})
+}
+
 // FuzzTransportURL parses the URLs of the real backends. What is accepted is valid,
 // and is the same when all its keys are written out.
 func FuzzTransportURL(f *testing.F) {

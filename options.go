@@ -3,7 +3,9 @@ package peregrine
 import (
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -28,6 +30,7 @@ type options struct {
 	poll     Poll
 	cpus     []int
 	config   Config
+	resolver Resolver
 	handlers []methodHandler
 	errs     []error
 }
@@ -38,7 +41,7 @@ type methodHandler struct {
 }
 
 func newOptions(opts []Option) *options {
-	o := &options{log: zap.NewNop(), loops: 1}
+	o := &options{log: zap.NewNop(), loops: 1, resolver: net.DefaultResolver}
 	for i, opt := range opts {
 		if opt == nil {
 			o.refuse("option", "option %d of %d is nil", i+1, len(opts))
@@ -59,39 +62,37 @@ const maxLoops = core.MaxQueues
 
 // check says all that is wrong, as far as that shows without opening anything.
 func (o *options) check() error {
+	c := options{errs: slices.Clone(o.errs)}
 	switch {
 	case o.file != nil:
-		o.add(o.file.check())
+		c.add(o.file.check())
 	case o.open == nil:
-		o.add(transport.CheckURL(o.url))
+		c.add(transport.CheckURL(o.url))
 	}
 	if o.loops < 1 || o.loops > maxLoops {
-		o.refuse("loops", "%d is out of range: give 1 to %d", o.loops, maxLoops)
+		c.refuse("loops", "%d is out of range: give 1 to %d", o.loops, maxLoops)
 	}
 	if o.poll < 0 || int(o.poll) >= len(pollNames) {
-		o.refuse("poll", "%d is no policy: use Adaptive, Busy or Block", int(o.poll))
+		c.refuse("poll", "%d is no policy: use Adaptive, Busy or Block", int(o.poll))
 	}
 	if len(o.cpus) > 0 && len(o.cpus) != o.loops {
-		o.refuse("cpus", "%d named for %d loops: name one for each", len(o.cpus), o.loops)
+		c.refuse("cpus", "%d named for %d loops: name one for each", len(o.cpus), o.loops)
 	}
 	for _, cpu := range o.cpus {
 		if cpu < 0 {
-			o.refuse("cpus", "%d is no CPU: count from 0", cpu)
+			c.refuse("cpus", "%d is no CPU: count from 0", cpu)
 		}
 	}
 	if o.config.Misrouted != nil {
-		o.refuse("Misrouted", "an endpoint hands packets on between its loops itself: leave it nil")
+		c.refuse("Misrouted", "an endpoint hands packets on between its loops itself: leave it nil")
 	}
-	o.add(o.config.Check())
+	c.add(o.config.Check())
 	for i, h := range o.handlers {
-		for _, earlier := range o.handlers[:i] {
-			if earlier.method == h.method {
-				o.refuse("handler", "method %d has two handlers: keep one", h.method)
-				break
-			}
+		if slices.ContainsFunc(o.handlers[:i], func(earlier methodHandler) bool { return earlier.method == h.method }) {
+			c.refuse("handler", "method %d has two: keep one", h.method)
 		}
 	}
-	return errors.Join(o.errs...)
+	return errors.Join(c.errs...)
 }
 
 // checkHost says which CPUs this process cannot have.
@@ -175,6 +176,17 @@ func WithPoll(p Poll) Option { return func(o *options) { o.poll = p } }
 // WithCPU pins the thread of each loop to a CPU, one for each loop, counted from
 // 0. GOMAXPROCS must exceed the number of loops that poll Busy.
 func WithCPU(cpus ...int) Option { return func(o *options) { o.cpus = cpus } }
+
+// WithResolver makes r find the addresses of the names that are dialled, instead
+// of [net.DefaultResolver].
+func WithResolver(r Resolver) Option {
+	return func(o *options) {
+		if r == nil {
+			o.refuse("resolver", "it is nil: leave the option out for the host's")
+		}
+		o.resolver = r
+	}
+}
 
 // WithConfig sets the engine's limits. Its zero fields leave what other options,
 // or the configuration file, say of them, and else stand for the defaults.

@@ -2,7 +2,6 @@ package peregrine
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -22,51 +21,7 @@ type Session struct {
 	owned   *Endpoint // opened by Dial for this session alone
 }
 
-// Dial opens a session to the server at addr ("host:port") over an endpoint of
-// its own, which Close closes.
-func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
-	o := newOptions(opts)
-	if o.url != "" && o.open != nil {
-		o.refuse("transport", "WithTransport and WithTransports contradict each other: keep one")
-	}
-	anywhere := o.url == "" && o.open == nil
-	if anywhere {
-		o.url = "udp://[::]:0" // until it is known where to
-	}
-	if err := errors.Join(o.check(), o.checkHost()); err != nil {
-		return nil, err
-	}
-	if anywhere {
-		to, err := resolve(ctx, addr)
-		if err != nil {
-			return nil, err
-		}
-		o.url = anyURL(to.Addr())
-	}
-	e, err := open(o)
-	if err != nil {
-		return nil, err
-	}
-	s, err := e.Dial(ctx, addr)
-	if err != nil {
-		e.Close()
-		return nil, err
-	}
-	s.owned = e
-	return s, nil
-}
-
-// anyURL is a UDP transport that can reach addr.
-func anyURL(to netip.Addr) string {
-	from := netip.IPv6Unspecified()
-	switch {
-	case to.IsLoopback():
-		from = to
-	case to.Is4():
-		from = netip.IPv4Unspecified()
-	}
-	return "udp://" + netip.AddrPortFrom(from, 0).String()
-}
+func newSession(l *loop, s *core.Session) *Session { return &Session{loop: l, session: s} }
 
 // waiter is a blocking call's state, reused so that Call need not allocate.
 type waiter struct {

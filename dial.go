@@ -1,0 +1,221 @@
+package peregrine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/core"
+)
+
+// Dial opens a session to the server at addr over an endpoint of its own, which
+// Close closes, and waits until it is connected. The endpoint only calls: it
+// refuses whoever would connect to it. See [Endpoint.Dial] for addr, and for many
+// sessions over one endpoint, which cost less.
+func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
+	o := newOptions(opts)
+	if o.url != "" && o.open != nil {
+		o.refuse("transport", "WithTransport and WithTransports contradict each other: keep one")
+	}
+	anywhere := o.url == "" && o.open == nil
+	if anywhere {
+		o.url = anyURL(nil) // until it is known where to
+	}
+	if err := errors.Join(o.check(), o.checkHost()); err != nil {
+		return nil, err
+	}
+	t, err := parseTarget(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	to, err := t.lookup(ctx, o.resolver)
+	if err != nil {
+		return nil, err
+	}
+	if anywhere {
+		o.url = anyURL(to)
+	}
+	e, err := open(o)
+	if anywhere && err != nil && to[0].Addr().Is6() != to[len(to)-1].Addr().Is6() {
+		o.url = anyURL(nil) // a host without IPv6
+		e, err = open(o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.connect(ctx, t, to)
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	s.owned = e
+	return s, nil
+}
+
+// anyURL is a UDP transport that can reach all of to.
+func anyURL(to []netip.AddrPort) string {
+	from := netip.IPv4Unspecified()
+	for _, a := range to {
+		if a.Addr().Is6() {
+			from = netip.IPv6Unspecified()
+		}
+	}
+	if len(to) == 1 && to[0].Addr().IsLoopback() {
+		from = to[0].Addr()
+	}
+	return "udp://" + netip.AddrPortFrom(from, 0).String()
+}
+
+// Dial opens a session to the server at addr over this endpoint, and waits until
+// it is connected, ctx ends, or it is clear that it will not be. Sessions of one
+// loop to one address share a connection.
+//
+// addr is "host:port". The host is a name or an address; none, or a wildcard
+// such as 0.0.0.0, means this host. All addresses of a name that the transport's
+// family allows are tried, a quarter of a second after each other or once one
+// has failed, and the first to answer is taken (RFC 8305). The error tells what
+// became of each, and matches ctx's if that ended first.
+//
+// It blocks, so handlers that run on a loop and completions must not use it.
+func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
+	t, err := parseTarget(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	to, err := t.lookup(ctx, e.resolver)
+	if err != nil {
+		return nil, err
+	}
+	return e.connect(ctx, t, to)
+}
+
+// attemptDelay is how long the attempt at one address has before that at the
+// next begins beside it.
+const attemptDelay = 250 * time.Millisecond
+
+// attempt is a connection to one of a server's addresses, while it is sought.
+type attempt struct {
+	to      netip.AddrPort
+	session *core.Session // owned by the loop
+	began   bool
+	err     error
+}
+
+// connect tries the addresses until a session to one of them is connected.
+func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (*Session, error) {
+	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
+	attempts := make([]attempt, len(to))
+	type outcome struct {
+		of  int
+		err error
+	}
+	outcomes := make(chan outcome, len(to))
+	begin := func(i int) bool {
+		a := &attempts[i]
+		a.to, a.began = to[i], true
+		return l.post(message{do: func() {
+			session, err := l.engine.Connect(a.to)
+			if err != nil {
+				outcomes <- outcome{i, err}
+				return
+			}
+			a.session = session
+			session.Ready(func(err error) { outcomes <- outcome{i, err} })
+		}})
+	}
+	// The loop closes whatever is not taken, also what it has not begun yet.
+	closeAllBut := func(taken int) {
+		l.post(message{do: func() {
+			for i := range attempts {
+				if s := attempts[i].session; s != nil && i != taken {
+					s.Close()
+				}
+			}
+		}})
+	}
+	if ctx.Err() != nil {
+		return nil, &dialError{t.text, endOf(ctx), nil}
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	begun, failed := 0, 0
+	for failed < len(to) {
+		select {
+		case <-ctx.Done():
+			closeAllBut(-1)
+			return nil, &dialError{t.text, endOf(ctx), attempts[:begun]}
+		case <-timer.C:
+		case end := <-outcomes:
+			if end.err == nil {
+				closeAllBut(end.of)
+				return newSession(l, attempts[end.of].session), nil
+			}
+			attempts[end.of].err = end.err
+			failed++
+		}
+		if begun < len(to) {
+			if !begin(begun) {
+				return nil, errClosed
+			}
+			begun++
+			timer.Reset(attemptDelay)
+		}
+	}
+	closeAllBut(-1)
+	return nil, &dialError{t.text, nil, attempts}
+}
+
+// dialError says what became of each attempt.
+type dialError struct {
+	target   string
+	ended    error // of the context, if that is why
+	attempts []attempt
+}
+
+func (e *dialError) Error() string {
+	text := "dial " + e.target + ": "
+	var each []string
+	for _, a := range e.attempts {
+		became := "no answer yet"
+		if a.err != nil {
+			became = a.err.Error()
+		}
+		if to := a.to.String(); to != e.target || a.err == nil {
+			became = to + ": " + became
+		}
+		each = append(each, became)
+	}
+	switch tried := strings.Join(each, "; "); {
+	case e.ended == nil:
+		return text + tried
+	case tried == "":
+		return text + e.ended.Error()
+	default:
+		return fmt.Sprintf("%s%v (%s)", text, e.ended, tried)
+	}
+}
+
+func (e *dialError) Unwrap() []error {
+	var errs []error
+	if e.ended != nil {
+		errs = append(errs, e.ended)
+	}
+	for _, a := range e.attempts {
+		if a.err != nil {
+			errs = append(errs, a.err)
+		}
+	}
+	return errs
+}
+
+// endOf is why ctx has ended: its error, and its cause where that is another.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
