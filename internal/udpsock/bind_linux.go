@@ -8,7 +8,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind gives the socket its address, and Local the port that it got.
+// claim gives the socket its address, and Local the port that it got.
+//
+// Sockets that set SO_REUSEPORT share a port with any other that does, also of
+// another process, and even one of the kernel's choice is not theirs alone. So
+// queue 0 takes the port without it and lets the other queues in afterwards.
+func (s *Socket) claim(addr netip.AddrPort, share bool) error {
+	joins := s.Caps.Queue > 0 || share && addr.Port() != 0
+	if joins {
+		if err := s.reusePort(); err != nil {
+			return err
+		}
+	}
+	if err := s.bind(addr); err != nil {
+		return err
+	}
+	if !joins && (s.Caps.Queues > 1 || share) {
+		return s.reusePort()
+	}
+	return nil
+}
+
+func (s *Socket) reusePort() error {
+	if err := s.set(option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}); err != nil {
+		return fmt.Errorf("the kernel refuses SO_REUSEPORT (Linux 3.9), without which a port has one queue: %w", err)
+	}
+	return nil
+}
+
 func (s *Socket) bind(addr netip.AddrPort) error {
 	to := unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port())})
 	if s.IPv6 {

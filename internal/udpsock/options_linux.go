@@ -23,9 +23,6 @@ func (s *Socket) configure(set Settings) error {
 			option{unix.SOL_IPV6, unix.IPV6_V6ONLY, truth(!s.IPv4)},
 			option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE})
 	}
-	if s.Caps.Queues > 1 {
-		must = append(must, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
-	}
 	for _, o := range must {
 		if err := s.set(o); err != nil {
 			return fmt.Errorf("the kernel refuses socket option %d of level %d: %w", o.opt, o.level, err)

@@ -20,6 +20,7 @@ type Settings struct {
 	MTU        int
 	ECN        bool
 	Timestamps bool
+	Share      bool
 }
 
 // Defaults listen on any IPv4 address and a port of the kernel's choice, with

@@ -74,7 +74,7 @@ func Open(backend string, set Settings, queue, queues int) (_ *Socket, err error
 	if err := s.configure(set); err != nil {
 		return nil, fmt.Errorf("%s: %w", backend, err)
 	}
-	if err := s.bind(addr); err != nil {
+	if err := s.claim(addr, set.Share); err != nil {
 		return nil, fmt.Errorf("%s: %w", backend, err)
 	}
 	return s, nil

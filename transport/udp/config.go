@@ -27,6 +27,11 @@ type Config struct {
 	// Timestamps lets the kernel stamp arrivals, so that time in the socket's
 	// receive buffer does not count as the network's.
 	Timestamps bool `yaml:"timestamps"`
+	// Share lets other processes of the same user listen on this address too, if
+	// they set it as well. The kernel deals peers out among them by a hash of the
+	// addresses and ports, and anew whenever one comes or goes: connections that
+	// land elsewhere are reset. Without it a taken port is an error.
+	Share bool `yaml:"share"`
 }
 
 // DefaultConfig listens on any IPv4 address and a port of the kernel's choice,

@@ -75,3 +75,11 @@ func TestTheDriverOpensFromAURL(t *testing.T) {
 	_, err = driver{}.Open(1, 0, 1)
 	require.ErrorContains(t, err, "start from what Config returns")
 }
+
+func TestWhereASystemCannotShareAPortAskingIsAnError(t *testing.T) {
+	t.Parallel()
+	c := DefaultConfig()
+	c.Address, c.Share = "127.0.0.1:0", true
+	_, err := openPortable(c, 0, 1)
+	require.ErrorContains(t, err, `key "share"`)
+}

@@ -37,7 +37,9 @@
 //
 // Several queues on one address are sockets with SO_REUSEPORT: the kernel
 // chooses one by a hash of both addresses and ports, so all packets of a peer's
-// socket arrive at one queue.
+// socket arrive at one queue. The first takes the port before it sets that, so
+// that a port which another has is an error however many queues there are.
+// Config.Share lets processes share one.
 //
 // The polling calls do not tell Go's scheduler that they are system calls (see
 // syscall_unsafe_linux.go); only Wait does. Wait sleeps in ppoll on the socket
@@ -46,7 +48,7 @@
 // # Elsewhere
 //
 // One datagram per call of the standard library's socket, read ahead by a
-// goroutine; no code points, no segmentation, one queue. The tests run both
+// goroutine; no code points, no segmentation, one queue, no sharing. The tests run both
 // paths on Linux.
 //
 // # The numbers

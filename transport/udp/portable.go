@@ -71,6 +71,9 @@ func openPortable(cfg Config, queue, queues int) (*portable, error) {
 	if queues > 1 {
 		return nil, fmt.Errorf("udp: %d queues on one address: this system has one: ask for one, or open more addresses", queues)
 	}
+	if cfg.Share {
+		return nil, &transport.ConfigError{Driver: name, Key: "share", Problem: "processes cannot share a port on this system: give each its own"}
+	}
 	p := &portable{
 		v4:      !addr.Addr().Is6() || addr.Addr().IsUnspecified(),
 		v6:      !addr.Addr().Is4(),
