@@ -18,8 +18,8 @@ type Call struct {
 	Buf []byte
 	// Timeout is how long to wait for the response, from Submit on; 0 means
 	// for ever, and less that the call fails at once with DeadlineExceeded. It
-	// travels with the request, and the server does not begin work that has
-	// expired.
+	// travels with the request if it is below wire.MaxTimeout, 24 days, and the
+	// server does not begin work that has expired.
 	Timeout time.Duration
 	// WaitForReady has the call wait, as long as its Timeout, where no connection
 	// can be made. Without it, it fails with Unavailable as soon as an attempt to

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -92,4 +93,46 @@ func TestCancelFreesTheSlot(t *testing.T) {
 	require.NoError(t, second.Err)
 	(*deferred)[0].Reply(nil)
 	n.settled(server, client)
+}
+
+func TestALongDeadlineArrivesAsItIs(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.add(Config{}), n.add(Config{})
+	var until time.Duration
+	server.Handle(echo, func(r *Request) {
+		until = r.Deadline
+		r.Reply(nil)
+	})
+	s := n.connect(client, server)
+	for timeout, travels := range map[time.Duration]bool{
+		time.Hour: true, 24 * time.Hour: true, 20 * 24 * time.Hour: true, 25 * 24 * time.Hour: false,
+		math.MaxInt64: false, math.MaxInt64 - time.Second: false,
+	} {
+		until = 0
+		began := n.Now()
+		c := Call{Method: echo, Timeout: timeout}
+		n.call(s, &c)
+		require.NoError(t, c.Err)
+		if travels {
+			require.InDelta(t, began+timeout, until, float64(time.Millisecond), "%v", timeout)
+		} else {
+			require.Zero(t, until, "%v", timeout)
+		}
+	}
+	n.settled(server, client)
+}
+
+func TestAVeryLongDeadlineStillPasses(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _ := n.slowServer(Config{KeepAlive: 24 * time.Hour})
+	client := n.add(Config{KeepAlive: 24 * time.Hour})
+	s := n.connect(client, server)
+	c := Call{Method: never, Timeout: 30 * 24 * time.Hour}
+	done := n.submit(s, &c)
+	n.run(c.Timeout - time.Second)
+	require.Zero(t, *done)
+	n.run(time.Second)
+	require.Equal(t, DeadlineExceeded, failure(t, &c).Code)
 }

@@ -211,7 +211,7 @@ func (p *peer) request(m *wire.Message) {
 	r.state = requestArriving
 	r.out.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
 	if m.Flags&wire.FlagDeadline != 0 {
-		r.Deadline = e.now + time.Duration(m.Deadline)*time.Microsecond
+		r.Deadline = e.now + wire.DecodeTimeout(m.Deadline)
 	}
 	switch {
 	case e.draining:

@@ -220,7 +220,7 @@ func (p *peer) pack(t *transport.TxPacket) {
 		m.dequeue()
 		m.started = true
 		if m.deadline != 0 {
-			m.message.Deadline = remaining(m.deadline, e.now)
+			m.message.Deadline = wire.EncodeTimeout(m.deadline - e.now)
 		}
 		n += m.message.Put(t.Head[n:], len(m.data))
 		if len(m.data) > copyLimit {
@@ -267,7 +267,7 @@ func (p *peer) packFragment(t *transport.TxPacket) {
 	p.hold(m, fragment)
 	m.started = true
 	if m.deadline != 0 {
-		m.message.Deadline = remaining(m.deadline, e.now)
+		m.message.Deadline = wire.EncodeTimeout(m.deadline - e.now)
 	}
 	m.message.Index = uint32(fragment)
 	body := m.body(fragment)
@@ -333,9 +333,4 @@ func (p *peer) sendControl(t *transport.TxPacket, n int) {
 	p.ep.burst.numbered[p.ep.burst.ready].peer = nil
 	p.ep.stats.TxControl++
 	p.ep.place()
-}
-
-// remaining is the time until deadline in the unit of the wire.
-func remaining(deadline, now time.Duration) uint32 {
-	return uint32(min(max(deadline-now, 0)/time.Microsecond, 1<<32-1))
 }

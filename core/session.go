@@ -200,7 +200,7 @@ func (s *Session) start(c *Call) {
 	m.address(wire.Request, s.index, s.generation, index, record.sequence)
 	m.message.Method = c.Method
 	m.data = c.Request
-	if c.deadline.place != 0 {
+	if c.deadline.place != 0 && c.deadline.at-e.now <= wire.MaxTimeout {
 		m.message.Flags = wire.FlagDeadline
 		m.deadline = c.deadline.at
 	}

@@ -26,8 +26,8 @@ const (
 	// FlagFragment says that Total, Index and Stride follow, after the time
 	// limit if there is one (Request and Response only).
 	FlagFragment = 1 << 4
-	// FlagDeadline says that a time limit follows the message header, in
-	// microseconds (Request only).
+	// FlagDeadline says that a time limit follows the message header (Request
+	// only).
 	FlagDeadline = 1 << 5
 
 	kindMask = 0xF
@@ -66,7 +66,7 @@ type MessageHeader struct {
 	Method     uint16 // Request
 	// Sequence counts the requests of a slot; a response has its request's.
 	Sequence uint32
-	// Deadline is the time left to answer, in microseconds (FlagDeadline).
+	// Deadline is the time left to answer (FlagDeadline), as of [EncodeTimeout].
 	Deadline uint32
 	// With FlagFragment: the message is Total bytes, cut in pieces of Stride
 	// bytes of which this is number Index.

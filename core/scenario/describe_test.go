@@ -121,7 +121,7 @@ func describeMessage(m *wire.Message) string {
 		s += fmt.Sprintf(" %dB", len(m.Body))
 	}
 	if m.Flags&wire.FlagDeadline != 0 {
-		s += fmt.Sprintf(" %dus left", m.Deadline)
+		s += fmt.Sprintf(" %dus left", wire.DecodeTimeout(m.Deadline).Microseconds())
 	}
 	return s
 }
