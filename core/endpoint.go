@@ -22,13 +22,15 @@ import (
 // The goroutine's loop is: Poll; if it reports no progress, wait on the
 // transport until NextDeadline at the latest; Poll again.
 type Endpoint struct {
-	cfg    Config
-	tr     transport.Transport
-	caps   transport.Caps
-	queue  uint32 // caps.Queue
-	now    time.Duration
-	random *rand.ChaCha8
-	stats  Stats
+	cfg Config
+	tr  transport.Transport
+	// unreachable is tr, if it can tell.
+	unreachable transport.UnreachableReporter
+	caps        transport.Caps
+	queue       uint32 // caps.Queue
+	now         time.Duration
+	random      *rand.ChaCha8
+	stats       Stats
 
 	handlers []Handler
 	peers    []*peer // by index
@@ -86,8 +88,10 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 	random := rand.NewChaCha8(cfg.Seed)
 	var secret [32]byte
 	random.Read(secret[:])
+	unreachable, _ := tr.(transport.UnreachableReporter)
 	return &Endpoint{
-		cfg: cfg, tr: tr, caps: caps, now: now,
+		unreachable: unreachable,
+		cfg:         cfg, tr: tr, caps: caps, now: now,
 		queue:    uint32(caps.Queue),
 		random:   random,
 		dialed:   map[netip.AddrPort]*peer{},
@@ -146,6 +150,9 @@ func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 	if n > 0 {
 		e.tr.Release(e.rx[:n])
 		e.fetched, e.begun = 0, 0
+	}
+	if e.unreachable != nil {
+		e.heedUnreachable()
 	}
 	return n > 0
 }

@@ -38,6 +38,7 @@ type network struct {
 	mtu           int           // of the ports: payload bytes of a datagram
 	damages       bool          // the ports vouch for nothing
 	receiveBuffer int
+	unreachable   bool // hosts say when nobody has a port open
 	link          sim.LinkConfig                      // the rest of their links' settings
 	over          func(*sim.Port) transport.Transport // what an endpoint sees of its port
 
@@ -68,7 +69,7 @@ func newNetwork(t tester, seed uint64) *network {
 
 // plug adds a host.
 func (n *network) plug() *sim.Host {
-	h := n.Host(fmt.Sprintf("host%d", len(n.Hosts())+1), sim.HostConfig{NoChecksum: n.damages, RecvBuffer: n.receiveBuffer})
+	h := n.Host(fmt.Sprintf("host%d", len(n.Hosts())+1), sim.HostConfig{NoChecksum: n.damages, RecvBuffer: n.receiveBuffer, Unreachable: n.unreachable})
 	link := n.link
 	link.Delay, link.MTU = n.delay/2, n.mtu+headers
 	out := n.Link(h, n.middle, link).Toward(n.middle)
@@ -79,6 +80,9 @@ func (n *network) plug() *sim.Host {
 
 // fate is the rule for each datagram that a host sends.
 func (n *network) fate(p *sim.Packet) sim.Verdict {
+	if p.Unreachable != nil {
+		return sim.Verdict{}
+	}
 	n.sent++
 	if n.drop != nil && n.drop(p.From, p.To, p.Data) {
 		return sim.Verdict{Drop: true}

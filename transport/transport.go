@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -82,6 +83,9 @@ type Unreachable struct {
 	// often cut short, or empty. Valid until the next call of NextUnreachable.
 	Data []byte
 }
+
+// Refused says whether the host is there and nobody listens at the port.
+func (u *Unreachable) Refused() bool { return errors.Is(u.Err, syscall.ECONNREFUSED) }
 
 // UnreachableReporter is implemented by transports that hear of datagrams which
 // could not be delivered.

@@ -20,6 +20,9 @@ type HostConfig struct {
 	// RecvBuffer is how many bytes of payload may wait at each port to be
 	// received; more are dropped. 0 is unlimited.
 	RecvBuffer int
+	// Unreachable has the host say so, as by ICMP, when a datagram arrives for a
+	// port that nobody has open. It is silent otherwise.
+	Unreachable bool
 	// NoChecksum delivers damaged datagrams, which are dropped otherwise.
 	NoChecksum bool
 }
@@ -226,12 +229,19 @@ func (h *Host) arrive(p *Packet) {
 	s := h.find(p.To.Port())
 	if s == nil {
 		h.unclaimed++
+		if h.cfg.Unreachable && p.Unreachable == nil {
+			h.answerUnreachable(p)
+		}
 		h.drop(p, "unclaimed")
 		return
 	}
 	queue := 0
 	if len(s.queues) > 1 {
 		queue = s.choose(h.net, p)
+	}
+	if p.Unreachable != nil {
+		s.queues[queue].hear(p)
+		return
 	}
 	s.queues[queue].arrive(p)
 }

@@ -17,6 +17,9 @@ type Packet struct {
 	ECN transport.ECN
 	// Data is the payload.
 	Data []byte
+	// Unreachable, if set, says that this is no datagram, but word from a host that
+	// nobody has From open: Data is of the datagram that was sent there.
+	Unreachable error
 
 	buf     []byte // what Data is in
 	index   int    // in Network.packets
@@ -57,7 +60,7 @@ func (n *Network) newPacket(size int) *Packet {
 
 // free takes back a packet that is no longer anywhere.
 func (n *Network) free(p *Packet) {
-	p.Data, p.payload, p.refused, p.damaged = nil, nil, nil, false
+	p.Data, p.payload, p.refused, p.damaged, p.Unreachable = nil, nil, nil, false, nil
 	p.next, n.pool[p.class] = n.pool[p.class], p // last out first: it may be in the cache
 }
 
@@ -84,7 +87,7 @@ func (n *Network) clone(p *Packet, size int) *Packet {
 	c := n.newPacket(size)
 	c.at = p.at
 	c.ID, c.From, c.To, c.ECN = p.ID, p.From, p.To, p.ECN
-	c.to, c.damaged, c.pipe = p.to, p.damaged, p.pipe
+	c.to, c.damaged, c.pipe, c.Unreachable = p.to, p.damaged, p.pipe, p.Unreachable
 	c.Data = c.buf[:copy(c.buf, p.Data)]
 	return c
 }

@@ -35,6 +35,7 @@ type Port struct {
 	inbox   list
 	inBytes int // in inbox
 	held    int // lent by Recv
+	reports []transport.Unreachable
 	stats   transport.Stats
 	closed  bool
 

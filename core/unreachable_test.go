@@ -1,0 +1,162 @@
+package core
+
+import (
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+func TestADeadPortIsKnownWithinARoundTrip(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.unreachable = true
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	server.host.Kill()
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	var notReady error
+	s.Ready(func(err error) { notReady = err })
+	began := n.Now()
+	patient := Call{Method: echo, WaitForReady: true}
+	done := n.submit(s, &patient)
+	refused := n.fails(s, &Call{Method: echo})
+	require.Equal(t, Unavailable, refused.Code)
+	require.ErrorIs(t, refused, syscall.ECONNREFUSED)
+	require.False(t, refused.MayHaveExecuted)
+	require.ErrorIs(t, notReady, syscall.ECONNREFUSED)
+	require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
+
+	n.run(time.Second)
+	require.Zero(t, *done)
+	server.start(Config{}, server.host.Open(1))
+	server.Handle(echo, func(r *Request) { r.Reply(nil) })
+	n.run(maxBackoff * 3 / 2)
+	require.Equal(t, 1, *done)
+	require.NoError(t, patient.Err)
+}
+
+func TestAConnectionIsGivenUpWhenItsHostProvesThatNobodyListens(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.unreachable = true
+	server, _ := n.slowServer(Config{})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	n.run(10 * time.Millisecond)
+	running := Call{Method: never}
+	hung := n.submit(s, &running)
+	n.run(10 * time.Millisecond)
+	server.host.Kill()
+	began := n.Now()
+	err := n.fails(s, &Call{Method: echo})
+	require.Equal(t, Unavailable, err.Code)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	require.True(t, err.MayHaveExecuted)
+	require.Equal(t, 1, *hung, "it was lost with the rest")
+	require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
+	began = n.Now()
+	err = n.fails(s, &Call{Method: echo})
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	require.False(t, err.MayHaveExecuted)
+	require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
+}
+
+func TestAClientThatIsGoneIsForgottenAtOnce(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.unreachable = true
+	server, deferred := n.slowServer(Config{})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	n.submit(s, &Call{Method: never})
+	n.run(10 * time.Millisecond)
+	client.host.Kill()
+	(*deferred)[0].Reply(nil)
+	n.run(3 * n.delay)
+	require.Empty(t, server.accepted)
+	require.Zero(t, server.Stats().RequestsHeld)
+}
+
+// hearsay is a port at which a test puts in what it hears of others.
+type hearsay struct {
+	transport.Transport
+	reports []transport.Unreachable
+}
+
+func (h *hearsay) NextUnreachable() (u transport.Unreachable, ok bool) {
+	if len(h.reports) == 0 {
+		return u, false
+	}
+	u, h.reports = h.reports[0], h.reports[1:]
+	return u, true
+}
+
+func TestAForgedReportIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	rumours := &hearsay{Transport: client.port}
+	client.unreachable = rumours
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	p := client.toward(server)
+	quote := func(h wire.Header) []byte {
+		data := make([]byte, 200)
+		n := h.Put(data)
+		(&wire.HelloBody{Connection: p.index, Token: p.token ^ 2}).Put(data[n:])
+		return data
+	}
+	tell := func(err error, to netip.AddrPort, data []byte) {
+		rumours.reports = append(rumours.reports, transport.Unreachable{To: to, Err: err, Data: data})
+		client.port.Wake()
+		n.react()
+	}
+	// Amid a handshake: of another attempt, or about another peer.
+	tell(syscall.ECONNREFUSED, server.addr, quote(wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}))
+	tell(syscall.ECONNREFUSED, server.addr, quote(wire.Header{Type: wire.Data}))
+	tell(syscall.ECONNREFUSED, netip.MustParseAddrPort("10.0.0.1:2"), nil)
+	require.Equal(t, Connecting, s.State())
+	n.echoes(s, 10)
+
+	// Of a connection: without its secret, or without the word that nobody listens.
+	known := wire.Header{Type: wire.Data, Connection: p.remoteIndex, Token: p.remoteToken}
+	guessed := known
+	guessed.Token ^= 1
+	tell(syscall.ECONNREFUSED, server.addr, nil)
+	tell(syscall.ECONNREFUSED, server.addr, quote(known)[:11])
+	tell(syscall.ECONNREFUSED, server.addr, quote(guessed))
+	tell(syscall.EHOSTUNREACH, server.addr, quote(known))
+	require.Equal(t, Ready, s.State())
+	n.echoes(s, 10)
+	tell(syscall.ECONNREFUSED, server.addr, quote(known)[:12])
+	require.Equal(t, Idle, s.State())
+	require.EqualValues(t, 8, client.Stats().RxUnreachable)
+}
+
+func TestWordOfANetworkThatIsNotThereEndsAnAttempt(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EACCES, syscall.ECONNREFUSED} {
+		n := newNetwork(t, 1)
+		n.partition()
+		server, client := n.add(Config{}), n.add(Config{})
+		rumours := &hearsay{Transport: client.port}
+		client.unreachable = rumours
+		s, err := client.Connect(server.addr)
+		require.NoError(t, err)
+		c := Call{Method: echo}
+		done := n.submit(s, &c)
+		n.run(time.Millisecond)
+		rumours.reports = append(rumours.reports, transport.Unreachable{To: server.addr, Err: cause})
+		n.react()
+		require.Equal(t, 1, *done)
+		require.ErrorIs(t, c.Err, cause)
+		require.ErrorContains(t, c.Err, cause.Error())
+		require.Equal(t, TransientFailure, s.State())
+	}
+}
