@@ -465,7 +465,7 @@ func (w *fuzzWorld) hello(a arguments) {
 		MaxDatagram: wire.MinHello + a.uint32(), KeepAlive: 1 + a.uint32(), AckDelay: a.uint16(),
 		MaxMessage: a.uint32(), ReceiveWindow: a.uint32(), Features: a.uint32(),
 	}
-	body.Cookie = w.server.cookies.make(w.mallory.addr, &body, w.server.now)
+	body.Cookie = w.server.cookies.make(w.mallory.addr, body.Connection, body.Token, w.server.now)
 	w.feed(w.server, w.mallory.addr, helloDatagram(&body))
 }
 

@@ -117,6 +117,10 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 	if err := hello.Parse(rest, len(rx.Data)); err != nil {
 		return err
 	}
+	if p := e.peerAt(hello.Connection, hello.Token); p != nil && p.dialed && p.addr == rx.From && !e.own(rx) {
+		e.reflected(p)
+		return nil
+	}
 	if e.cfg.ClientOnly { // shorter than the Hello, so that no cookie is needed
 		e.refuse(rx.From, hello.Connection, hello.Token, Unavailable, "nobody serves here: this endpoint only dials")
 		return nil
@@ -133,7 +137,7 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 		if hello.Cookie != [wire.CookieSize]byte{} {
 			e.stats.RxBadCookie++ // or honest, but old or from before a restart
 		}
-		cookie := e.cookies.make(rx.From, hello, e.now)
+		cookie := e.cookies.make(rx.From, hello.Connection, hello.Token, e.now)
 		e.reply(rx.From, wire.Retry, hello.Connection, hello.Token, cookie[:])
 		return nil
 	}
@@ -190,6 +194,10 @@ func (e *Endpoint) takeRetry(h *wire.Header, rest []byte, rx *transport.RxPacket
 		return err
 	}
 	if p := e.connecting(h, rx); p != nil {
+		if e.cookies.made(rx.From, p.index, p.token, cookie) && !e.own(rx) {
+			e.reflected(p) // by another queue's endpoint
+			return nil
+		}
 		p.hello.cookie = cookie
 		if p.hello.hastened++; p.hello.hastened <= maxHastened {
 			p.hello.again = e.now
@@ -278,6 +286,10 @@ func (p *peer) close(reason string) {
 func (e *Endpoint) reset(h *wire.Header, rx *transport.RxPacket) {
 	if len(rx.Data) < wire.HeaderSize+wire.ChecksumSize+wire.ResetSize {
 		return // the answer would be longer than the question
+	}
+	if e.echoed(h, rx.From) {
+		e.stats.RxReflected++
+		return // the answer might come back, too, and be believed
 	}
 	body := wire.ResetBody{Connection: h.Connection, Token: h.Token, Number: h.Number}
 	var buf [wire.ResetSize]byte

@@ -130,7 +130,7 @@ func TestAForgedOrBorrowedCookieIsWorthNothing(t *testing.T) {
 	w := newWire(t, Config{})
 	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
 	w.e.now = time.Minute
-	cookie := w.e.cookies.make(w.from, &hello, time.Minute)
+	cookie := w.e.cookies.make(w.from, hello.Connection, hello.Token, time.Minute)
 
 	hello.Cookie = cookie
 	hello.Cookie[20] ^= 1
@@ -153,7 +153,7 @@ func TestAForgedOrBorrowedCookieIsWorthNothing(t *testing.T) {
 	require.Empty(t, w.e.accepted, "old")
 	require.EqualValues(t, 4, w.e.Stats().RxBadCookie)
 
-	hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
 	w.take(helloDatagram(&hello))
 	require.Len(t, w.e.accepted, 1, "genuine")
 }
@@ -280,11 +280,11 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 	wire.Seal(reset, nil)
 
 	hello = wire.HelloBody{Connection: 8, Token: 8, Params: w.e.params()}
-	hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
 	w.take(helloDatagram(&hello))
 	require.Len(t, w.e.accepted, 1)
 	hello.Connection = 9
-	hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
 	refused := helloDatagram(&hello)
 
 	for _, flood := range []struct {

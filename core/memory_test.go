@@ -76,7 +76,7 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 	before := inUse()
 	for i := range count {
 		w.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7)
-		hello.Cookie = w.e.cookies.make(w.from, &hello, w.e.now)
+		hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
 		w.take(helloDatagram(&hello))
 	}
 	require.Len(t, w.e.accepted, count)

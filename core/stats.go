@@ -32,6 +32,7 @@ type Stats struct {
 	RxDuplicate   uint64 // packet number seen before, or too old
 	RxStale       uint64 // message of a session, slot or request that has ended
 	RxBadCookie   uint64 // Hello with a forged or old cookie
+	RxReflected   uint64 // our own, sent back by whom they were for
 	RxUnreachable uint64 // word of datagrams that could not be delivered
 	ResetsSent    uint64
 	ResetsTaken   uint64
