@@ -46,7 +46,13 @@ type Call struct {
 
 // expired is the call's deadline.
 func (c *Call) expired() {
-	failure := &Error{Code: DeadlineExceeded, Message: "no response in time"}
+	c.session.abandon(c, c.unanswered(DeadlineExceeded, "no response in time"))
+}
+
+// unanswered is the failure of a call that is not waited for any longer. It says
+// what the call waited for, if it was not for the response.
+func (c *Call) unanswered(code Code, message string) *Error {
+	failure := &Error{Code: code, Message: message}
 	if p := c.session.peer; c.waiting {
 		switch {
 		case p.state == peerConnected:
@@ -57,7 +63,7 @@ func (c *Call) expired() {
 			failure.Message = fmt.Sprintf("not connected: no answer from %v so far", p.addr)
 		}
 	}
-	c.session.abandon(c, failure)
+	return failure
 }
 
 // callQueue is a FIFO of calls that wait for a slot.

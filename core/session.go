@@ -302,7 +302,7 @@ func sized(buf []byte, n int) []byte {
 // told, and does not begin a request that it has not begun.
 func (s *Session) Cancel(c *Call) {
 	if c.session == s {
-		s.abandon(c, &Error{Code: Canceled, Message: "canceled by the caller"})
+		s.abandon(c, c.unanswered(Canceled, "no response so far"))
 	}
 }
 
