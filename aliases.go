@@ -21,6 +21,23 @@ type (
 	ConfigError = transport.ConfigError
 )
 
+// ConnState is the state of a session's connection, in gRPC's names and meanings.
+type ConnState = core.ConnState
+
+// Connection states.
+const (
+	Idle             = core.Idle
+	Connecting       = core.Connecting
+	Ready            = core.Ready
+	TransientFailure = core.TransientFailure
+	Shutdown         = core.Shutdown
+)
+
+// CodeOf is the status that an error stands for: OK for nil, the Code of an
+// [*Error] within it, that of context.Canceled and context.DeadlineExceeded, and
+// Unknown for any other.
+func CodeOf(err error) Code { return core.CodeOf(err) }
+
 // Status codes.
 const (
 	OK                 = core.OK

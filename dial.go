@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
-	"github.com/peregrine-rpc/peregrine/core"
 )
 
 // Dial opens a session to the server at addr over an endpoint of its own, which
@@ -38,6 +36,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 	if anywhere {
 		o.url = anyURL(to)
 	}
+	o.config.ClientOnly = true
 	e, err := open(o)
 	if anywhere && err != nil && to[0].Addr().Is6() != to[len(to)-1].Addr().Is6() {
 		o.url = anyURL(nil) // a host without IPv6
@@ -51,7 +50,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 		e.Close()
 		return nil, err
 	}
-	s.owned = e
+	s.owner = true
 	return s, nil
 }
 
@@ -81,6 +80,9 @@ func anyURL(to []netip.AddrPort) string {
 //
 // It blocks, so handlers that run on a loop and completions must not use it.
 func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
+	if len(e.loops) == 0 {
+		return nil, errNotOpen
+	}
 	t, err := parseTarget(ctx, addr)
 	if err != nil {
 		return nil, err
@@ -99,8 +101,7 @@ const attemptDelay = 250 * time.Millisecond
 // attempt is a connection to one of a server's addresses, while it is sought.
 type attempt struct {
 	to      netip.AddrPort
-	session *core.Session // owned by the loop
-	began   bool
+	session *Session // owned by the loop until connected
 	err     error
 }
 
@@ -115,14 +116,18 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 	outcomes := make(chan outcome, len(to))
 	begin := func(i int) bool {
 		a := &attempts[i]
-		a.to, a.began = to[i], true
+		a.to = to[i]
 		return l.post(message{do: func() {
 			session, err := l.engine.Connect(a.to)
 			if err != nil {
 				outcomes <- outcome{i, err}
 				return
 			}
-			a.session = session
+			a.session = newSession(e, l, session)
+			if e.lazy {
+				outcomes <- outcome{i, nil}
+				return
+			}
 			session.Ready(func(err error) { outcomes <- outcome{i, err} })
 		}})
 	}
@@ -131,7 +136,7 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		l.post(message{do: func() {
 			for i := range attempts {
 				if s := attempts[i].session; s != nil && i != taken {
-					s.Close()
+					s.session.Close()
 				}
 			}
 		}})
@@ -151,7 +156,7 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		case end := <-outcomes:
 			if end.err == nil {
 				closeAllBut(end.of)
-				return newSession(l, attempts[end.of].session), nil
+				return attempts[end.of].session, nil
 			}
 			attempts[end.of].err = end.err
 			failed++

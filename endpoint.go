@@ -23,7 +23,10 @@ type Endpoint struct {
 	next  atomic.Uint32 // loop for the next session
 	log   *zap.Logger
 
-	resolver Resolver
+	resolver     Resolver
+	call         CallFunc // by interceptors; nil without any
+	waitForReady bool
+	lazy         bool
 }
 
 // Listen opens an endpoint at the address of a transport URL, such as
@@ -49,7 +52,10 @@ func open(o *options) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{log: o.log, resolver: o.resolver}
+	e := &Endpoint{log: o.log, resolver: o.resolver, waitForReady: o.waitForReady, lazy: o.lazy}
+	e.call = intercepted(o.intercept, func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error) {
+		return s.call(ctx, method, request, buf)
+	})
 	if o.config.Seed == [32]byte{} {
 		rand.Read(o.config.Seed[:])
 	}
@@ -160,14 +166,27 @@ func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 	}
 }
 
-var errClosed = &Error{Code: Unavailable, Message: "endpoint is closed"}
+var (
+	errClosed  = &Error{Code: Unavailable, Message: "endpoint is closed"}
+	errNotOpen = &Error{Code: FailedPrecondition, Message: "the zero Endpoint and Session are of no use: have them from Listen and Dial"}
+)
 
 // Addr is the address that peers reach the endpoint by. A wildcard can be
 // dialled from the same host.
-func (e *Endpoint) Addr() netip.AddrPort { return e.loops[0].tr.LocalAddr() }
+func (e *Endpoint) Addr() netip.AddrPort {
+	if len(e.loops) == 0 {
+		return netip.AddrPort{}
+	}
+	return e.loops[0].tr.LocalAddr()
+}
 
 // Caps says what the transport really obtained.
-func (e *Endpoint) Caps() transport.Caps { return e.loops[0].tr.Caps() }
+func (e *Endpoint) Caps() transport.Caps {
+	if len(e.loops) == 0 {
+		return transport.Caps{}
+	}
+	return e.loops[0].tr.Caps()
+}
 
 // Stats returns the counters, added up over the loops, as of a millisecond ago
 // at most, unless a handler has held a loop up for longer. Handlers may call it.

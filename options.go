@@ -33,6 +33,10 @@ type options struct {
 	resolver Resolver
 	handlers []methodHandler
 	errs     []error
+
+	intercept    []func(CallFunc) CallFunc
+	waitForReady bool
+	lazy         bool
 }
 
 type methodHandler struct {
@@ -187,6 +191,16 @@ func WithResolver(r Resolver) Option {
 		o.resolver = r
 	}
 }
+
+// WithWaitForReady has calls wait while their server cannot be reached, as long
+// as their context or Timeout allows, instead of failing with Unavailable as
+// soon as an attempt to connect has failed. [Call] has it for single ones.
+func WithWaitForReady() Option { return func(o *options) { o.waitForReady = true } }
+
+// WithLazyDial has Dial return once it knows an address to try. The session
+// connects in the background, and calls made meanwhile wait for that; [Session]'s
+// State tells how it stands.
+func WithLazyDial() Option { return func(o *options) { o.lazy = true } }
 
 // WithConfig sets the engine's limits. Its zero fields leave what other options,
 // or the configuration file, say of them, and else stand for the defaults.

@@ -2,7 +2,6 @@ package peregrine
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -16,12 +15,15 @@ import (
 //
 // Its methods may be called from any goroutine, save Submit.
 type Session struct {
-	loop    *loop
-	session *core.Session
-	owned   *Endpoint // opened by Dial for this session alone
-}
+	endpoint *Endpoint
+	loop     *loop
+	session  *core.Session
+	owner    bool // of the endpoint, which Dial opened for this session alone
+	// waitForReady says that all calls do.
+	waitForReady bool
 
-func newSession(l *loop, s *core.Session) *Session { return &Session{loop: l, session: s} }
+	connection connection
+}
 
 // waiter is a blocking call's state, reused so that Call need not allocate.
 type waiter struct {
@@ -47,9 +49,19 @@ var empty = make([]byte, 0)
 // When ctx ends first, the error matches ctx.Err() under errors.Is; any other
 // is an *Error.
 func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
+	switch {
+	case s.endpoint == nil:
+		return nil, errNotOpen
+	case s.endpoint.call != nil:
+		return s.endpoint.call(ctx, s, method, request, buf)
+	}
+	return s.call(ctx, method, request, buf)
+}
+
+func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
 	w := waiters.Get().(*waiter)
 	c := &w.call
-	c.Method, c.Request, c.Buf, c.Timeout = method, request, buf, 0
+	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = method, request, buf, 0, false
 	if buf == nil {
 		c.Buf = empty
 	}
@@ -84,7 +96,9 @@ func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) 
 // loop's in ending the call.
 func late(err error) error {
 	if e, ok := err.(*Error); ok && e.Code == Canceled {
-		return &Error{Code: DeadlineExceeded, Message: "no response in time", MayHaveExecuted: e.MayHaveExecuted}
+		named := *e
+		named.Code = DeadlineExceeded
+		return &named
 	}
 	return err
 }
@@ -95,8 +109,13 @@ const maxPosted = 1 << 18
 // Go starts c and returns. c.Done runs on the session's loop, or on a goroutine
 // of its own if the endpoint is closed or its loop is held up; it must not block.
 func (s *Session) Go(c *Call) {
+	if s.waitForReady {
+		c.WaitForReady = true
+	}
 	err := errClosed
-	if s.loop.inbox.length.Load() >= maxPosted {
+	if s.loop == nil {
+		err = errNotOpen
+	} else if s.loop.inbox.length.Load() >= maxPosted {
 		err = &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
 	} else if s.loop.post(message{session: s.session, call: c}) {
 		return
@@ -108,23 +127,32 @@ func (s *Session) Go(c *Call) {
 // Submit starts c as Go does, but may only be called on the session's loop:
 // from a Call's Done, an inline handler of the same loop, or a function given
 // to Loop.
-func (s *Session) Submit(c *Call) { s.session.Submit(c) }
+func (s *Session) Submit(c *Call) {
+	if s.session == nil {
+		s.Go(c)
+		return
+	}
+	if s.waitForReady {
+		c.WaitForReady = true
+	}
+	s.session.Submit(c)
+}
 
 // Loop runs f on the session's loop, soon; false means that the endpoint is
 // closed. f must not block.
-func (s *Session) Loop(f func()) bool { return s.loop.post(message{do: f}) }
+func (s *Session) Loop(f func()) bool { return s.loop != nil && s.loop.post(message{do: f}) }
 
 // Cancel completes c with Canceled, if it is still under way. c must not be used
 // again, since it may complete before Cancel takes effect.
 func (s *Session) Cancel(c *Call) {
-	s.loop.post(message{do: func() { s.session.Cancel(c) }})
+	s.Loop(func() { s.session.Cancel(c) })
 }
-
-// Peer is the server's address.
-func (s *Session) Peer() netip.AddrPort { return s.session.Peer() }
 
 // Ping measures one round trip of the connection. Like Call it blocks.
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
+	if s.session == nil {
+		return 0, errNotOpen
+	}
 	type answer struct {
 		rtt time.Duration
 		err error
@@ -145,9 +173,12 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 // the package's Dial closes its endpoint too, so that handlers and completions
 // must not call it; they may close one of an Endpoint's Dial.
 func (s *Session) Close() error {
+	if s.session == nil {
+		return nil
+	}
 	s.loop.post(message{do: s.session.Close})
-	if s.owned != nil {
-		return s.owned.Close()
+	if s.owner {
+		return s.endpoint.Close()
 	}
 	return nil
 }

@@ -1,0 +1,33 @@
+package peregrine
+
+import "context"
+
+// CallFunc makes a call over a session and waits, as [Session.Call] does.
+type CallFunc func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error)
+
+// WithCallInterceptor has each [Session.Call] of the endpoint's sessions go
+// through what wrap makes: it may look at the call and its outcome, change
+// either, call next again, or not at all. Of several the first is the outermost.
+//
+// Go and Submit, which do not wait, have no interceptors: they are for code that
+// counts nanoseconds, and a function that wraps a Call's Done does the same.
+func WithCallInterceptor(wrap func(next CallFunc) CallFunc) Option {
+	return func(o *options) {
+		if wrap == nil {
+			o.refuse("interceptor", "it is nil: leave the option out")
+			return
+		}
+		o.intercept = append(o.intercept, wrap)
+	}
+}
+
+// intercepted is call within the wraps; nil without any.
+func intercepted(wraps []func(CallFunc) CallFunc, call CallFunc) CallFunc {
+	if len(wraps) == 0 {
+		return nil
+	}
+	for i := len(wraps) - 1; i >= 0; i-- {
+		call = wraps[i](call)
+	}
+	return call
+}
