@@ -97,9 +97,9 @@ func (b *blocking) count() (counters, error) {
 
 // finish closes the sessions of calls that have no reply in time; they count as
 // failures.
-func (b *blocking) finish() (missing uint64) {
+func (b *blocking) finish(grace time.Duration) (missing uint64) {
 	b.stopped.Store(true)
-	late := time.AfterFunc(b.load.Grace, func() {
+	late := time.AfterFunc(grace, func() {
 		for _, s := range b.sessions {
 			s.Close()
 		}

@@ -1,7 +1,7 @@
 package load
 
 import (
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine"
@@ -132,7 +132,7 @@ func (c *continuation) end() {
 	}
 }
 
-var errLoop = errors.New("the engine's loop has not looked up for 10 s: the machine is overloaded, or the endpoint closed")
+var errLoop = fmt.Errorf("the engine's loop has not looked up for %v: the machine is overloaded, or the endpoint closed", patience)
 
 func (c *continuation) count() (counters, error) {
 	answer := make(chan counters, 1)
@@ -145,12 +145,12 @@ func (c *continuation) count() (counters, error) {
 	}
 }
 
-func (c *continuation) finish() (missing uint64) {
+func (c *continuation) finish(grace time.Duration) (missing uint64) {
 	c.sessions[0].Loop(func() { c.stopped = true })
 	select {
 	case <-c.ended:
 		return 0
-	case <-time.After(c.load.Grace):
+	case <-time.After(grace):
 	}
 	answer := make(chan uint64, 1)
 	c.sessions[0].Loop(func() { answer <- uint64(c.running) })

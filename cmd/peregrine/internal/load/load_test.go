@@ -2,6 +2,8 @@ package load_test
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/load"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/service"
 	_ "github.com/peregrine-rpc/peregrine/transport/mem"
 )
@@ -37,7 +40,7 @@ func connect(t *testing.T, sessions int) (server, client *peregrine.Endpoint, li
 func brief(work load.Work) load.Load {
 	return load.Load{
 		Work: work, Window: 4, Warmup: 10 * time.Millisecond, Duration: 50 * time.Millisecond,
-		SampleEvery: 1, Grace: 5 * time.Second,
+		SampleEvery: 1, Grace: time.Minute,
 	}
 }
 
@@ -127,17 +130,76 @@ func TestMissingRepliesAreErrors(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedRunEnds(t *testing.T) {
+// slow calls are answered as a test says.
+type slow struct{ load.Echo }
+
+func (slow) Method() uint16 { return 998 }
+
+func TestAMeasurementGoesOnUntilSomethingWasMeasured(t *testing.T) {
 	t.Parallel()
 	for _, blocking := range []bool{false, true} {
-		_, client, sessions := connect(t, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		l := brief(load.Echo{Size: 32})
-		l.Duration = time.Hour
-		l.Blocking = blocking
-		_, err := load.Run(ctx, client, sessions, l)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		server, client, sessions := connect(t, 1)
+		server.Handle(slow{}.Method(), func(r peregrine.Request) {
+			time.Sleep(20 * time.Millisecond)
+			r.Reply(r.Data())
+		}, peregrine.Go(4))
+		l := brief(slow{load.Echo{Size: 32}})
+		l.Warmup, l.Duration, l.SampleEvery, l.Blocking = 0, time.Millisecond, 3, blocking
+		result, err := load.Run(t.Context(), client, sessions, l)
+		require.NoError(t, err)
+		require.NotZero(t, result.Calls)
+		require.Positive(t, result.P50)
+		require.Positive(t, result.Goodput)
+	}
+}
+
+func TestAnInterruptedRunTellsWhatItMeasured(t *testing.T) {
+	t.Parallel()
+	for _, blocking := range []bool{false, true} {
+		var result measure.Result
+		// However slow the machine, some interrupt comes after the beginning.
+		for after := int32(100); result.Calls == 0; after *= 2 {
+			result = interrupted(t, blocking, after)
+		}
+		require.Positive(t, result.Seconds)
+		require.Positive(t, result.P50)
+	}
+}
+
+// interrupted returns the result of a run that is interrupted after so many calls.
+func interrupted(t *testing.T, blocking bool, after int32) measure.Result {
+	server, client, sessions := connect(t, 1)
+	errEnough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	var calls atomic.Int32
+	server.Handle(slow{}.Method(), func(r peregrine.Request) {
+		r.Reply(r.Data())
+		if calls.Add(1) == after {
+			cancel(errEnough)
+		}
+	})
+	l := brief(slow{load.Echo{Size: 32}})
+	l.Warmup, l.Duration, l.Blocking = 0, time.Hour, blocking
+	result, err := load.Run(ctx, client, sessions, l)
+	require.ErrorIs(t, err, errEnough)
+	return result
+}
+
+func TestAnInterruptedRunDoesNotWaitForReplies(t *testing.T) {
+	t.Parallel()
+	for _, blocking := range []bool{false, true} {
+		server, client, sessions := connect(t, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		server.Handle(unserved{}.Method(), func(r peregrine.Request) {
+			r.Defer()
+			cancel()
+		})
+		l := brief(unserved{load.Echo{Size: 32}})
+		l.Duration, l.Grace, l.Blocking = time.Hour, time.Hour, blocking
+		result, err := load.Run(ctx, client, sessions, l)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, result.Calls)
 	}
 }
 

@@ -16,7 +16,8 @@ const bestWindow = 512 << 10
 // Bulk sends datagrams of l.Size one way and measures what arrives. The
 // receiver tells how much came, and no more is sent before than a part of its
 // buffer holds; so nothing is lost but on the network. l.Window is how many
-// datagrams may be unanswered; 0 chooses, and more than fit are never sent.
+// datagrams may be unanswered; 0 chooses, and more than fit are never sent. An
+// interrupt is as for Echo.
 func (c *Client) Bulk(ctx context.Context, l Load) (measure.Result, error) {
 	if err := c.check(l, MinBulk); err != nil {
 		return measure.Result{}, err
@@ -35,7 +36,7 @@ func (c *Client) Bulk(ctx context.Context, l Load) (measure.Result, error) {
 	if err != nil {
 		return result, err
 	}
-	after, err := c.Statistics(ctx)
+	after, err := c.after(ctx, before)
 	if err != nil {
 		return result, err
 	}
@@ -43,7 +44,7 @@ func (c *Client) Bulk(ctx context.Context, l Load) (measure.Result, error) {
 	result.ServerCPU = float64(server.CPU) / float64(max(b.received, 1))
 	result.ServerAllocs = float64(server.Mallocs) / float64(max(b.received, 1))
 	result.ServerCollections = server.Collections
-	return result, nil
+	return result, context.Cause(ctx)
 }
 
 // window returns how many datagrams of size may be unanswered. A kernel counts
@@ -75,14 +76,15 @@ type sending struct {
 
 func (b *sending) measure(ctx context.Context, l Load) (measure.Result, error) {
 	var (
-		result    measure.Result
-		usage     measure.Usage
-		began     time.Duration
-		measuring bool
-		base      sending // counters at the beginning of the measured time
-		idle      = idler{tr: b.tr, spin: l.Spin}
-		start     = b.now()
-		progress  = start
+		result      measure.Result
+		usage       measure.Usage
+		began       time.Duration
+		measuring   bool
+		interrupted bool
+		base        sending // counters at the beginning of the measured time
+		idle        = idler{tr: b.tr, spin: l.Spin}
+		start       = b.now()
+		progress    = start
 	)
 	for {
 		if err := b.fill(); err != nil {
@@ -97,15 +99,11 @@ func (b *sending) measure(ctx context.Context, l Load) (measure.Result, error) {
 		case n > 0:
 			idle.busy()
 			progress = now
-			if err := ctx.Err(); err != nil {
-				return result, err
-			}
+			interrupted = ctx.Err() != nil
 		case now-progress > silence:
 			// The tail was lost: one datagram more, answered at once.
 			progress = now
-			if err := ctx.Err(); err != nil {
-				return result, err
-			}
+			interrupted = ctx.Err() != nil
 			if err := b.send(1); err != nil {
 				return result, err
 			}
@@ -118,12 +116,14 @@ func (b *sending) measure(ctx context.Context, l Load) (measure.Result, error) {
 			}
 		}
 		switch {
+		case !measuring && interrupted:
+			return result, context.Cause(ctx)
 		case !measuring && now >= start+l.Warmup:
 			measuring = true
 			usage = measure.UsageNow()
 			base = *b
 			began = b.now()
-		case measuring && now >= began+l.Duration:
+		case interrupted, measuring && l.over(now-began, b.received-base.received):
 			result.Per(b.received-base.received, now-began, measure.UsageNow().Since(usage), measure.Usage{})
 			result.Goodput = measure.Gigabits(b.bytes-base.bytes, now-began)
 			result.Lost = b.answered - min(b.answered, b.received)

@@ -15,9 +15,13 @@ import (
 const (
 	// silence is after how long an unanswered datagram counts as lost.
 	silence = 20 * time.Millisecond
-	// A server is asked for its statistics that often, that far apart.
-	attempts = 5
-	patience = 200 * time.Millisecond
+	// A server is asked for its statistics again so often, until it has not
+	// answered for patience; once we were interrupted, impatience is enough.
+	again      = 200 * time.Millisecond
+	patience   = 10 * time.Second
+	impatience = time.Second
+	// grace is how long the first datagram may take beyond what is measured for.
+	grace = 30 * time.Second
 	// maxWindow is as many as a datagram's slot can number.
 	maxWindow = 1 << 16
 )
@@ -31,7 +35,8 @@ type Load struct {
 	Size int
 	// Window is how many echoes or bulk datagrams are outstanding.
 	Window int
-	// Warmup comes before the measured Duration.
+	// Warmup comes before the measured Duration, which goes on until something
+	// has come back.
 	Warmup, Duration time.Duration
 	// Spin is how long to poll in vain before blocking.
 	Spin time.Duration
@@ -39,14 +44,23 @@ type Load struct {
 	SampleEvery uint64
 }
 
+// over says whether it was measured for long enough, with so much come back.
+func (l *Load) over(elapsed time.Duration, back uint64) bool {
+	return elapsed >= l.Duration && (back > 0 || elapsed >= l.Duration+grace)
+}
+
 // A Client measures against one raw server. One goroutine calls its methods.
 type Client struct {
-	tr    transport.Transport
-	route transport.Route
-	run   uint32
-	rx    []transport.RxPacket
-	tx    *burst
-	base  time.Time
+	// Patience is how long the server may take to answer at all.
+	Patience time.Duration
+
+	tr     transport.Transport
+	server netip.AddrPort
+	route  transport.Route
+	run    uint32
+	rx     []transport.RxPacket
+	tx     *burst
+	base   time.Time
 }
 
 // NewClient sends to server over tr, which stays the caller's to close.
@@ -56,16 +70,17 @@ func NewClient(tr transport.Transport, server netip.AddrPort) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		tr: tr, route: route, tx: newBurst(tr), base: time.Now(),
+		Patience: patience,
+		tr:       tr, server: server, route: route, tx: newBurst(tr), base: time.Now(),
 		rx:  make([]transport.RxPacket, max(batch, tr.Caps().RxBatch)),
 		run: rand.Uint32() | 1, // zero is a server's initial state
 	}, nil
 }
 
 // Statistics asks the server for its own, and again when nothing comes. The
-// error wraps ErrNoAnswer when nothing ever does.
+// error wraps ErrNoAnswer when nothing ever does, or the host says so.
 func (c *Client) Statistics(ctx context.Context) (Statistics, error) {
-	for range attempts {
+	for begin := time.Now(); time.Since(begin) < c.Patience; {
 		p, err := c.tx.next()
 		if err != nil {
 			return Statistics{}, err
@@ -75,9 +90,9 @@ func (c *Client) Statistics(ctx context.Context) (Statistics, error) {
 		if err := c.tx.flush(); err != nil {
 			return Statistics{}, err
 		}
-		for deadline := time.Now().Add(patience); ; {
-			if err := ctx.Err(); err != nil {
-				return Statistics{}, err
+		for deadline := time.Now().Add(again); ; {
+			if ctx.Err() != nil {
+				return Statistics{}, context.Cause(ctx)
 			}
 			left := time.Until(deadline)
 			if left <= 0 {
@@ -86,6 +101,9 @@ func (c *Client) Statistics(ctx context.Context) (Statistics, error) {
 			s, ok, err := c.findStatistics()
 			if ok || err != nil {
 				return s, err
+			}
+			if err := c.unreachable(); err != nil {
+				return Statistics{}, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 			}
 			if err := c.tr.Wait(left); err != nil {
 				return Statistics{}, err
@@ -107,6 +125,34 @@ func (c *Client) findStatistics() (s Statistics, found bool, err error) {
 	}
 	c.tr.Release(c.rx[:n])
 	return s, found, nil
+}
+
+// unreachable is what a host or router says of datagrams to the server, if any
+// did and the transport hears it.
+func (c *Client) unreachable() error {
+	reporter, ok := c.tr.(transport.UnreachableReporter)
+	for ok {
+		word, more := reporter.NextUnreachable()
+		if word.To == c.server && more {
+			return word.Err
+		}
+		ok = more
+	}
+	return nil
+}
+
+// after asks the server once a measurement is over, also if that was
+// interrupted, though not for long then and in vain at worst.
+func (c *Client) after(ctx context.Context, before Statistics) (Statistics, error) {
+	if ctx.Err() == nil {
+		return c.Statistics(ctx)
+	}
+	hurry, cancel := context.WithTimeout(context.WithoutCancel(ctx), impatience)
+	defer cancel()
+	if after, err := c.Statistics(hurry); err == nil {
+		return after, nil
+	}
+	return before, nil
 }
 
 func (c *Client) now() time.Duration { return time.Since(c.base) }

@@ -13,7 +13,9 @@ type outstanding struct {
 	sent time.Duration
 }
 
-// Echo keeps l.Window echoes, at least one, outstanding and measures their rate and latency.
+// Echo keeps l.Window echoes, at least one, outstanding and measures their rate
+// and latency. If ctx ends while it measures, the result is what was measured so
+// far, and the error [context.Cause].
 func (c *Client) Echo(ctx context.Context, l Load) (measure.Result, error) {
 	if err := c.check(l, MinEcho); err != nil {
 		return measure.Result{}, err
@@ -30,7 +32,7 @@ func (c *Client) Echo(ctx context.Context, l Load) (measure.Result, error) {
 	if err != nil {
 		return result, err
 	}
-	after, err := c.Statistics(ctx)
+	after, err := c.after(ctx, before)
 	if err != nil {
 		return result, err
 	}
@@ -40,7 +42,7 @@ func (c *Client) Echo(ctx context.Context, l Load) (measure.Result, error) {
 	result.ServerCPU = float64(server.CPU) / float64(max(e.total, 1))
 	result.ServerAllocs = float64(server.Mallocs) / float64(max(e.total, 1))
 	result.ServerCollections = server.Collections
-	return result, nil
+	return result, context.Cause(ctx)
 }
 
 // echoing is one run of Echo.
@@ -53,18 +55,19 @@ type echoing struct {
 	mark     uint64 // next at the last sweep
 	recorder *measure.Recorder
 
-	total, completed, wrong, lost uint64
+	total, completed, sampled, wrong, lost uint64
 }
 
 func (e *echoing) measure(ctx context.Context, l Load) (measure.Result, error) {
 	var (
-		result    measure.Result
-		usage     measure.Usage
-		began     time.Duration
-		measuring bool
-		idle      = idler{tr: e.tr, spin: l.Spin}
-		start     = e.now()
-		sweepAt   = start + silence
+		result      measure.Result
+		usage       measure.Usage
+		began       time.Duration
+		measuring   bool
+		interrupted bool
+		idle        = idler{tr: e.tr, spin: l.Spin}
+		start       = e.now()
+		sweepAt     = start + silence
 	)
 	for slot := range e.slots {
 		if err := e.send(slot, start); err != nil {
@@ -92,18 +95,18 @@ func (e *echoing) measure(ctx context.Context, l Load) (measure.Result, error) {
 			if err := e.sweep(now); err != nil {
 				return result, err
 			}
-			if err := ctx.Err(); err != nil {
-				return result, err
-			}
+			interrupted = ctx.Err() != nil
 		}
 		switch {
+		case !measuring && interrupted:
+			return result, context.Cause(ctx)
 		case !measuring && now >= start+l.Warmup:
 			measuring = true
 			e.recorder.Reset()
 			usage = measure.UsageNow()
-			e.completed, e.wrong, e.lost = 0, 0, 0
+			e.completed, e.sampled, e.wrong, e.lost = 0, 0, 0, 0
 			began = e.now()
-		case measuring && now >= began+l.Duration:
+		case interrupted, measuring && l.over(now-began, e.sampled):
 			result.Per(e.completed, now-began, measure.UsageNow().Since(usage), measure.Usage{})
 			result.Errors, result.Lost = e.wrong, e.lost
 			result.Goodput = measure.Gigabits(e.completed*uint64(e.size), now-began)
@@ -134,6 +137,7 @@ func (e *echoing) receive() (int, error) {
 		o := &e.slots[slot]
 		if o.seq%e.every == 0 {
 			e.recorder.Record(now - o.sent)
+			e.sampled++
 		}
 		e.completed++
 		e.total++

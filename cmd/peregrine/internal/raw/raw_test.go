@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/mem"
@@ -28,6 +29,33 @@ func (l *lossy) Send(pkts []transport.TxPacket) (int, error) {
 		}
 	}
 	return l.Transport.Send(pkts)
+}
+
+// patient ends a measurement after so many sent datagrams, however long they take.
+type patient struct {
+	transport.Transport
+	sends int
+	end   context.CancelFunc
+}
+
+func (p *patient) decorate(tr transport.Transport) transport.Transport {
+	p.Transport = tr
+	return p
+}
+
+// until makes the load last until then.
+func (p *patient) until(t *testing.T, l *raw.Load) (ctx context.Context) {
+	l.Warmup, l.Duration = 0, time.Hour
+	ctx, p.end = context.WithCancel(t.Context())
+	t.Cleanup(p.end)
+	return ctx
+}
+
+func (p *patient) Send(pkts []transport.TxPacket) (int, error) {
+	if p.sends -= len(pkts); p.sends <= 0 {
+		p.end()
+	}
+	return p.Transport.Send(pkts)
 }
 
 // pair starts a server and returns a client of it.
@@ -75,21 +103,24 @@ func TestEchoesComeBack(t *testing.T) {
 
 func TestAWindowLargerThanABurstIsKeptFull(t *testing.T) {
 	t.Parallel()
-	client, _ := pair(t, nil)
+	enough := &patient{sends: 2000}
+	client, _ := pair(t, enough.decorate)
 	load := brief()
 	load.Window = 300
-	result, err := client.Echo(context.Background(), load)
-	require.NoError(t, err)
+	result, err := client.Echo(enough.until(t, &load), load)
+	require.ErrorIs(t, err, context.Canceled)
 	require.Greater(t, result.Calls, uint64(300))
 }
 
 func TestLostEchoesAreSentAgain(t *testing.T) {
 	t.Parallel()
-	client, _ := pair(t, func(tr transport.Transport) transport.Transport { return &lossy{Transport: tr, nth: 7} })
+	enough := &patient{sends: 1000}
+	client, _ := pair(t, func(tr transport.Transport) transport.Transport {
+		return &lossy{Transport: enough.decorate(tr), nth: 7}
+	})
 	load := brief()
-	load.Duration = 200 * time.Millisecond
-	result, err := client.Echo(context.Background(), load)
-	require.NoError(t, err)
+	result, err := client.Echo(enough.until(t, &load), load)
+	require.ErrorIs(t, err, context.Canceled)
 	require.NotZero(t, result.Calls)
 	require.NotZero(t, result.Lost)
 }
@@ -109,12 +140,14 @@ func TestBulkArrivesAndIsCounted(t *testing.T) {
 
 func TestBulkOutlivesALostTail(t *testing.T) {
 	t.Parallel()
-	client, _ := pair(t, func(tr transport.Transport) transport.Transport { return &lossy{Transport: tr, nth: 3} })
+	enough := &patient{sends: 1000}
+	client, _ := pair(t, func(tr transport.Transport) transport.Transport {
+		return &lossy{Transport: enough.decorate(tr), nth: 3}
+	})
 	load := brief()
 	load.Size = 1000
-	load.Duration = 200 * time.Millisecond
-	result, err := client.Bulk(context.Background(), load)
-	require.NoError(t, err)
+	result, err := client.Bulk(enough.until(t, &load), load)
+	require.ErrorIs(t, err, context.Canceled)
 	require.NotZero(t, result.Calls)
 	require.NotZero(t, result.Lost)
 }
@@ -144,19 +177,36 @@ func TestNobodyThereIsAnError(t *testing.T) {
 	require.NoError(t, a.Close())
 	client, err := raw.NewClient(b, addr)
 	require.NoError(t, err)
+	client.Patience = time.Millisecond
 	_, err = client.Statistics(context.Background())
 	require.ErrorIs(t, err, raw.ErrNoAnswer)
 }
 
-func TestAStoppedRunEndsEarly(t *testing.T) {
+func TestAnInterruptedWarmUpMeasuredNothing(t *testing.T) {
 	t.Parallel()
-	client, _ := pair(t, nil)
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	load := brief()
-	load.Duration = time.Hour
-	_, err := client.Echo(ctx, load)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	for _, measure := range []func(*raw.Client, context.Context, raw.Load) (measure.Result, error){(*raw.Client).Echo, (*raw.Client).Bulk} {
+		enough := &patient{sends: 100}
+		client, _ := pair(t, enough.decorate)
+		load := brief()
+		ctx := enough.until(t, &load)
+		load.Warmup = time.Hour
+		result, err := measure(client, ctx, load)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, result)
+	}
+}
+
+func TestAMeasurementGoesOnUntilSomethingCameBack(t *testing.T) {
+	t.Parallel()
+	for _, measure := range []func(*raw.Client, context.Context, raw.Load) (measure.Result, error){(*raw.Client).Echo, (*raw.Client).Bulk} {
+		client, _ := pair(t, nil)
+		load := brief()
+		load.Warmup, load.Duration, load.SampleEvery = 0, 1, 16
+		result, err := measure(client, t.Context(), load)
+		require.NoError(t, err)
+		require.NotZero(t, result.Calls)
+		require.Positive(t, result.Goodput)
+	}
 }
 
 func TestGarbageIsCountedAndDropped(t *testing.T) {
