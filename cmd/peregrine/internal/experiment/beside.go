@@ -65,7 +65,7 @@ func runBeside(ctx context.Context, p Plan) (*Report, error) {
 	t := Table{Name: "beside", Caption: "An upload beside others without control"}
 	t.Header = []string{"rate", "cc", "beside it", "goodput Gbit/s", "of an equal share", "others Gbit/s", "queue p50"}
 	err := p.each(ctx, func(controller string) error {
-		run, err := beside(conditions{controller, p.Seed, rate, 0}, others, d)
+		run, err := beside(conditions{ctx, controller, p.Seed, rate, 0}, others, d)
 		if err != nil {
 			return err
 		}
@@ -80,5 +80,5 @@ func runBeside(ctx context.Context, p Plan) (*Report, error) {
 		return nil, fmt.Errorf("upload beside %d others: %w", others, err)
 	}
 	report.Runs, report.Tables = runs, []Table{t}
-	return report, nil
+	return report, context.Cause(ctx)
 }

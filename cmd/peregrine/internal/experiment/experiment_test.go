@@ -19,7 +19,7 @@ import (
 
 func TestGoodputCountsEachByteOnce(t *testing.T) {
 	t.Parallel()
-	r := newRack(conditions{controller: baseline, seed: 1, rate: 10e9})
+	r := newRack(conditions{ctx: t.Context(), controller: baseline, seed: 1, rate: 10e9})
 	server, flows, err := r.incast(1)
 	require.NoError(t, err)
 	server.in.SetFaults(sim.Faults{Loss: 0.05, Duplicate: 0.05})
@@ -40,7 +40,7 @@ func TestGoodputCountsEachByteOnce(t *testing.T) {
 
 func TestAFlowThatEndsStopsSending(t *testing.T) {
 	t.Parallel()
-	r := newRack(conditions{controller: baseline, seed: 1, rate: 10e9})
+	r := newRack(conditions{ctx: t.Context(), controller: baseline, seed: 1, rate: 10e9})
 	_, flows, err := r.incast(2)
 	require.NoError(t, err)
 	for _, f := range flows {
@@ -58,7 +58,7 @@ func TestAFlowThatEndsStopsSending(t *testing.T) {
 
 func TestACallThatFailsIsAnError(t *testing.T) {
 	t.Parallel()
-	r := newRack(conditions{controller: baseline, seed: 1, rate: 10e9})
+	r := newRack(conditions{ctx: t.Context(), controller: baseline, seed: 1, rate: 10e9})
 	server, flows, err := r.incast(1)
 	require.NoError(t, err)
 	flows[0].begin(1000, 1)
@@ -106,6 +106,33 @@ func TestAnInterruptEndsAnExperiment(t *testing.T) {
 		_, err := e.Run(ctx, Plan{Seed: 1})
 		require.ErrorIs(t, err, context.Canceled, e.Name)
 	}
+}
+
+// short is a context that ends after so many looks at it.
+type short struct {
+	context.Context
+	looks int
+}
+
+func (s *short) Err() error {
+	if s.looks--; s.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestAnInterruptedExperimentReportsWhatItFound(t *testing.T) {
+	t.Parallel()
+	var found int
+	for looks := 100; found == 0; looks *= 2 {
+		report, err := runLoss(&short{t.Context(), looks}, Plan{Seed: 1, Controllers: []string{"swift"}, Rate: 1e9, Duration: 5 * time.Millisecond})
+		require.ErrorIs(t, err, context.Canceled)
+		found = len(report.Tables[0].Rows)
+		var printed strings.Builder
+		require.NoError(t, report.Print(&printed))
+		require.Equal(t, found > 0, strings.Contains(printed.String(), "Goodput of one upload"))
+	}
+	require.Less(t, found, 4)
 }
 
 func TestADocumentKeepsItsProse(t *testing.T) {

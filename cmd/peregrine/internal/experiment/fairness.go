@@ -142,7 +142,7 @@ func runFairness(ctx context.Context, p Plan) (*Report, error) {
 	}
 	for _, n := range either(p.Clients, 2, 5, 10, 20, 50) {
 		err := p.each(ctx, func(controller string) error {
-			run, err := steady(conditions{controller, p.Seed, rate, 0}, n, d)
+			run, err := steady(conditions{ctx, controller, p.Seed, rate, 0}, n, d)
 			if err != nil {
 				return err
 			}
@@ -173,7 +173,7 @@ func runFairness(ctx context.Context, p Plan) (*Report, error) {
 			Y:     Axis{Label: "goodput, Gbit/s"},
 		}
 		err := p.each(ctx, func(controller string) error {
-			run, err := churn(conditions{controller, p.Seed, rate, 0}, n, step)
+			run, err := churn(conditions{ctx, controller, p.Seed, rate, 0}, n, step)
 			if err != nil {
 				return err
 			}
@@ -188,7 +188,7 @@ func runFairness(ctx context.Context, p Plan) (*Report, error) {
 		report.Charts = append(report.Charts, chart)
 	}
 	report.Runs, report.Tables = runs, []Table{equal, moving}
-	return report, nil
+	return report, context.Cause(ctx)
 }
 
 func (s *SteadyRun) row() []string {

@@ -122,7 +122,7 @@ func runIncast(ctx context.Context, p Plan) (*Report, error) {
 			for _, clients := range g.clients {
 				var same []*IncastRun
 				err := p.each(ctx, func(controller string) error {
-					c := conditions{controller, p.Seed, rate, g.credits}
+					c := conditions{ctx, controller, p.Seed, rate, g.credits}
 					run, err := incast(c, clients, cmp.Or(p.Duration, usualDuration))
 					if err == nil {
 						same = append(same, run)
@@ -132,6 +132,9 @@ func runIncast(ctx context.Context, p Plan) (*Report, error) {
 				})
 				if err != nil {
 					return nil, fmt.Errorf("incast of %d at %s: %w", clients, rateName(rate), err)
+				}
+				if len(same) == 0 {
+					continue // interrupted
 				}
 				if clients == crowd || p.Clients != 0 {
 					report.Targets = append(report.Targets, incastTargets(same)...)
@@ -148,7 +151,7 @@ func runIncast(ctx context.Context, p Plan) (*Report, error) {
 		report.Tables = append(report.Tables, t)
 	}
 	report.Runs = runs
-	return report, nil
+	return report, context.Cause(ctx)
 }
 
 // incastTargets compares runs with the first, the baseline's.

@@ -63,7 +63,7 @@ func runLoss(ctx context.Context, p Plan) (*Report, error) {
 			line := Line{Name: controller}
 			var lossless float64
 			for _, l := range losses {
-				c := conditions{controller, p.Seed, rate, 0}
+				c := conditions{ctx, controller, p.Seed, rate, 0}
 				run, err := loss(c, outstanding, l, cmp.Or(p.Duration, usualDuration))
 				if err != nil {
 					return err
@@ -92,7 +92,7 @@ func runLoss(ctx context.Context, p Plan) (*Report, error) {
 		chart.Panels = append(chart.Panels, panel)
 	}
 	report.Runs, report.Tables, report.Charts = runs, []Table{t}, []Chart{chart}
-	return report, nil
+	return report, context.Cause(ctx)
 }
 
 func percent(fraction float64) string { return fmt.Sprintf("%g %%", 100*fraction) }

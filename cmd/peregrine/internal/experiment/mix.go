@@ -105,7 +105,7 @@ func runMix(ctx context.Context, p Plan) (*Report, error) {
 		panel := Panel{Title: credits(allowed) + " credits"}
 		claim := fmt.Sprintf("small calls beside %d-way incast, %s credits: p99 / none's", clients, credits(allowed))
 		err := p.each(ctx, func(controller string) error {
-			c := conditions{controller, p.Seed, rate, allowed}
+			c := conditions{ctx, controller, p.Seed, rate, allowed}
 			run, err := mix(c, clients, cmp.Or(p.Duration, 2*usualDuration))
 			if err != nil {
 				return err
@@ -126,7 +126,7 @@ func runMix(ctx context.Context, p Plan) (*Report, error) {
 		chart.Panels = append(chart.Panels, panel)
 	}
 	report.Runs, report.Tables, report.Charts = runs, []Table{t}, []Chart{chart}
-	return report, nil
+	return report, context.Cause(ctx)
 }
 
 func (m *MixRun) row() []string {

@@ -30,8 +30,8 @@ const baseline = "none"
 // Experiment is one question to congestion control.
 type Experiment struct {
 	Name, Short string
-	// Run runs it for every controller of the plan. It ends early with the
-	// context's error.
+	// Run runs it for every controller of the plan. If the context ends, the
+	// report is of what was found until then, and the error [context.Cause].
 	Run func(context.Context, Plan) (*Report, error)
 }
 
@@ -65,14 +65,14 @@ func Find(name string) ([]Experiment, error) {
 	return nil, fmt.Errorf("there is no experiment %q: choose one of %s, or all", name, strings.Join(Names(), ", "))
 }
 
-// each calls run for every controller, the baseline first.
+// each calls run for every controller, the baseline first, until ctx ends.
 func (p Plan) each(ctx context.Context, run func(controller string) error) error {
 	rest := slices.DeleteFunc(slices.Clone(p.Controllers), func(name string) bool { return name == baseline })
 	for _, name := range append([]string{baseline}, rest...) {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil
 		}
-		if err := run(name); err != nil {
+		if err := run(name); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("with %s: %w", name, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -31,6 +32,7 @@ const (
 
 // conditions are those of one run.
 type conditions struct {
+	ctx        context.Context // ends the run early
 	controller string
 	seed       uint64
 	rate       uint64 // of every link, in bits per second
@@ -56,6 +58,13 @@ func newRack(c conditions) *rack {
 			Rate: c.rate, Delay: linkDelay, QueueBytes: switchBuffer,
 			MarkBytes: int(float64(c.rate) / 8 * markDelay.Seconds()),
 		},
+	}
+}
+
+// Run lets an amount of time pass, unless the run is to end early: failure says so.
+func (r *rack) Run(amount time.Duration) {
+	for ; amount > 0 && r.ctx.Err() == nil; amount -= tick {
+		r.Network.Run(min(amount, tick))
 	}
 }
 
@@ -146,6 +155,7 @@ func (r *rack) failure() error {
 	for _, f := range r.flows {
 		errs = append(errs, f.failed)
 	}
+	errs = append(errs, r.ctx.Err())
 	return errors.Join(errs...)
 }
 

@@ -53,6 +53,9 @@ func (r *Report) Print(w io.Writer) error {
 		tables = append(slices.Clone(tables), TargetTable(r))
 	}
 	for _, t := range tables {
+		if len(t.Rows) == 0 {
+			continue // interrupted
+		}
 		fmt.Fprintf(w, "%s\n\n", t.Caption)
 		if err := t.Write(w); err != nil {
 			return err

@@ -79,7 +79,7 @@ func runReverse(ctx context.Context, p Plan) (*Report, error) {
 		"rate", "cc", "against it", "goodput Gbit/s", "kept", "RTT p50", "acknowledgements wait", "incast Gbit/s",
 	}
 	err := p.each(ctx, func(controller string) error {
-		c := conditions{controller, p.Seed, rate, 0}
+		c := conditions{ctx, controller, p.Seed, rate, 0}
 		alone, err := reverse(c, controller, 0, d)
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func runReverse(ctx context.Context, p Plan) (*Report, error) {
 		return nil, fmt.Errorf("upload against %d others: %w", clients, err)
 	}
 	report.Runs, report.Tables = runs, []Table{t}
-	return report, nil
+	return report, context.Cause(ctx)
 }
 
 func (r *ReverseRun) row(alone *ReverseRun) []string {
