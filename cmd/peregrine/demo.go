@@ -26,9 +26,8 @@ const (
 type demoCommand struct {
 	fault    string
 	duration time.Duration
-	json     string
-	out      io.Writer
-	errOut   io.Writer
+	results
+	errOut io.Writer
 }
 
 func newDemo() *cobra.Command {
@@ -44,15 +43,18 @@ wrong or missing.`,
 		Example: `  peregrine demo
   peregrine demo --fault loss=0.05,delay=1ms
   peregrine demo --json demo.json`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			return d.run(cmd.Context())
+			d.errOut = cmd.ErrOrStderr()
+			if err := d.check(); err != nil {
+				return misuse(cmd, err)
+			}
+			return d.during(cmd, func() error { return d.run(cmd.Context()) })
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&d.fault, "fault", demoFault, "the bad network of the last two rows, both ways; delay= and corrupt= work too")
-	flags.StringVar(&d.json, "json", "", "write the results to this file (-: standard output)")
+	d.results.register(flags, "the results")
 	flags.DurationVar(&d.duration, "duration", 10*time.Second, "time for all of it")
 	_ = flags.MarkHidden("duration") // ten seconds is what is promised; tests take less
 	return cmd
@@ -81,11 +83,13 @@ type demoResult struct {
 	measure.Result
 }
 
-func (d *demoCommand) run(ctx context.Context) (err error) {
+func (d *demoCommand) check() error {
 	faulty := endpointFlags{cpu: unpinned, fault: d.fault}
-	if _, err := faulty.options(); err != nil {
-		return err
-	}
+	_, err := faulty.options()
+	return errors.Join(err, within("duration", d.duration, time.Millisecond, mostTime))
+}
+
+func (d *demoCommand) run(ctx context.Context) (err error) {
 	server, err := startServer(ctx, d.errOut)
 	if err != nil {
 		return err
@@ -100,27 +104,37 @@ func (d *demoCommand) run(ctx context.Context) (err error) {
 	for i, p := range phases {
 		progress := startProgress(d.out, fmt.Sprintf("%d/%d  %s", i+1, len(phases), p.name), d.phaseTime())
 		result, err := d.measure(ctx, to, p)
-		progress.end(err == nil && result.Errors == 0 && result.Calls > 0)
 		switch {
 		case ctx.Err() != nil:
-			return errInterrupted
-		case err != nil:
+			progress.end("interrupted")
+		case err != nil || result.Errors > 0 || result.Calls == 0:
+			progress.end("failed")
+		default:
+			progress.end("done")
+		}
+		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		result.Machine = measure.ThisMachine()
-		results = append(results, demoResult{p.name, result})
+		if result.Calls > 0 || ctx.Err() == nil {
+			result.Machine = measure.ThisMachine()
+			results = append(results, demoResult{p.name, result})
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(results) == 0 {
+		return unmeasured(ctx, nil)
 	}
 	fmt.Fprintln(d.out)
 	if err := table(results).Write(d.out); err != nil {
 		return err
 	}
 	fmt.Fprintf(d.out, "\nThe bad network is %s, each way.\n", d.fault)
-	if d.json != "" {
-		if err := measure.WriteJSON(d.json, results); err != nil {
-			return err
-		}
+	if err := d.json.Write(results); err != nil {
+		return err
 	}
-	return d.verdict(results)
+	return errors.Join(d.verdict(results), context.Cause(ctx))
 }
 
 // phaseTime is what one phase takes, its warm-up included.

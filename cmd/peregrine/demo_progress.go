@@ -3,35 +3,32 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
-	"golang.org/x/term"
+	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 )
 
 const (
 	barWidth  = 24
 	barRedraw = 100 * time.Millisecond
-	// eraseLine goes to the line's beginning and clears it (ECMA-48).
-	eraseLine = "\r\x1b[K"
+	nameWidth = 32
 )
 
 // progress shows how far a phase of known length is: on a terminal as a bar
-// that moves, elsewhere as one line at its end.
+// that moves, elsewhere as one line at its end. It uses no colour.
 type progress struct {
 	out   io.Writer
 	name  string
-	bar   bool
 	quit  chan struct{}
 	drawn sync.WaitGroup
 }
 
 func startProgress(out io.Writer, name string, d time.Duration) *progress {
-	file, ok := out.(*os.File)
-	p := &progress{out: out, name: name, quit: make(chan struct{}), bar: ok && term.IsTerminal(int(file.Fd()))}
-	if p.bar {
+	p := &progress{out: out, name: name, quit: make(chan struct{})}
+	if measure.Width(out) > 0 {
 		p.drawn.Go(func() { p.draw(d) })
 	}
 	return p
@@ -41,25 +38,34 @@ func (p *progress) draw(d time.Duration) {
 	redraw := time.NewTicker(barRedraw)
 	defer redraw.Stop()
 	for start := time.Now(); ; {
-		full := min(int(barWidth*time.Since(start)/d), barWidth)
-		fmt.Fprintf(p.out, "%s%-32s %s%s", eraseLine, p.name,
-			strings.Repeat("█", full), strings.Repeat("░", barWidth-full))
+		line := bar(p.name, float64(time.Since(start))/float64(d), measure.Width(p.out))
+		fmt.Fprint(p.out, "\r"+line)
 		select {
 		case <-redraw.C:
 		case <-p.quit:
-			fmt.Fprint(p.out, eraseLine)
+			fmt.Fprint(p.out, "\r"+strings.Repeat(" ", utf8.RuneCountInString(line))+"\r")
 			return
 		}
 	}
 }
 
+// bar is a line of less than width columns, so that the cursor stays on it: the
+// name, and behind it how much of the whole is done, if there is room.
+func bar(name string, done float64, width int) string {
+	name = measure.Shorten(name, width-1)
+	room := width - 1 - utf8.RuneCountInString(name) - 1
+	if room < 4 {
+		return name
+	}
+	pad := max(0, min(nameWidth-utf8.RuneCountInString(name), room-barWidth))
+	length := min(barWidth, room-pad)
+	full := min(int(float64(length)*done), length)
+	return name + strings.Repeat(" ", pad+1) + strings.Repeat("█", full) + strings.Repeat("░", length-full)
+}
+
 // end replaces the bar by how the phase went.
-func (p *progress) end(well bool) {
+func (p *progress) end(how string) {
 	close(p.quit)
 	p.drawn.Wait()
-	outcome := "done"
-	if !well {
-		outcome = "failed"
-	}
-	fmt.Fprintf(p.out, "%-32s %s\n", p.name, outcome)
+	fmt.Fprintf(p.out, "%-*s %s\n", nameWidth, p.name, how)
 }

@@ -61,7 +61,7 @@ func startServer(ctx context.Context, errOut io.Writer) (*serverProcess, error) 
 	case <-time.After(startTimeout):
 	case <-ctx.Done():
 		_ = s.stop()
-		return nil, errInterrupted
+		return nil, unmeasured(ctx, nil)
 	}
 	rest, ok := strings.CutPrefix(s.ready, listening)
 	if !ok {

@@ -4,6 +4,10 @@
 //	peregrine serve udp://0.0.0.0:31850       offer echo, upload and download
 //	peregrine perf 10.0.1.7:31850             measure rate, latency or throughput
 //	peregrine ping 10.0.1.7:31850             measure round trips, one a second
+//	peregrine sim incast                      simulate congestion control
+//	peregrine --version                       what it was built from, its backends
 //
-// Each command's --help has examples.
+// Each command's --help has examples. It exits with 2 for a command line that
+// cannot be meant, with 130 after Ctrl-C (128 and the signal's number), and with
+// 1 for all else that fails.
 package main

@@ -47,7 +47,7 @@ func FuzzTarget(f *testing.F) {
 		if err == nil {
 			_, err = netip.ParseAddr(host)
 		}
-		if numeric, _ := netip.ParseAddrPort("[::]:" + port); err != nil || !numeric.IsValid() {
+		if numeric, _ := netip.ParseAddrPort("[::]:" + port); err != nil || numeric.Port() == 0 {
 			return
 		}
 		to, err := resolveTarget(text)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 
 // grace is how long the last calls may take. The engine ends calls to a dead
 // server sooner.
-const grace = 10 * time.Second
+const grace = 30 * time.Second
 
 // A rate is measured with one latency in so many, so that reading the clock is
 // not what is measured.
@@ -34,9 +33,8 @@ type perfCommand struct {
 	window, sessions int
 	duration, warmup time.Duration
 	call, raw        bool
-	json             string
 
-	out    io.Writer
+	results
 	target target
 }
 
@@ -64,7 +62,10 @@ sends one way as fast as the receiver's buffer allows.
 
 Figures of two CPUs depend on how long a cache line takes between them. It is
 measured before and after, and called near below 250 ns and far above; compare
-near with near.`,
+near with near.
+
+An interrupt (Ctrl-C) ends the measurement early: what was measured until then is
+printed.`,
 		Example: `  peregrine perf ` + defaultAddr + `
   peregrine perf ` + defaultAddr + ` --mode latency --cpu 0 --poll busy
   peregrine perf ` + defaultAddr + ` --mode upload --size 16MiB --window 2
@@ -72,13 +73,12 @@ near with near.`,
   peregrine perf ` + defaultAddr + ` --fault loss=0.01
   peregrine perf 10.9.0.1:31850 --transport 'dpdk://net_virtio_user0,path=/tmp/p.sock?ip=10.9.0.2/24'
   peregrine perf ` + defaultAddr + ` --raw            # server: peregrine serve --raw`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, serverAddr),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p.out = cmd.OutOrStdout()
 			if err := p.complete(cmd, args[0]); err != nil {
-				return err
+				return misuse(cmd, err)
 			}
-			return p.run(cmd.Context())
+			return p.during(cmd, func() error { return p.run(cmd.Context()) })
 		},
 	}
 	flags := cmd.Flags()
@@ -91,8 +91,8 @@ near with near.`,
 	flags.DurationVar(&p.warmup, "warmup", 500*time.Millisecond, "how long to run before measuring")
 	flags.BoolVar(&p.call, "call", false, "block in Call, from as many goroutines as --window")
 	flags.BoolVar(&p.raw, "raw", false, "send datagrams without the engine")
-	flags.StringVar(&p.json, "json", "", "write the result to this file (-: standard output)")
-	p.register(flags)
+	p.results.register(flags, "the result")
+	p.endpointFlags.register(flags)
 	return cmd
 }
 
@@ -121,16 +121,8 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 		return errors.New("--raw measures bulk one way: use --mode upload")
 	case p.raw && given("sessions"):
 		return errors.New("--raw has no sessions: leave out --sessions")
-	case given("window") && p.window < 1:
-		return fmt.Errorf("--window is at least 1, not %d", p.window)
-	case p.sessions < 1:
-		return fmt.Errorf("--sessions is at least 1, not %d", p.sessions)
-	case p.duration <= 0 || p.warmup < 0:
-		return errors.New("--duration is more than 0, --warmup not less")
 	case !p.raw && given("size") && p.size < load.MinSize:
 		return fmt.Errorf("--size is at least %d: calls are numbered, so that replies can be checked", load.MinSize)
-	case !p.raw && p.mode == "download" && p.size > service.MaxDownload:
-		return fmt.Errorf("--size is at most %d in a download", service.MaxDownload)
 	}
 	if p.raw && p.mode == "upload" {
 		byMode.size, byMode.window = 0, 0 // the transport decides
@@ -141,12 +133,54 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 	if !given("window") {
 		p.window = byMode.window
 	}
+	if err := p.checkRanges(); err != nil {
+		return err
+	}
 	var err error
 	if p.target, err = resolveTarget(addr); err != nil {
 		return err
 	}
 	if p.transport == "" {
 		p.transport = p.target.clientURL()
+	}
+	return nil
+}
+
+// The bounds of what a run may ask for.
+const (
+	mostWindow   = 1 << 16 // as many as a session can have slots
+	mostSessions = 1 << 16 // as many as a server keeps unless told
+	mostSize     = 1<<32 - 1
+	mostBuffers  = 8 << 30 // bytes of all outstanding calls
+	mostTime     = 24 * time.Hour
+)
+
+func (p *perfCommand) checkRanges() error {
+	if _, err := p.options(); err != nil {
+		return err
+	}
+	largest := byteSize(mostSize)
+	if p.mode == "download" {
+		largest = service.MaxDownload
+	}
+	if err := errors.Join(
+		within("duration", p.duration, 1, mostTime),
+		within("warmup", p.warmup, 0, mostTime),
+		within("sessions", p.sessions, 1, mostSessions),
+		within("size", p.size, 0, largest),
+	); err != nil {
+		return err
+	}
+	if p.raw && p.mode == "upload" && p.window == 0 {
+		return nil // the transport decides
+	}
+	if err := within("window", p.window, 1, mostWindow); err != nil || p.raw {
+		return err
+	}
+	work := p.work()
+	if each := work.RequestSize() + work.ReplySize(); p.window*each > mostBuffers {
+		return fmt.Errorf("--window %d with messages of %s takes %s of buffers, and %s is the most: make one of them smaller",
+			p.window, measure.Size(int(p.size)), measure.Size(p.window*each), measure.Size(mostBuffers))
 	}
 	return nil
 }
@@ -168,32 +202,30 @@ func (p *perfCommand) run(ctx context.Context) error {
 	// cache line travels.
 	serverCPU, err := ask(ctx)
 	if err != nil {
-		return p.explain(ctx, err)
+		return unmeasured(ctx, err)
 	}
 	line := chooseCPUs(p.cpu, serverCPU)
 	before := line.roundTrip()
 	result, backend, err := measureOnce(ctx)
-	if err != nil {
-		return p.explain(ctx, err)
+	if err != nil && (ctx.Err() == nil || result.Calls == 0) {
+		return unmeasured(ctx, err)
 	}
 	after := line.roundTrip()
 	result.CacheLine, result.CacheLineAfter = before.Nanoseconds(), after.Nanoseconds()
 	result.Machine = measure.ThisMachine()
 	result.Parameters = p.parameters(serverCPU, backend)
 	p.print(result, backend, line)
-	if p.json != "" {
-		err = measure.WriteJSON(p.json, result)
-	}
+	err = errors.Join(p.json.Write(result), context.Cause(ctx))
 	if result.Errors > 0 {
 		err = errors.Join(err, fmt.Errorf("%d calls failed or got a wrong reply, first: %s", result.Errors, result.FirstError))
 	}
 	return err
 }
 
-// explain turns the end of the context into what happened.
-func (p *perfCommand) explain(ctx context.Context, err error) error {
+// unmeasured is err, unless it is due to an interrupt.
+func unmeasured(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return errInterrupted
+		return fmt.Errorf("%w before anything was measured", context.Cause(ctx))
 	}
 	return err
 }

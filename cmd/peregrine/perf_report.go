@@ -105,10 +105,13 @@ func (p *perfCommand) print(r measure.Result, backend string, line *linePath) {
 	if p.raw {
 		unit = "datagram"
 	}
-	fmt.Fprintf(w, "%s, %s, %.3g s\n", p.what(), backend, r.Seconds)
-	fmt.Fprintf(w, "%s\n\n", line.describe(r))
+	width := measure.Width(w)
+	fmt.Fprintln(w, measure.Fold(fmt.Sprintf("%s, %s, %.3g s", p.what(), backend, r.Seconds), width, 0))
+	fmt.Fprintf(w, "%s\n\n", measure.Fold(line.describe(r), width, 0))
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "  %-18s"+format+"\n", append([]any{name}, args...)...)
+		const indent = 20
+		text := fmt.Sprintf("  %-18s"+format, append([]any{name}, args...)...)
+		fmt.Fprintln(w, measure.Fold(text, width, indent))
 	}
 	row("rate", "%s %ss/s", measure.Count(r.Rate), unit)
 	if r.Max > 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,8 +18,7 @@ type pingCommand struct {
 	count     int
 	interval  time.Duration
 	timeout   time.Duration
-	json      string
-	out       io.Writer
+	results
 }
 
 func newPing() *cobra.Command {
@@ -32,10 +30,13 @@ func newPing() *cobra.Command {
 --interval says, until --count is reached or it is interrupted.`,
 		Example: `  peregrine ping ` + defaultAddr + `
   peregrine ping 10.0.1.7:31850 --count 100 --interval 10ms`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, serverAddr),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p.out = cmd.OutOrStdout()
-			return p.run(cmd.Context(), args[0])
+			to, err := resolveTarget(args[0])
+			if err := errors.Join(p.check(), err); err != nil {
+				return misuse(cmd, err)
+			}
+			return p.during(cmd, func() error { return p.run(cmd.Context(), to) })
 		},
 	}
 	flags := cmd.Flags()
@@ -43,19 +44,21 @@ func newPing() *cobra.Command {
 	flags.IntVar(&p.count, "count", 0, "how many probes to send (0: until interrupted)")
 	flags.DurationVar(&p.interval, "interval", time.Second, "time between two probes")
 	flags.DurationVar(&p.timeout, "timeout", 2*time.Second, "how long to wait for an answer")
-	flags.StringVar(&p.json, "json", "", "write the result to this file (-: standard output)")
-	p.register(flags)
+	p.results.register(flags, "the result")
+	p.endpointFlags.register(flags)
 	return cmd
 }
 
-func (p *pingCommand) run(ctx context.Context, addr string) error {
-	if p.count < 0 || p.interval <= 0 || p.timeout <= 0 {
-		return errors.New("--count is 0 or more, --interval and --timeout are more than 0")
-	}
-	to, err := resolveTarget(addr)
-	if err != nil {
-		return err
-	}
+func (p *pingCommand) check() error {
+	_, err := p.options()
+	return errors.Join(err,
+		within("count", p.count, 0, 1<<30),
+		within("interval", p.interval, 1, mostTime),
+		within("timeout", p.timeout, 1, mostTime),
+	)
+}
+
+func (p *pingCommand) run(ctx context.Context, to target) error {
 	opts, err := p.options()
 	if err != nil {
 		return err
@@ -73,7 +76,11 @@ func (p *pingCommand) run(ctx context.Context, addr string) error {
 		return err
 	}
 	result := p.probe(ctx, session, to)
-	return errors.Join(p.report(to, result), p.writeJSON(result))
+	err = errors.Join(p.report(to, result), p.json.Write(result))
+	if p.count > 0 {
+		err = errors.Join(err, context.Cause(ctx)) // without a count it is the way to end
+	}
+	return err
 }
 
 // pingResult is the summary.
@@ -121,21 +128,14 @@ func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to 
 }
 
 func (p *pingCommand) report(to target, r pingResult) error {
-	fmt.Fprintf(p.out, "\n%s: %d sent, %d answered", to.text, r.Sent, r.Received)
+	text := fmt.Sprintf("%s: %d sent, %d answered", to.text, r.Sent, r.Received)
 	if r.Received > 0 {
-		fmt.Fprintf(p.out, "; min %s, mean %s, p50 %s, p99 %s, max %s", measure.Micros(r.Min),
+		text += fmt.Sprintf("; min %s, mean %s, p50 %s, p99 %s, max %s", measure.Micros(r.Min),
 			measure.Micros(r.Mean), measure.Micros(r.P50), measure.Micros(r.P99), measure.Micros(r.Max))
 	}
-	fmt.Fprintln(p.out)
+	fmt.Fprintf(p.out, "\n%s\n", measure.Fold(text, measure.Width(p.out), 2))
 	if lost := r.Sent - r.Received; lost > 0 {
 		return fmt.Errorf("%d of %s had no answer within %v", lost, measure.Plural(r.Sent, "probe"), p.timeout)
 	}
 	return nil
-}
-
-func (p *pingCommand) writeJSON(r pingResult) error {
-	if p.json == "" {
-		return nil
-	}
-	return measure.WriteJSON(p.json, r)
 }

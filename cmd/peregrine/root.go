@@ -19,11 +19,14 @@ demonstration and simulations of congestion.`,
 		Example: `  peregrine demo
   peregrine serve                                 # in one terminal
   peregrine perf ` + defaultAddr + `                  # in another`,
-		Args:          cobra.NoArgs,
+		Version:       version(),
+		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}")
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newServe(), newPerf(), newPing(), newDemo(), newSim())
 	return root
 }

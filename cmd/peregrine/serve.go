@@ -26,10 +26,9 @@ type serveCommand struct {
 	config   string
 	loops    int
 	raw      bool
-	json     string
 	untilEOF bool
-	out      io.Writer
 	in       io.Reader
+	results
 }
 
 func newServe() *cobra.Command {
@@ -46,25 +45,23 @@ it has accepted and prints its counters.`,
   peregrine serve 'dpdk://net_vhost0,iface=/tmp/p.sock?ip=10.9.0.1/24&port=31850'
   peregrine serve --fault loss=0.01,reorder=0.05
   peregrine serve --raw                           # datagrams, no engine: for perf --raw`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, "one URL, such as "+defaultURL),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.out, s.in = cmd.OutOrStdout(), cmd.InOrStdin()
+			s.in = cmd.InOrStdin()
 			if len(args) == 1 {
 				s.url = args[0]
 			}
-			if s.config != "" {
-				if err := onlyConfig(cmd.Flags()); err != nil {
-					return err
-				}
+			if err := s.check(cmd.Flags()); err != nil {
+				return misuse(cmd, err)
 			}
-			return s.run(cmd.Context())
+			return s.during(cmd, func() error { return s.run(cmd.Context()) })
 		},
 	}
-	s.register(cmd.Flags())
+	s.endpointFlags.register(cmd.Flags())
+	s.results.register(cmd.Flags(), "the counters at the end")
 	cmd.Flags().StringVar(&s.config, "config", "", "YAML file with transport and engine settings, instead of a URL")
 	cmd.Flags().IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
 	cmd.Flags().BoolVar(&s.raw, "raw", false, "echo datagrams without the engine")
-	cmd.Flags().StringVar(&s.json, "json", "", "write the counters to this file at the end (-: standard output)")
 	cmd.Flags().BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
 	_ = cmd.Flags().MarkHidden("until-eof") // for a parent process, whose death closes it
 	return cmd
@@ -82,7 +79,15 @@ func onlyConfig(flags *pflag.FlagSet) (err error) {
 	return err
 }
 
-func (s *serveCommand) run(ctx context.Context) error {
+// mostLoops is as many as machines have CPUs.
+const mostLoops = 1024
+
+func (s *serveCommand) check(flags *pflag.FlagSet) error {
+	if s.config != "" {
+		if err := onlyConfig(flags); err != nil {
+			return err
+		}
+	}
 	switch {
 	case s.config != "" && s.url != "":
 		return errors.New("give either a URL or --config, not both: the file names the transport")
@@ -90,9 +95,12 @@ func (s *serveCommand) run(ctx context.Context) error {
 		return errors.New("--raw has one loop: leave out --loops")
 	case s.cpu != unpinned && s.loops != 1:
 		return errors.New("--cpu is for one loop: pin several with cpus: [...] in a --config file")
-	case s.loops < 1:
-		return fmt.Errorf("--loops is at least 1, not %d", s.loops)
 	}
+	_, err := s.options()
+	return errors.Join(within("loops", s.loops, 1, mostLoops), err)
+}
+
+func (s *serveCommand) run(ctx context.Context) error {
 	if s.url == "" {
 		s.url = defaultURL
 	}
@@ -143,20 +151,14 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 	defer cancel()
 	err = e.Shutdown(draining)
 	stats := e.Stats()
+	saved := s.json.Write(stats)
 	fmt.Fprintf(s.out, "served %s, refused %d, retransmitted %d; datagrams received %d, sent %d\n",
 		measure.Plural(int(stats.RequestsHandled), "request"), stats.RequestsRefused, stats.Retransmits,
 		stats.Transport.RxPackets, stats.Transport.TxPackets)
 	if err != nil {
 		err = fmt.Errorf("accepted requests were still unanswered after %v: %w", drainTimeout, err)
 	}
-	return errors.Join(err, s.writeJSON(stats))
-}
-
-func (s *serveCommand) writeJSON(counters any) error {
-	if s.json == "" {
-		return nil
-	}
-	return measure.WriteJSON(s.json, counters)
+	return errors.Join(err, saved)
 }
 
 // listening begins the line that says that a server is ready. Programs read it.

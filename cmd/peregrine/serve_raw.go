@@ -28,6 +28,7 @@ func (s *serveCommand) runRaw(ctx context.Context) error {
 
 	err = server.Run()
 	echoes, bulks, malformed := server.Counts()
+	saved := s.json.Write(tr.Stats())
 	fmt.Fprintf(s.out, "echoed %d datagrams, took %d of bulk, dropped %d malformed\n", echoes, bulks, malformed)
-	return errors.Join(err, s.writeJSON(tr.Stats()), tr.Close())
+	return errors.Join(err, saved, tr.Close())
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -11,7 +11,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/experiment"
-	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
+	"github.com/peregrine-rpc/peregrine/internal/nearest"
 )
 
 type simCommand struct {
@@ -20,9 +20,8 @@ type simCommand struct {
 	rate        float64
 	clients     int
 	duration    time.Duration
-	json        string
 	document    string
-	out         io.Writer
+	results
 }
 
 func newSim() *cobra.Command {
@@ -44,11 +43,14 @@ Each says in its tables which rates and numbers of clients it has; --rate and
 		Example: `  peregrine sim incast --clients 50 --rate 25 --cc swift
   peregrine sim loss
   peregrine sim all --json congestion.json        # takes minutes`,
-		Args:      cobra.ExactArgs(1),
+		Args:      arguments(1, 1, "one of "+strings.Join(experiment.Names(), ", ")+", or all"),
 		ValidArgs: append(experiment.Names(), "all"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.out = cmd.OutOrStdout()
-			return s.run(cmd.Context(), args[0])
+			experiments, err := s.check(args[0])
+			if err != nil {
+				return misuse(cmd, err)
+			}
+			return s.during(cmd, func() error { return s.run(cmd.Context(), experiments) })
 		},
 	}
 	flags := cmd.Flags()
@@ -57,7 +59,7 @@ Each says in its tables which rates and numbers of clients it has; --rate and
 	flags.Float64Var(&s.rate, "rate", 0, "rate of every link in Gbit/s (default: the experiment's)")
 	flags.IntVar(&s.clients, "clients", 0, "clients that send at once (default: the experiment's)")
 	flags.DurationVar(&s.duration, "duration", 0, "virtual time of each run (default: the experiment's)")
-	flags.StringVar(&s.json, "json", "", "write the figures to this file (-: standard output)")
+	s.results.register(flags, "the figures")
 	flags.StringVar(&s.document, "document", "", "put tables and charts into this Markdown file, at its marks (with all)")
 	return cmd
 }
@@ -65,54 +67,59 @@ Each says in its tables which rates and numbers of clients it has; --rate and
 // The bounds of what is sensible to simulate.
 const (
 	leastDuration, mostDuration = 5 * time.Millisecond, time.Minute
-	leastRate, mostRate         = 0.1, 1000
+	leastRate, mostRate         = 0.1, 1000.0
 	leastClients, mostClients   = 2, 10_000
 )
 
-func (s *simCommand) run(ctx context.Context, name string) error {
+// check returns the experiments of that name if the flags fit them.
+func (s *simCommand) check(name string) ([]experiment.Experiment, error) {
 	experiments, err := experiment.Find(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	switch {
-	case s.rate != 0 && !(s.rate >= leastRate && s.rate <= mostRate):
-		return fmt.Errorf("--rate is from %v to %v Gbit/s, not %v", leastRate, mostRate, s.rate)
-	case s.clients != 0 && (s.clients < leastClients || s.clients > mostClients):
-		return fmt.Errorf("--clients is from %d to %d, not %d", leastClients, mostClients, s.clients)
-	case s.duration != 0 && (s.duration < leastDuration || s.duration > mostDuration):
-		return fmt.Errorf("--duration is from %v to %v, not %v", leastDuration, mostDuration, s.duration)
-	case s.document != "" && name != "all":
-		return fmt.Errorf("--document shows all experiments: use it with sim all, not sim %s", name)
+	if s.rate != 0 {
+		err = within("rate", s.rate, leastRate, mostRate)
+	}
+	if s.clients != 0 {
+		err = errors.Join(err, within("clients", s.clients, leastClients, mostClients))
+	}
+	if s.duration != 0 {
+		err = errors.Join(err, within("duration", s.duration, leastDuration, mostDuration))
+	}
+	if s.document != "" && name != "all" {
+		err = errors.Join(err, fmt.Errorf("--document shows all experiments: use it with sim all, not sim %s", name))
 	}
 	for _, name := range s.controllers {
-		if _, err := cc.Lookup(name); err != nil {
-			return fmt.Errorf("--cc: %w", err)
+		if _, unknown := cc.Lookup(name); unknown != nil {
+			err = errors.Join(err, fmt.Errorf("--cc: there is no controller %q%s; there are %s",
+				name, nearest.DidYouMean(name, cc.Names()), strings.Join(cc.Names(), ", ")))
 		}
 	}
+	return experiments, err
+}
+
+func (s *simCommand) run(ctx context.Context, experiments []experiment.Experiment) error {
 	plan := experiment.Plan{
 		Seed: s.seed, Controllers: s.controllers, Rate: uint64(s.rate * 1e9), Clients: s.clients, Duration: s.duration,
 	}
 	var reports []*experiment.Report
 	for _, e := range experiments {
 		report, err := e.Run(ctx, plan)
-		if ctx.Err() != nil {
-			return errInterrupted
-		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		if err := report.Print(s.out); err != nil {
 			return err
 		}
 		reports = append(reports, report)
+		if ctx.Err() != nil {
+			return errors.Join(s.json.Write(reports), context.Cause(ctx))
+		}
 	}
 	if s.document != "" {
 		if err := experiment.Document(s.document, reports); err != nil {
 			return err
 		}
 	}
-	if s.json != "" {
-		return measure.WriteJSON(s.json, reports)
-	}
-	return nil
+	return s.json.Write(reports)
 }

@@ -33,13 +33,13 @@ func TestASimulationPrintsItsFiguresAndWritesThem(t *testing.T) {
 func TestASimulationThatCannotBeIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"choose one of":       {"outcast"},
-		"there are":           {"loss", "--cc", "luck"},
-		"--rate is from":      {"loss", "--rate", "-1"},
-		"--clients is from":   {"loss", "--clients", "1"},
-		"--duration is from":  {"loss", "--duration", "1ms"},
-		"use it with sim all": {"loss", "--document", "x.md"},
-		"accepts 1 arg(s)":    {},
+		"choose one of":                {"outcast"},
+		"there is no controller":       {"loss", "--cc", "luck"},
+		"--rate is from":               {"loss", "--rate", "-1"},
+		"--clients is from":            {"loss", "--clients", "1"},
+		"--duration is from":           {"loss", "--duration", "1ms"},
+		"use it with sim all":          {"loss", "--document", "x.md"},
+		"give one of incast, fairness": {},
 	} {
 		_, stderr, err := output(t, append([]string{"sim"}, args...)...)
 		require.Error(t, err, args)

@@ -2,17 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine"
 )
 
 // connectTimeout is how long a server may take to answer the first time.
-const connectTimeout = 3 * time.Second
+const connectTimeout = 10 * time.Second
 
 // target is a server's address as a user writes it.
 type target struct {
@@ -20,16 +20,30 @@ type target struct {
 	addr netip.AddrPort
 }
 
+// serverAddr is what a command takes as its argument.
+const serverAddr = "the server's address, such as " + defaultAddr
+
 func resolveTarget(text string) (target, error) {
-	udp, err := net.ResolveUDPAddr("udp", text)
+	if scheme, addr, ok := strings.Cut(text, "://"); ok {
+		return target{}, fmt.Errorf("%q is a URL: write the server's address, as in %s, and the client's own %s URL behind --transport",
+			text, addr, scheme)
+	}
+	host, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return target{}, fmt.Errorf("%q is no address of a server: write host:port, such as %s (%w)", text, defaultAddr, err)
+		return target{}, fmt.Errorf("%q is not host:port: write %s", text, serverAddr)
+	}
+	if number, err := net.LookupPort("udp", port); err != nil || number == 0 {
+		return target{}, fmt.Errorf("%q is no port: write a number from 1 to 65535, as in %s", port, defaultAddr)
+	}
+	if host == "" {
+		host = "127.0.0.1" // as package net has it: this machine
+	}
+	udp, err := net.ResolveUDPAddr("udp", net.JoinHostPort(host, port))
+	if err != nil {
+		return target{}, fmt.Errorf("there is no host %q: %w", host, err)
 	}
 	addr := udp.AddrPort()
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	if !addr.Addr().IsValid() {
-		return target{}, fmt.Errorf("%q names no host: write host:port, such as %s", text, defaultAddr)
-	}
 	return target{text, addr}, nil
 }
 
@@ -62,9 +76,7 @@ func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Ses
 	case err == nil:
 		return s, nil
 	case ctx.Err() != nil:
-		return nil, errInterrupted
+		return nil, context.Cause(ctx)
 	}
 	return nil, t.unanswered(e.Caps().Backend, "", err)
 }
-
-var errInterrupted = errors.New("interrupted")

@@ -20,7 +20,7 @@ func Pin(cpu int) (undo func(), err error) {
 	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		runtime.UnlockOSThread()
-		return nil, fmt.Errorf("affinity: cannot read the thread's CPUs: %w", err)
+		return nil, fmt.Errorf("cannot read the thread's CPUs: %w", err)
 	}
 	if err := setThread(0, []int{cpu}); err != nil {
 		runtime.UnlockOSThread()
@@ -44,7 +44,7 @@ func SetProcess(cpus ...int) error {
 	for {
 		tasks, err := os.ReadDir("/proc/self/task")
 		if err != nil {
-			return fmt.Errorf("affinity: cannot list the threads of this process: %w", err)
+			return fmt.Errorf("cannot list the threads of this process: %w", err)
 		}
 		news := false
 		for _, task := range tasks {
@@ -69,15 +69,15 @@ func setThread(tid int, cpus []int) error {
 	for _, cpu := range cpus {
 		set.Set(cpu)
 		if cpu < 0 || !set.IsSet(cpu) {
-			return fmt.Errorf("affinity: there is no CPU %d: count from 0 to %d", cpu, runtime.NumCPU()-1)
+			return fmt.Errorf("there is no CPU %d: count from 0 to %d", cpu, runtime.NumCPU()-1)
 		}
 	}
 	err := unix.SchedSetaffinity(tid, &set)
 	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("affinity: CPUs %v are offline, absent or kept from this process (see nproc and the cpuset of its cgroup): %w", cpus, err)
+		return fmt.Errorf("CPUs %v are offline, absent or kept from this process (see nproc and the cpuset of its cgroup): %w", cpus, err)
 	}
 	if err != nil {
-		return fmt.Errorf("affinity: cannot move thread %d to CPUs %v: %w", tid, cpus, err)
+		return fmt.Errorf("cannot move thread %d to CPUs %v: %w", tid, cpus, err)
 	}
 	return nil
 }

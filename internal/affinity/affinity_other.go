@@ -15,5 +15,5 @@ func Pin(cpu int) (undo func(), err error) { return nil, unsupported() }
 func SetProcess(cpus ...int) error { return unsupported() }
 
 func unsupported() error {
-	return fmt.Errorf("affinity: %s has no call to tie threads to CPUs: leave out the CPU option: %w", runtime.GOOS, errors.ErrUnsupported)
+	return fmt.Errorf("%s has no call to tie threads to CPUs: leave out the CPU option: %w", runtime.GOOS, errors.ErrUnsupported)
 }

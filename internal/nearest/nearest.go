@@ -1,13 +1,20 @@
 // Package nearest guesses what someone meant who misspelt a word.
 package nearest
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // DidYouMean returns a question that names the candidate nearest to word, with a
-// space before it, or nothing where none is near.
+// space before it, or nothing where none is near. Its beginning is near, too.
 func DidYouMean(word string, candidates []string) string {
 	best, least := "", 3
 	for _, c := range candidates {
+		if len(word) >= 3 && strings.HasPrefix(c, word) {
+			best = c
+			break
+		}
 		if d := distance(word, c); d < least && d < len(c) {
 			best, least = c, d
 		}

@@ -13,7 +13,7 @@ func TestASlipIsGuessed(t *testing.T) {
 	t.Parallel()
 	words := []string{"udp", "dpdk", "mem", "window", "sessions"}
 	for word, meant := range map[string]string{
-		"upd": "udp", "dup": "udp", "dpkd": "dpdk", "windw": "window", "windows": "window", "session": "sessions",
+		"upd": "udp", "dup": "udp", "dpkd": "dpdk", "windw": "window", "windows": "window", "session": "sessions", "win": "window",
 	} {
 		require.Equal(t, ` (did you mean "`+meant+`"?)`, nearest.DidYouMean(word, words), word)
 	}

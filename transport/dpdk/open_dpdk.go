@@ -8,6 +8,9 @@ import (
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
+// Built says whether this program has DPDK.
+const Built = true
+
 func open(cfg *Config, queue, queues int) (transport.Transport, error) {
 	p, err := acquire(cfg, queue, queues)
 	if err != nil {

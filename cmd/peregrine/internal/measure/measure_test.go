@@ -1,6 +1,7 @@
 package measure_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -86,12 +87,13 @@ func TestNoCallsAreNoDivisionByZero(t *testing.T) {
 
 func TestTheJSONKeysAreThePromisedOnes(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "result.json")
-	require.NoError(t, measure.WriteJSON(path, measure.Result{Rate: 1, Machine: measure.ThisMachine()}))
-	text, err := os.ReadFile(path)
+	var text bytes.Buffer
+	file, err := measure.OpenJSON("-", &text)
 	require.NoError(t, err)
+	require.NoError(t, file.Write(measure.Result{Rate: 1, Machine: measure.ThisMachine()}))
+	require.NoError(t, file.Close())
 	keys := map[string]any{}
-	require.NoError(t, json.Unmarshal(text, &keys))
+	require.NoError(t, json.Unmarshal(text.Bytes(), &keys))
 	for _, key := range []string{
 		"rate_rps", "p50_us", "p99_us", "p999_us", "goodput_gbps", "allocs_per_rpc", "retransmits", "errors",
 		"cacheline_rtt_ns", "cacheline_rtt_after_ns", "client_cpu_ns_per_rpc", "server_cpu_ns_per_rpc", "machine",
@@ -100,9 +102,64 @@ func TestTheJSONKeysAreThePromisedOnes(t *testing.T) {
 	}
 }
 
+func TestAResultReplacesAnOlderOneOnlyWhenItIsThere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "result.json")
+	const older = "a result that is longer than the new one"
+	require.NoError(t, os.WriteFile(path, []byte(older), 0o600))
+
+	file, err := measure.OpenJSON(path, nil)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	require.Equal(t, older, contents(t, path), "the run failed")
+
+	file, err = measure.OpenJSON(path, nil)
+	require.NoError(t, err)
+	require.NoError(t, file.Write(7))
+	require.NoError(t, file.Close())
+	require.Equal(t, "7\n", contents(t, path))
+}
+
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestARunWithoutAResultLeavesNoFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "result.json")
+	file, err := measure.OpenJSON(path, nil)
+	require.NoError(t, err)
+	require.FileExists(t, path)
+	require.NoError(t, file.Close())
+	require.NoFileExists(t, path)
+
+	nowhere, err := measure.OpenJSON("", nil)
+	require.NoError(t, err)
+	require.NoError(t, nowhere.Write(1))
+	require.NoError(t, nowhere.Close())
+}
+
 func TestAPathThatCannotBeWrittenIsAnError(t *testing.T) {
 	t.Parallel()
-	require.Error(t, measure.WriteJSON(filepath.Join(t.TempDir(), "missing", "x.json"), 1))
+	_, err := measure.OpenJSON(filepath.Join(t.TempDir(), "missing", "x.json"), nil)
+	require.ErrorContains(t, err, "cannot be written")
+	_, err = measure.OpenJSON(t.TempDir(), nil)
+	require.Error(t, err, "a folder")
+}
+
+func TestLongLinesAreFoldedAtSpaces(t *testing.T) {
+	t.Parallel()
+	const line = "p50 1 µs, p99 2 µs, max 3 µs"
+	require.Equal(t, line, measure.Fold(line, 0, 2))
+	require.Equal(t, line, measure.Fold(line, 28, 2))
+	require.Equal(t, "p50 1 µs, p99 2 \n  µs, max 3 µs", measure.Fold(line, 16, 2))
+	require.Equal(t, "unbreakable \n 7", measure.Fold("unbreakable 7", 3, 4))
+	require.Equal(t, "µs", measure.Shorten("µs", 2))
+	require.Equal(t, "mill…", measure.Shorten("milliseconds", 5))
+	require.Empty(t, measure.Shorten("x", 0))
 }
 
 func TestNumbersAreWrittenForPeople(t *testing.T) {

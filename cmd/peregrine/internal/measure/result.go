@@ -1,8 +1,6 @@
 package measure
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -84,21 +82,4 @@ func ThisMachine() Machine {
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
 		Go: runtime.Version(), Host: host, Date: time.Now().UTC().Format(time.RFC3339),
 	}
-}
-
-// WriteJSON writes v, indented, to the file at path; "-" is standard output.
-func WriteJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the result: %w", err)
-	}
-	text = append(text, '\n')
-	if path == "-" {
-		_, err = os.Stdout.Write(text)
-		return err
-	}
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	return nil
 }
