@@ -29,10 +29,45 @@
 // the session's loop already: it costs nothing but the call itself, allocates
 // nothing, and is how to reach millions of calls a second.
 //
+// # When a call fails
+//
+// Every call completes once: with a response, or with an [*Error] that has one of
+// gRPC's codes, which [CodeOf] finds in any error, the cause below where there is
+// one, and says whether the request may have executed. Where no connection can
+// be made calls fail with Unavailable as soon as that is known, while attempts go
+// on in the background; with [WithWaitForReady], or [Call]'s WaitForReady, they
+// wait. [Session.State], [Session.WaitForStateChange] and [Session.Notify] tell
+// how the connection stands.
+//
+// # One endpoint, many sessions
+//
+// [Dial] opens an endpoint for its session alone, which is simple. A program that
+// talks to many servers opens one by [Listen], with Config.ClientOnly if it serves
+// nothing itself, and has all sessions from [Endpoint.Dial]: they share its loops,
+// sockets and memory, and those to one server share a connection.
+//
 // # Loops
 //
 // An [Endpoint] has one or more loops, each a goroutine with an engine and a
 // transport queue of its own. Sessions are spread over them. A loop spins for a
 // while when it runs out of work and then blocks, at once where others want its
 // CPU; see [WithPoll].
+//
+// # Tests
+//
+// Import transport/mem, and "mem://" in place of "udp://..." runs a client and a
+// server in memory, without ports, as bufconn does for gRPC; the examples show it.
+// [WithFault] makes any transport lose, delay, repeat and damage datagrams.
+//
+// # Settings
+//
+// They come from options, or from a file by [LoadConfig]. [Config] lists the
+// engine's limits with their keys and defaults. What cannot be obeyed is refused
+// with a [*ConfigError] for each setting, never ignored.
+//
+// # Security
+//
+// There is none: no authentication and no encryption. Whoever reaches the port may
+// call every method, and whoever sees the packets can read, forge and change them.
+// Keep ports on networks where everyone may.
 package peregrine

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/mem"
 )
 
 const echo = 1
@@ -50,6 +52,160 @@ func Example() {
 	reply, err := session.Call(ctx, echo, []byte("hello"), nil)
 	fmt.Println(string(reply), err)
 	// Output: hello <nil>
+}
+
+// A test runs client and server in memory, without ports or a network, as gRPC's
+// do with bufconn. The options are all that differs from the real thing.
+func Example_inMemory() {
+	server, err := peregrine.Listen("mem://", peregrine.WithHandler(echo, func(r peregrine.Request) { r.Reply(r.Data()) }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+
+	ctx := context.Background()
+	session, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	reply, err := session.Call(ctx, echo, []byte("hello"), nil)
+	fmt.Println(string(reply), err)
+	// Output: hello <nil>
+}
+
+// Two transports that reach each other and nobody else: not even other tests of
+// the same process can be in the way.
+func ExampleWithTransports() {
+	near, far := mem.Pair()
+	over := func(tr transport.Transport) peregrine.Option {
+		return peregrine.WithTransports(func(queue, queues int) (transport.Transport, error) { return tr, nil })
+	}
+	server, err := peregrine.Listen("", over(far))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	server.Handle(echo, func(r peregrine.Request) { r.Reply(r.Data()) })
+
+	ctx := context.Background()
+	session, err := peregrine.Dial(ctx, far.LocalAddr().String(), over(near))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	reply, err := session.Call(ctx, echo, []byte("hello"), nil)
+	fmt.Println(string(reply), err)
+	// Output: hello <nil>
+}
+
+// The error says what went wrong, and whether the request may have executed: if
+// not, it is safe to call again.
+func ExampleSession_Call() {
+	server := listen()
+	defer server.Close()
+	server.Handle(echo, func(r peregrine.Request) {
+		if len(r.Data()) == 0 {
+			r.Fail(peregrine.InvalidArgument, "nothing to echo")
+			return
+		}
+		r.Reply(r.Data())
+	})
+	session := dial(server)
+	defer session.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // travels with the request
+	defer cancel()
+	buf := make([]byte, 64) // the reply goes here, if it fits
+	reply, err := session.Call(ctx, echo, []byte("hello"), buf)
+	fmt.Println(string(reply), err)
+	_, err = session.Call(ctx, echo, nil, buf)
+	fmt.Println(peregrine.CodeOf(err), err)
+	// Output:
+	// hello <nil>
+	// InvalidArgument InvalidArgument: nothing to echo
+}
+
+// Where nobody listens, Dial fails as soon as that is known. With
+// WithWaitForReady and WithLazyDial it and the calls wait for the server instead.
+func ExampleDial() {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	session, err := peregrine.Dial(ctx, "127.0.0.1:9", peregrine.WithLazyDial(), peregrine.WithWaitForReady())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	_, err = session.Call(ctx, echo, nil, nil)
+	fmt.Println(peregrine.CodeOf(err))
+	// Output: DeadlineExceeded
+}
+
+// Many sessions over one endpoint share its loops and memory, and those to one
+// server its connection.
+func ExampleEndpoint_Dial() {
+	server := listen()
+	defer server.Close()
+	server.Handle(echo, func(r peregrine.Request) { r.Reply(r.Data()) })
+
+	client, err := peregrine.Listen("udp://127.0.0.1:0", peregrine.WithConfig(peregrine.Config{ClientOnly: true}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	ctx := context.Background()
+	for range 3 {
+		session, err := client.Dial(ctx, server.Addr().String())
+		if err != nil {
+			log.Fatal(err)
+		}
+		reply, err := session.Call(ctx, echo, []byte("hello"), nil)
+		fmt.Println(string(reply), err)
+	}
+	// Output:
+	// hello <nil>
+	// hello <nil>
+	// hello <nil>
+}
+
+// An interceptor looks at calls and their outcomes.
+func ExampleWithCallInterceptor() {
+	server := listen()
+	defer server.Close()
+	server.Handle(echo, func(r peregrine.Request) { r.Reply(r.Data()) })
+
+	counting := func(next peregrine.CallFunc) peregrine.CallFunc {
+		return func(ctx context.Context, s *peregrine.Session, method uint16, request, buf []byte) ([]byte, error) {
+			reply, err := next(ctx, s, method, request, buf)
+			fmt.Println("method", method, peregrine.CodeOf(err))
+			return reply, err
+		}
+	}
+	ctx := context.Background()
+	session, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithCallInterceptor(counting))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	session.Call(ctx, echo, []byte("hello"), nil)
+	session.Call(ctx, 2, nil, nil)
+	// Output:
+	// method 1 OK
+	// method 2 Unimplemented
+}
+
+// The state of a connection can be waited for, in gRPC's terms.
+func ExampleSession_WaitForStateChange() {
+	server := listen()
+	session := dial(server)
+	defer session.Close()
+	fmt.Println(session.State())
+	server.Close()
+	session.WaitForStateChange(context.Background(), peregrine.Ready)
+	fmt.Println(session.State())
+	// Output:
+	// Ready
+	// Idle
 }
 
 // The continuation form keeps many calls in flight from one loop, without a
@@ -115,12 +271,18 @@ func ExamplePartition() {
 	defer workers.Close()
 	server := listen()
 	defer server.Close()
-	var counters [2]int // one for each key
+	keyOf := func(data []byte) uint64 { // of any request, whoever sent it
+		if len(data) == 0 {
+			return 0
+		}
+		return uint64(data[0])
+	}
+	counters := make([]int, 256) // one for each key
 	server.Handle(1, func(r peregrine.Request) {
-		key := r.Data()[0]
+		key := keyOf(r.Data())
 		counters[key]++
 		r.Reply(fmt.Append(nil, counters[key]))
-	}, peregrine.Partition(workers, func(data []byte) uint64 { return uint64(data[0]) }))
+	}, peregrine.Partition(workers, keyOf))
 	session := dial(server)
 	defer session.Close()
 

@@ -12,25 +12,26 @@ import (
 // canonical codes, so that a gRPC layer can sit on top.
 type Code uint8
 
-// Status codes.
+// Status codes. The engine itself answers with those that say so; the others are
+// for handlers, with gRPC's meanings.
 const (
-	OK Code = iota
-	Canceled
-	Unknown
-	InvalidArgument
-	DeadlineExceeded
-	NotFound
-	AlreadyExists
-	PermissionDenied
-	ResourceExhausted
-	FailedPrecondition
-	Aborted
-	OutOfRange
-	Unimplemented
-	Internal
-	Unavailable
-	DataLoss
-	Unauthenticated
+	OK                 Code = iota // no error
+	Canceled                       // the caller gave up, or closed the session (the engine's)
+	Unknown                        // an error without a code, or with one that there is not
+	InvalidArgument                // the request is wrong, whatever the state of the server
+	DeadlineExceeded               // no response in time (the engine's)
+	NotFound                       // what the request names is not there
+	AlreadyExists                  // what the request would make is there
+	PermissionDenied               // the caller may not
+	ResourceExhausted              // a bound was met: slots, queue, memory, length of a message (the engine's)
+	FailedPrecondition             // the state of the server does not allow it; trying again does not help (the engine's)
+	Aborted                        // a conflict with others; try again from the start
+	OutOfRange                     // beyond the end of what is there
+	Unimplemented                  // no handler of that method (the engine's)
+	Internal                       // the handler broke its promise: panic, or no reply (the engine's)
+	Unavailable                    // no connection, or it was lost; try again (the engine's)
+	DataLoss                       // what was stored is lost or damaged
+	Unauthenticated                // the caller has not said who it is
 	numCodes
 )
 

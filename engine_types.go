@@ -1,0 +1,268 @@
+// Code generated from package core by go test -run TestTheEnginesTypesAreDocumentedHere -update . DO NOT EDIT.
+
+package peregrine
+
+import "github.com/peregrine-rpc/peregrine/core"
+
+// Call is one request and its completion. The caller owns it and may use it
+// again once Done has been called; that makes a call without an allocation.
+//
+// Its fields:
+//
+//	// Method says which handler of the server runs.
+//	Method uint16
+//	// Request is the message to send. It must not change until Done.
+//	Request []byte
+//	// Buf is where the response goes if it fits its capacity. If Buf is nil, a
+//	// response of one packet is not copied: Response is then a view of receive
+//	// memory, valid only during Done.
+//	Buf []byte
+//	// Timeout is how long to wait for the response, from Submit on; 0 means
+//	// for ever, and less that the call fails at once with DeadlineExceeded. It
+//	// travels with the request if it is below wire.MaxTimeout, 24 days, and the
+//	// server does not begin work that has expired.
+//	Timeout time.Duration
+//	// WaitForReady has the call wait, as long as its Timeout, where no connection
+//	// can be made. Without it, it fails with Unavailable as soon as an attempt to
+//	// connect has failed, and at once until another one succeeds.
+//	WaitForReady bool
+//	// Done is called once, on the endpoint's goroutine, when Response or Err is
+//	// set. It may submit this or other calls.
+//	Done func(*Call)
+//	// Response is what the handler replied.
+//	Response []byte
+//	// Err is nil or an *Error.
+//	Err error
+//	// User is the caller's own.
+//	User any
+type Call = core.Call
+
+// Error is how a call fails.
+//
+// Its fields:
+//
+//	Code Code
+//	Message string
+//	// MayHaveExecuted says that the server may have run the handler. Where it
+//	// is false, calling again cannot execute the request twice.
+//	MayHaveExecuted bool
+//	// Cause is the error below, where there is one: of a server that could not
+//	// be reached it matches [syscall.ECONNREFUSED] and others of
+//	// [transport.Unreachable]. errors.Is and errors.As find it.
+//	Cause error
+//
+// Its methods:
+//
+//	func (e *Error) Error() string
+//	// Is makes errors.Is match errors of the same code: a target without a Message
+//	// stands for all of its code. Canceled and DeadlineExceeded also match the
+//	// errors of package context.
+//	func (e *Error) Is(target error) bool
+//	// Unwrap returns the Cause.
+//	func (e *Error) Unwrap() error
+type Error = core.Error
+
+// Code is the status of a call, in the numbers and meanings of gRPC's
+// canonical codes, so that a gRPC layer can sit on top.
+//
+// Its methods:
+//
+//	func (c Code) String() string
+type Code = core.Code
+
+// Status codes. The engine itself answers with those that say so; the others are
+// for handlers, with gRPC's meanings.
+const (
+	OK                 = core.OK                 // no error
+	Canceled           = core.Canceled           // the caller gave up, or closed the session (the engine's)
+	Unknown            = core.Unknown            // an error without a code, or with one that there is not
+	InvalidArgument    = core.InvalidArgument    // the request is wrong, whatever the state of the server
+	DeadlineExceeded   = core.DeadlineExceeded   // no response in time (the engine's)
+	NotFound           = core.NotFound           // what the request names is not there
+	AlreadyExists      = core.AlreadyExists      // what the request would make is there
+	PermissionDenied   = core.PermissionDenied   // the caller may not
+	ResourceExhausted  = core.ResourceExhausted  // a bound was met: slots, queue, memory, length of a message (the engine's)
+	FailedPrecondition = core.FailedPrecondition // the state of the server does not allow it; trying again does not help (the engine's)
+	Aborted            = core.Aborted            // a conflict with others; try again from the start
+	OutOfRange         = core.OutOfRange         // beyond the end of what is there
+	Unimplemented      = core.Unimplemented      // no handler of that method (the engine's)
+	Internal           = core.Internal           // the handler broke its promise: panic, or no reply (the engine's)
+	Unavailable        = core.Unavailable        // no connection, or it was lost; try again (the engine's)
+	DataLoss           = core.DataLoss           // what was stored is lost or damaged
+	Unauthenticated    = core.Unauthenticated    // the caller has not said who it is
+)
+
+// ConnState is the state of a session's connection, in gRPC's names and
+// meanings.
+//
+// Its methods:
+//
+//	func (c ConnState) String() string
+type ConnState = core.ConnState
+
+// Connection states.
+const (
+	// Idle: not connected, and nobody waits to be. The next call connects.
+	Idle = core.Idle
+	// Connecting: the first attempt since Idle is under way. Calls wait for it.
+	Connecting = core.Connecting
+	// Ready: connected.
+	Ready = core.Ready
+	// TransientFailure: the last attempt failed. Calls fail at once, unless they
+	// wait for ready. As long as there are calls, or anybody who waits, attempts go
+	// on in the background, without leaving this state before one succeeds.
+	TransientFailure = core.TransientFailure
+	// Shutdown: the session is closed.
+	Shutdown = core.Shutdown
+)
+
+// Config holds an endpoint's limits. A zero field takes the default.
+//
+// Its fields:
+//
+//	// Slots is how many requests a session may have outstanding, 1 to 65535.
+//	// A client asks for its Slots, a server grants at most its own.
+//	Slots int // key slots, default 256
+//	// Sessions is how many sessions a server keeps, over all its peers.
+//	Sessions int // key sessions, default 65536
+//	// Peers is how many clients a server keeps connected, and Requests how many
+//	// requests it holds, over all sessions, from arrival until the response is
+//	// acknowledged. Beyond, it refuses with ResourceExhausted.
+//	Peers int // key peers, default 65536
+//	Requests int // key requests, default 131072
+//	// Queue is how many calls a session keeps waiting for a slot. Beyond, calls
+//	// fail with ResourceExhausted.
+//	Queue int // key queue, default 65536
+//	// Credits is how many unacknowledged packets a peer may send here, 4 to
+//	// MaxCredits.
+//	Credits int // key credits, default 256
+//	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
+//	MaxMessage int64 // key max_message, default 16777216
+//	// ReassemblyMemory bounds the bytes of requests that are being received or
+//	// held, over all sessions. Beyond, requests of more than one packet fail
+//	// with ResourceExhausted.
+//	ReassemblyMemory int64 // key reassembly_memory, default 1073741824
+//	// MaxDatagram bounds the datagrams sent and received, in bytes. Within it
+//	// the path's MTU is probed.
+//	MaxDatagram int // key max_datagram, default 8972
+//	// AckDelay is how long an acknowledgement may wait for a response to ride
+//	// on, up to 65 ms.
+//	AckDelay time.Duration // key ack_delay, default 500µs
+//	// KeepAlive is the silence after which a peer is given up, 10 ms to a day.
+//	// A client with an open session breaks silence four times as often.
+//	KeepAlive time.Duration // key keep_alive, default 3s
+//	// ConnectTimeout is how long a handshake may take.
+//	ConnectTimeout time.Duration // key connect_timeout, default 5s
+//	// NoCoalesce sends every message in a datagram of its own.
+//	NoCoalesce bool // key no_coalesce
+//	// Checksum asks for a CRC-32C on every datagram, also over transports that
+//	// vouch for integrity.
+//	Checksum bool // key checksum
+//	// ClientOnly refuses whoever wants to connect: the endpoint only dials.
+//	ClientOnly bool
+//	// Poison is for tests: memory whose time is over, such as a request's Data
+//	// after its end, is overwritten with 0xDB, and what is a view of receive memory
+//	// otherwise is a copy, so that it can be.
+//	Poison bool
+//	// Controller makes the congestion controllers; nil means cc.None.
+//	Controller cc.Factory
+//	// Events, if set, is told of connections made and lost, on the endpoint's
+//	// goroutine. It must not call the endpoint.
+//	Events func(Event)
+//	// Misrouted, if set, is given packets that arrived here but belong to the
+//	// endpoint of another queue of the same address, to Inject there; -1 asks to
+//	// try all others. rx is valid during the call.
+//	Misrouted func(queue int, rx *transport.RxPacket)
+//	// Seed decides tokens and cookies. It must be secret and fresh, save in
+//	// simulations, and the same for the queues of one address.
+//	Seed [32]byte
+//
+// Its methods:
+//
+//	// Check returns a [*ConfigError] for each setting that is out of range, joined.
+//	func (c Config) Check() error
+type Config = core.Config
+
+// ConfigError says which setting cannot be used, and what to write instead. It
+// is the same type as transport.ConfigError.
+//
+// Its fields:
+//
+//	// Driver is the backend, or the congestion controller, whose key it is. Empty
+//	// for keys of the engine and of endpoints.
+//	Driver string
+//	// Key is the key as it is written in files and URLs, also where an option set it.
+//	Key string
+//	// Problem says what is wrong and what to do.
+//	Problem string
+//
+// Its methods:
+//
+//	// Error names the driver, the key and the problem.
+//	func (e *ConfigError) Error() string
+type ConfigError = core.ConfigError
+
+// Event is something that happened to a connection.
+//
+// Its fields:
+//
+//	Kind EventKind
+//	Peer netip.AddrPort
+//	// Reason says why a connection was lost.
+//	Reason string
+type Event = core.Event
+
+// EventKind says what happened.
+type EventKind = core.EventKind
+
+// Event kinds.
+const (
+	PeerConnected = core.PeerConnected
+	PeerLost      = core.PeerLost   // without a word: silence, or a reset
+	PeerClosed    = core.PeerClosed // in order
+)
+
+// Stats counts since the endpoint was made.
+//
+// Its fields:
+//
+//	// Calls of this endpoint as a client: started, and how they ended.
+//	CallsStarted, CallsSucceeded, CallsFailed uint64
+//	// Requests of this endpoint as a server: handed to a handler, answered by
+//	// the engine instead (overload, deadline, no such method), and duplicates
+//	// that were not executed again.
+//	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
+//	// Datagrams of type Data and all others.
+//	TxData, TxControl, RxData, RxControl uint64
+//	// Messages and fragments sent in Data datagrams.
+//	TxMessages, RxMessages uint64
+//	// Retransmits counts messages and fragments sent again; SpuriousRetransmits
+//	// packets that were declared lost and arrived after all.
+//	LostPackets, Retransmits, SpuriousRetransmits, ProbeTimeouts uint64
+//	// Dropped datagrams and messages, by cause.
+//	RxMalformed uint64 // wrong magic, length, type or contents
+//	RxVersion uint64 // another protocol version
+//	RxChecksum uint64 // damaged
+//	RxUnknown uint64 // no such connection, or a wrong token or sender
+//	RxMisrouted uint64 // of another queue's endpoint, and handed on
+//	RxDuplicate uint64 // packet number seen before, or too old
+//	RxStale uint64 // message of a session, slot or request that has ended
+//	RxBadCookie uint64 // Hello with a forged or old cookie
+//	RxReflected uint64 // our own, sent back by whom they were for
+//	RxUnreachable uint64 // word of datagrams that could not be delivered
+//	ResetsSent uint64
+//	ResetsTaken uint64
+//	PeersFailed uint64 // connections given up
+//	MTUReductions uint64 // paths that stopped carrying what they carried
+//	HellosRefused uint64
+//	// Present state.
+//	Peers, Sessions, RequestsHeld int
+//	ReassemblyBytes int64
+//	// Transport is filled in by who owns both.
+//	Transport transport.Stats
+//
+// Its methods:
+//
+//	// Add adds the counters of o to s.
+//	func (s *Stats) Add(o *Stats)
+type Stats = core.Stats
