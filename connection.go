@@ -102,7 +102,8 @@ func (s *Session) Peer() netip.AddrPort {
 
 // LocalAddr is the address that the server sees the session come from, as far as
 // this host knows it. It asks the loop, as RTT and MTU do, and so waits for a
-// handler that holds it; on the loop itself, all of them may be called.
+// handler that holds it. On the loop itself all of them may be called; on another
+// of the same endpoint they return zero.
 func (s *Session) LocalAddr() (at netip.AddrPort) {
 	s.look(func(session *core.Session) { at = session.LocalAddr() })
 	return at
@@ -124,6 +125,6 @@ func (s *Session) MTU() (bytes int) {
 // look runs f on the loop, unless that has ended.
 func (s *Session) look(f func(*core.Session)) {
 	if s.session != nil {
-		s.loop.ask(func() { f(s.session) })
+		s.loop.ask(context.Background(), func() { f(s.session) })
 	}
 }

@@ -78,10 +78,13 @@ func anyURL(to []netip.AddrPort) string {
 // has failed, and the first to answer is taken (RFC 8305). The error tells what
 // became of each, and matches ctx's if that ended first.
 //
-// It blocks, so handlers that run on a loop and completions must not use it.
+// On a loop of the endpoint, which it would wait for, it returns [ErrOnLoop].
 func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
-	if len(e.loops) == 0 {
+	switch {
+	case len(e.loops) == 0:
 		return nil, errNotOpen
+	case e.here():
+		return nil, ErrOnLoop
 	}
 	t, err := parseTarget(ctx, addr)
 	if err != nil {

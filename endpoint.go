@@ -27,6 +27,8 @@ type Endpoint struct {
 	call         CallFunc // by interceptors; nil without any
 	waitForReady bool
 	lazy         bool
+	interceptors []func(next Handler) Handler
+	mishaps      mishaps
 }
 
 // Listen opens an endpoint at the address of a transport URL, such as
@@ -56,6 +58,7 @@ func open(o *options) (*Endpoint, error) {
 	e.call = intercepted(o.intercept, func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error) {
 		return s.call(ctx, method, request, buf)
 	})
+	e.interceptors, e.mishaps.log, e.mishaps.crash = o.interceptors, o.log, o.crash
 	if o.config.Seed == [32]byte{} {
 		rand.Read(o.config.Seed[:])
 	}
@@ -77,17 +80,19 @@ func open(o *options) (*Endpoint, error) {
 		e.log.Warn("transport", zap.String("note", note))
 	}
 	for _, h := range o.handlers {
+		handler, err := h.placement.place(h.handler, e.interceptors)
+		if err != nil {
+			for _, tr := range transports {
+				tr.Close()
+			}
+			return nil, err
+		}
 		for _, l := range e.loops {
-			l.handle(h.method, h.handler)
+			l.handle(h.method, handler)
 		}
 	}
 	for _, l := range e.loops {
-		// A transport that failed takes the whole endpoint along.
-		go func() {
-			if l.run(); l.err != nil {
-				go e.Close()
-			}
-		}()
+		go l.run()
 	}
 	return e, nil
 }
@@ -123,7 +128,7 @@ func (o *options) transports() ([]transport.Transport, error) {
 }
 
 func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch time.Time) (*loop, error) {
-	l := &loop{tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log, done: make(chan struct{})}
+	l := &loop{endpoint: e, tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log, done: make(chan struct{})}
 	if len(o.cpus) > 0 {
 		l.cpu = o.cpus[index]
 	}
@@ -143,6 +148,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		}
 	}
 	var err error
+	l.idle = idleness{worked: l.now(), luck: maxLuck}
 	l.engine, err = core.New(config, tr, l.now())
 	return l, err
 }
@@ -199,39 +205,61 @@ func (e *Endpoint) Stats() Stats {
 		s.Transport = l.tr.Stats()
 		sum.Add(&s)
 	}
+	sum.RequestsMisused = e.mishaps.stale.Load()
+	sum.HandlersPanicked = e.mishaps.panicked.Load()
 	return sum
 }
 
 // Shutdown refuses new clients and requests, lets those accepted finish until
 // ctx ends, then closes the endpoint. It returns ctx's error if it had to cut
-// work off.
+// work off. If a handler or completion holds a loop by then, Shutdown does not
+// wait for it: the error matches [ErrLoopHeld], and the endpoint closes when the
+// loop is free. On a loop of the endpoint it does nothing but return [ErrOnLoop].
 func (e *Endpoint) Shutdown(ctx context.Context) error {
+	if e.here() {
+		return ErrOnLoop
+	}
 	for _, l := range e.loops {
 		l.post(message{do: func() {
 			l.draining = true
 			l.engine.Drain()
 		}})
 	}
-	var cut error
 	for _, l := range e.loops {
 		select {
 		case <-l.done:
 		case <-ctx.Done():
-			cut = context.Cause(ctx)
+			held, cancel := context.WithTimeoutCause(context.Background(), patience, ErrLoopHeld)
+			defer cancel()
+			return errors.Join(context.Cause(ctx), e.close(held))
 		}
 	}
-	return errors.Join(cut, e.Close())
+	return e.Close()
 }
 
 // Close ends the endpoint at once: calls under way fail, peers are told, the
-// transport is released. Closing twice is no error. It waits for the loops, so
-// handlers and completions must not call it.
-func (e *Endpoint) Close() error {
-	var errs []error
+// transport is released. Closing twice is no error. It waits for the loops, and
+// so for a handler that holds one. Called on a loop of the endpoint itself, by a
+// handler or completion, it returns nil at once, and the endpoint closes when
+// that has returned.
+func (e *Endpoint) Close() error { return e.close(context.Background()) }
+
+// close waits for the loops until ctx ends.
+func (e *Endpoint) close(ctx context.Context) error {
 	for _, l := range e.loops {
 		l.post(message{do: func() { l.stopping = true }})
-		<-l.done
-		errs = append(errs, l.err)
+	}
+	if e.here() {
+		return nil
+	}
+	var errs []error
+	for _, l := range e.loops {
+		select {
+		case <-l.done:
+			errs = append(errs, l.err)
+		case <-ctx.Done():
+			return errors.Join(append(errs, context.Cause(ctx))...)
+		}
 	}
 	return errors.Join(errs...)
 }

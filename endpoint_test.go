@@ -130,7 +130,7 @@ func TestAnEndpointRunsInMemory(t *testing.T) {
 func TestHandlersRunWhereTheirMethodSays(t *testing.T) {
 	t.Parallel()
 	pool := peregrine.NewPool(2, 64)
-	t.Cleanup(pool.Close)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	server := serve(t)
 	for method, where := range map[uint16]peregrine.HandleOption{
 		10: peregrine.Inline(),
@@ -162,7 +162,7 @@ func TestHandlersRunWhereTheirMethodSays(t *testing.T) {
 func TestAFullPoolPushesBackAndStallsNobodyElse(t *testing.T) {
 	t.Parallel()
 	pool := peregrine.NewPool(1, 1)
-	t.Cleanup(pool.Close)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	server := serve(t)
 	release := make(chan struct{})
 	server.Handle(7, func(r peregrine.Request) {
@@ -317,7 +317,7 @@ func TestAHandlerGivenToListenServesTheFirstRequest(t *testing.T) {
 func TestAHandlerThatForgetsToReplyFailsTheCall(t *testing.T) {
 	t.Parallel()
 	pool := peregrine.NewPool(1, 4)
-	t.Cleanup(pool.Close)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	server := serve(t)
 	forget := func(peregrine.Request) {}
 	server.Handle(10, forget)
@@ -333,7 +333,7 @@ func TestAHandlerThatForgetsToReplyFailsTheCall(t *testing.T) {
 func TestAWorkerDoesNotBeginWhatNobodyWaitsFor(t *testing.T) {
 	t.Parallel()
 	pool := peregrine.NewPool(1, 4)
-	t.Cleanup(pool.Close)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	server := serve(t)
 	release, begun := make(chan struct{}), make(chan struct{})
 	var ran atomic.Int32

@@ -1,178 +1,106 @@
 package peregrine
 
 import (
-	"net/netip"
-	"sync/atomic"
-	"time"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/peregrine-rpc/peregrine/core"
 )
 
 // Handler answers requests of a method. Unless its registration says
 // otherwise it runs on a loop and must not block.
+//
+// A handler that panics, or ends its goroutine by runtime.Goexit, fails its own
+// request with Internal and nothing else: it is logged with its stack and
+// counted (Stats.HandlersPanicked), unless [WithCrashOnPanic] has the process
+// crash instead. The same goes for interceptors and for keys of [Partition].
 type Handler func(Request)
 
-// Request is one request. It is a small value, valid until it is answered.
-type Request struct {
-	request *core.Request
-	away    *deferred // set off the loop
-	loop    *loop
+// Unary makes a handler of a function from request to reply. ctx is
+// [Request.Context]. As in [Request.Data] and [Request.Reply], request must not
+// be kept or written to, and a reply not be written to afterwards.
+//
+// An error fails the request: an [*Error] with its code and message; what wraps
+// one with its code and the message of the whole; context.Canceled and
+// context.DeadlineExceeded with the codes of these names; any other error with
+// Unknown. Clients see the message.
+func Unary(f func(ctx context.Context, request []byte) (reply []byte, err error)) Handler {
+	return func(r Request) {
+		reply, err := f(r.Context(), r.Data())
+		if err != nil {
+			r.Fail(status(err))
+			return
+		}
+		r.Reply(reply)
+	}
 }
 
-// deferred is a request that is answered off the loop.
-type deferred struct {
-	request *core.Request
-	loop    *loop
-	serial  uint64
-	method  uint16
-	data    []byte
-	peer    netip.AddrPort
-	until   time.Time
-
-	kept     bool        // by its handler, to answer after it returns
-	answered atomic.Bool // the first answer counts
-	canceled atomic.Bool // nobody waits any more
-}
-
-// run runs h off the loop, unless that is in vain, and answers if it does not.
-func (d *deferred) run(h Handler) {
+// status is how a handler's error is told to the client.
+func status(err error) (Code, string) {
+	if e, ok := err.(*Error); ok {
+		return e.Code, e.Message
+	}
+	var e *Error
 	switch {
-	case d.canceled.Load():
-		d.answer(Canceled, nil)
-		return
-	case !d.until.IsZero() && time.Now().After(d.until):
-		d.answer(DeadlineExceeded, []byte("expired before the handler began"))
-		return
+	case errors.As(err, &e):
+		return e.Code, err.Error()
+	case errors.Is(err, context.Canceled):
+		return Canceled, err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return DeadlineExceeded, err.Error()
 	}
-	h(Request{loop: d.loop, away: d})
-	if !d.kept {
-		d.answer(Internal, []byte("handler returned without a reply"))
-	}
-}
-
-// answer is a reply on its way to the loop.
-type answer struct {
-	request *core.Request
-	serial  uint64
-	code    Code
-	data    []byte
-}
-
-// give answers on the loop, unless the request has ended.
-func (a *answer) give() {
-	if a.request.Serial != a.serial {
-		return
-	}
-	if a.code == OK {
-		a.request.Reply(a.data)
-	} else {
-		a.request.Fail(a.code, string(a.data))
-	}
-}
-
-// Method is what the client asked for.
-func (r Request) Method() uint16 {
-	if r.away != nil {
-		return r.away.method
-	}
-	return r.request.Method
-}
-
-// Data is the message, read-only. In an inline handler it is valid until the
-// handler returns, or until the answer if the handler defers that.
-func (r Request) Data() []byte {
-	if r.away != nil {
-		return r.away.data
-	}
-	return r.request.Data
-}
-
-// Peer is the client's address.
-func (r Request) Peer() netip.AddrPort {
-	if r.away != nil {
-		return r.away.peer
-	}
-	return r.request.Peer()
-}
-
-// Deadline is when the client stops waiting; ok is false if it does not.
-func (r Request) Deadline() (at time.Time, ok bool) {
-	if r.away != nil {
-		return r.away.until, !r.away.until.IsZero()
-	}
-	if r.request.Deadline == 0 {
-		return time.Time{}, false
-	}
-	return r.loop.epoch.Add(r.request.Deadline), true
-}
-
-// Reply answers the request. Inline, a reply that fits one packet is copied; a
-// longer one, and any reply given off the loop, must not change afterwards.
-// Only the first answer counts.
-func (r Request) Reply(data []byte) {
-	if r.away != nil {
-		r.away.answer(OK, data)
-		return
-	}
-	r.request.Reply(data)
-}
-
-// Fail answers the request with an error.
-func (r Request) Fail(code Code, message string) {
-	if r.away != nil {
-		r.away.answer(code, []byte(message))
-		return
-	}
-	r.request.Fail(code, message)
-}
-
-// Defer lets an inline handler return and the answer come later, from any
-// goroutine. The returned Request is for that; its Data stays valid until the
-// answer. Every deferred request must be answered, since it holds a slot.
-func (r Request) Defer() Request {
-	if r.away != nil {
-		r.away.kept = true
-		return r
-	}
-	q := r.request
-	until, _ := r.Deadline()
-	q.Defer()
-	d := &deferred{
-		request: q, loop: r.loop, serial: q.Serial, method: q.Method, data: q.Data, peer: q.Peer(), until: until,
-	}
-	q.Canceled = func() { d.canceled.Store(true) }
-	return Request{loop: r.loop, away: d}
-}
-
-// Canceled says whether nobody waits for the answer any more: the client gave
-// up, closed its session or was lost. It is for handlers off the loop; inline
-// it is always false.
-func (r Request) Canceled() bool { return r.away != nil && r.away.canceled.Load() }
-
-func (d *deferred) answer(code Code, data []byte) {
-	if d.answered.CompareAndSwap(false, true) {
-		d.loop.post(message{answer: &answer{d.request, d.serial, code, data}})
-	}
+	return Unknown, err.Error()
 }
 
 // HandleOption says where a method's handler runs.
 type HandleOption func(*placement)
 
-// placement says how a handler gets off the loop; nil: it stays.
+// placement says how a handler gets off the loop; without wrap it stays.
 type placement struct {
 	wrap func(Handler) Handler
+	err  error
+}
+
+func newPlacement(opts []HandleOption) placement {
+	var p placement
+	for _, opt := range opts {
+		opt(&p)
+	}
+	return p
+}
+
+// place turns a handler into one that runs on the loop: the interceptors around
+// it run where it runs.
+func (p placement) place(h Handler, around []func(next Handler) Handler) (Handler, error) {
+	if p.err != nil || h == nil {
+		return nil, p.err
+	}
+	for _, i := range slices.Backward(around) {
+		if h = i(h); h == nil {
+			return nil, &ConfigError{Key: "interceptor", Problem: "it made no handler: return next to leave that alone"}
+		}
+	}
+	if p.wrap == nil {
+		return h, nil
+	}
+	return p.wrap(h), nil
 }
 
 // Inline runs the handler on the receiving loop. It is the default, and the
 // fastest for handlers of a few microseconds.
-func Inline() HandleOption { return func(p *placement) { p.wrap = nil } }
+func Inline() HandleOption { return func(p *placement) { *p = placement{} } }
 
 // Go runs the handler on a goroutine of its own for each request, at most limit
 // at a time over all loops; beyond, requests fail with ResourceExhausted.
 func Go(limit int) HandleOption {
+	if limit < 1 {
+		return misplaced("limit", fmt.Sprintf("Go(%d) runs nothing: use at least 1", limit))
+	}
+	tokens := make(chan struct{}, limit)
 	return func(p *placement) {
-		tokens := make(chan struct{}, limit)
-		p.wrap = func(h Handler) Handler {
+		*p = placement{wrap: func(h Handler) Handler {
 			return func(r Request) {
 				select {
 				case tokens <- struct{}{}:
@@ -186,27 +114,55 @@ func Go(limit int) HandleOption {
 					away.run(h)
 				}()
 			}
+		}}
+	}
+}
+
+// misplaced is an option that cannot be used.
+func misplaced(key, problem string) HandleOption {
+	err := &ConfigError{Key: key, Problem: problem}
+	return func(p *placement) { *p = placement{err: err} }
+}
+
+// Handle sets the handler of a method, on all loops, in place of the one it may
+// have; nil removes it. Once Handle has returned no request finds the handler of
+// before, unless a handler or a completion of this endpoint called it: then only
+// their own loop has changed by that time, and the others follow. The error is a
+// [*ConfigError] for options that cannot be used, or that the endpoint is closed.
+func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) error {
+	if len(e.loops) == 0 {
+		return errNotOpen
+	}
+	h, err := newPlacement(opts).place(h, e.interceptors)
+	if err != nil {
+		return err
+	}
+	here := e.here()
+	for _, l := range e.loops {
+		set := func() { l.handle(method, h) }
+		switch {
+		case here && !l.here(): // to wait for a loop that does the same would be for ever
+			if !l.post(message{do: set}) {
+				return errClosed
+			}
+		default:
+			if err := l.ask(context.Background(), set); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
-// Handle sets the handler of a method, on all loops; nil removes it. It waits for the loops, so
-// handlers and completions must not call it.
-func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) {
-	h = place(h, opts)
-	for _, l := range e.loops {
-		l.ask(func() { l.handle(method, h) })
+// handle sets a method's handler in the engine.
+func (l *loop) handle(method uint16, h Handler) {
+	if h == nil {
+		l.engine.Handle(method, nil)
+		return
 	}
-}
-
-// place turns a handler into one that runs on the loop.
-func place(h Handler, opts []HandleOption) Handler {
-	var p placement
-	for _, opt := range opts {
-		opt(&p)
-	}
-	if p.wrap == nil || h == nil {
-		return h
-	}
-	return p.wrap(h)
+	l.engine.Handle(method, func(q *core.Request) {
+		l.serving.begin(q)
+		h(Request{loop: l, serial: q.Serial})
+		l.serving.end()
+	})
 }

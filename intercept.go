@@ -31,3 +31,18 @@ func intercepted(wraps []func(CallFunc) CallFunc, call CallFunc) CallFunc {
 	}
 	return call
 }
+
+// WithHandlerInterceptor puts what wrap makes around every handler, also those
+// that [Endpoint.Handle] sets later: it may look at a request, answer it, call
+// next, or not. Of several the first is the outermost. They run where the
+// handler runs, be it the loop, a worker or the goroutine of [Go]; so what is
+// refused before its handler runs, as when a pool is full, is not seen.
+func WithHandlerInterceptor(wrap func(next Handler) Handler) Option {
+	return func(o *options) {
+		if wrap == nil {
+			o.refuse("interceptor", "it is nil: leave the option out")
+			return
+		}
+		o.interceptors = append(o.interceptors, wrap)
+	}
+}

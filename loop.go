@@ -10,26 +10,39 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
+	"github.com/peregrine-rpc/peregrine/internal/goroutine"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // loop is the goroutine that owns an engine. Others reach it through its inbox.
 type loop struct {
-	engine *core.Endpoint
-	tr     transport.Transport
-	poll   Poll
-	cpu    int // -1: not pinned
-	epoch  time.Time
-	log    *zap.Logger
+	endpoint *Endpoint
+	engine   *core.Endpoint
+	tr       transport.Transport
+	poll     Poll
+	cpu      int // -1: not pinned
+	epoch    time.Time
+	log      *zap.Logger
 
 	inbox inbox
 	// asleep is set while the loop is about to wait or waits, and whoever posts
 	// then has to wake it.
 	asleep atomic.Bool
+	// self is the loop's goroutine; 0 while there is none.
+	self atomic.Uintptr
 
 	// Owned by the loop:
+	serving  serving
+	taken    []message // from the inbox
+	next     int       // of taken, to do
+	idle     idleness
+	pinned   bool
+	flushing bool
+	closing  bool
 	draining bool
 	stopping bool
+	over     bool // finished
+	exits    int  // of its goroutine, by handlers
 
 	stats published
 
@@ -62,12 +75,13 @@ type inbox struct {
 	length   atomic.Int32 // of messages, so that an empty inbox costs no lock
 }
 
-// message is one thing to do on the loop: a call to start, an answer to give,
-// or anything else.
+// message is one thing to do on the loop: a call to start, which may be that of
+// a waiter, an answer to give, or anything else.
 type message struct {
 	session *core.Session
 	call    *core.Call
-	answer  *answer
+	waiter  *waiter
+	answer  *deferred
 	do      func()
 }
 
@@ -87,86 +101,96 @@ func (l *loop) post(m message) bool {
 	return true
 }
 
-// ask runs f on the loop and waits for it; false means that the loop has ended.
-func (l *loop) ask(f func()) bool {
-	ready := make(chan struct{})
-	if !l.post(message{do: func() { f(); close(ready) }}) {
-		<-l.done
-		return false
-	}
-	<-ready
-	return true
-}
-
 func (l *loop) now() time.Duration { return time.Since(l.epoch) }
-
-// handle sets a method's handler in the engine.
-func (l *loop) handle(method uint16, h Handler) {
-	if h == nil {
-		l.engine.Handle(method, nil)
-		return
-	}
-	l.engine.Handle(method, func(r *core.Request) { h(Request{request: r, loop: l}) })
-}
 
 // run is the loop.
 func (l *loop) run() {
-	defer close(l.done)
-	pinned := false
-	if l.cpu >= 0 {
-		undo, err := affinity.Pin(l.cpu)
-		if err != nil {
-			l.log.Warn("loop is not pinned", zap.Int("cpu", l.cpu), zap.Error(err))
-		} else {
-			pinned = true
-			defer undo()
+	l.self.Store(uintptr(goroutine.Self()))
+	undo := l.pin()
+	defer func() {
+		l.self.Store(0) // the goroutine's ID may be another's soon
+		undo()
+		switch {
+		case l.over:
+		case l.exits == maxExits:
+			l.exits = 0
+			go l.run()
+			return
+		default:
+			return // a completion panicked, and the process crashes
 		}
+		close(l.done)
+		if l.err != nil {
+			go l.endpoint.Close() // a loop that failed takes the whole endpoint along
+		}
+	}()
+	for !l.turns() {
 	}
-	var spare []message
-	idle := idleness{worked: l.now(), luck: maxLuck}
-	for !l.stopping {
-		l.engine.Fetch()
-		now := l.now()
-		began := now
-		idle.look(began)
-		l.engine.Advance(now)
-		posted := l.inbox.length.Load() > 0
-		if posted {
-			spare = l.drain(spare)
-			now = l.now()
-		}
-		received := l.engine.Receive(now)
-		if received {
-			now = l.now()
-		}
-		sent, err := l.engine.Flush(now)
-		if err != nil {
-			l.log.Error("transport failed; endpoint closes", zap.Error(err))
-			l.err = err
-			break
-		}
-		if l.draining && l.engine.Drained() {
-			break
-		}
-		busy := received || sent || posted
-		if busy {
-			idle.work(began, now)
-		}
-		blocks := !busy && (l.poll == Block || l.poll == Adaptive && !idle.spin(now))
-		if blocks || now-l.stats.at >= publishEvery {
-			l.publish(now)
-		}
-		if !blocks {
-			if !pinned {
-				// Let goroutines that wait for this loop's completions run. A
-				// pinned loop has its thread to itself, and giving it up is dear.
-				runtime.Gosched()
-			}
-			continue
-		}
+}
+
+// pin puts the loop on its CPU, if it has one.
+func (l *loop) pin() (undo func()) {
+	l.pinned = false
+	if l.cpu < 0 {
+		return func() {}
+	}
+	undo, err := affinity.Pin(l.cpu)
+	if err != nil {
+		l.log.Warn("loop is not pinned", zap.Int("cpu", l.cpu), zap.Error(err))
+		return func() {}
+	}
+	l.pinned = true
+	return undo
+}
+
+// turn does what there is to do, and waits if there is nothing. last says that
+// the loop is to end.
+func (l *loop) turn() (last bool) {
+	l.engine.Fetch()
+	now := l.now()
+	began := now
+	l.idle.look(began)
+	l.engine.Advance(now)
+	posted := l.posted()
+	if posted {
+		l.drain()
+		now = l.now()
+	}
+	received := l.engine.Receive(now)
+	if received {
+		now = l.now()
+	}
+	l.flushing = true
+	sent, err := l.engine.Flush(now)
+	l.flushing = false
+	if err != nil {
+		l.fail("transport failed; endpoint closes", err)
+	}
+	if l.stopping || l.draining && l.engine.Drained() {
+		return true
+	}
+	busy := received || sent || posted
+	if busy {
+		l.idle.work(began, now)
+	}
+	blocks := !busy && (l.poll == Block || l.poll == Adaptive && !l.idle.spin(now))
+	if blocks || now-l.stats.at >= publishEvery {
+		l.publish(now)
+	}
+	if blocks {
 		l.wait()
+	} else if !l.pinned {
+		// Let goroutines that wait for this loop's completions run. A pinned loop
+		// has its thread to itself, and giving it up is dear.
+		runtime.Gosched()
 	}
-	l.finish(spare)
+	return false
+}
+
+// fail makes this turn of the loop the last.
+func (l *loop) fail(what string, err error) {
+	l.log.Error(what, zap.Error(err))
+	l.err, l.stopping = err, true
 }
 
 // wait blocks until there is work.
@@ -186,37 +210,52 @@ func (l *loop) wait() {
 	l.asleep.Store(false)
 }
 
-// drain does what was posted. spare is memory for the next inbox.
-func (l *loop) drain(spare []message) []message {
-	l.inbox.Lock()
-	messages := l.inbox.messages
-	l.inbox.messages = spare[:0]
-	l.inbox.length.Store(0)
-	l.inbox.Unlock()
-	for i := range messages {
-		switch m := &messages[i]; {
+// posted says whether there is something to do for drain.
+func (l *loop) posted() bool { return l.next < len(l.taken) || l.inbox.length.Load() > 0 }
+
+// drain does what was posted. What is left when a function ends the goroutine is
+// done when the loop goes on.
+func (l *loop) drain() {
+	if l.next == len(l.taken) {
+		l.next = 0
+		l.inbox.Lock()
+		l.taken, l.inbox.messages = l.inbox.messages, l.taken[:0]
+		l.inbox.length.Store(0)
+		l.inbox.Unlock()
+	}
+	for l.next < len(l.taken) {
+		m := &l.taken[l.next]
+		l.next++
+		switch {
 		case m.call != nil:
 			m.session.Submit(m.call)
+		case m.waiter != nil:
+			if m.waiter.begin() {
+				m.session.Submit(&m.waiter.call)
+			}
 		case m.answer != nil:
 			m.answer.give()
 		default:
 			m.do()
 		}
 	}
-	clear(messages)
-	return messages
+	clear(l.taken)
 }
 
 // finish closes the engine. What is posted from now on is refused, what was
 // posted before fails with the engine.
-func (l *loop) finish(spare []message) {
+func (l *loop) finish() {
+	l.stopping = true
 	l.inbox.Lock()
 	l.inbox.closed = true
 	l.inbox.Unlock()
-	l.drain(spare)
-	err := l.engine.Close()
-	if l.err == nil {
+	for l.posted() {
+		l.drain()
+	}
+	l.closing = true
+	if err := l.engine.Close(); l.err == nil {
 		l.err = err
 	}
 	l.publish(l.now())
+	l.over = true
 }

@@ -37,11 +37,14 @@ type options struct {
 	intercept    []func(CallFunc) CallFunc
 	waitForReady bool
 	lazy         bool
+	interceptors []func(next Handler) Handler
+	crash        bool // when a handler panics
 }
 
 type methodHandler struct {
-	method  uint16
-	handler Handler
+	method    uint16
+	handler   Handler
+	placement placement
 }
 
 func newOptions(opts []Option) *options {
@@ -95,6 +98,7 @@ func (o *options) check() error {
 		if slices.ContainsFunc(o.handlers[:i], func(earlier methodHandler) bool { return earlier.method == h.method }) {
 			c.refuse("handler", "method %d has two: keep one", h.method)
 		}
+		c.add(h.placement.err)
 	}
 	return errors.Join(c.errs...)
 }
@@ -170,9 +174,13 @@ func WithHandler(method uint16, h Handler, opts ...HandleOption) Option {
 		if h == nil {
 			o.refuse("handler", "that of method %d is nil: leave the option out, and the method is Unimplemented", method)
 		}
-		o.handlers = append(o.handlers, methodHandler{method, place(h, opts)})
+		o.handlers = append(o.handlers, methodHandler{method, h, newPlacement(opts)})
 	}
 }
+
+// WithCrashOnPanic lets the process crash when a handler panics. Otherwise its
+// request fails with Internal, and all else goes on; see [Handler].
+func WithCrashOnPanic() Option { return func(o *options) { o.crash = true } }
 
 // WithPoll chooses what loops do without work: [Adaptive] by default.
 func WithPoll(p Poll) Option { return func(o *options) { o.poll = p } }

@@ -2,7 +2,6 @@ package peregrine
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/core"
@@ -25,29 +24,22 @@ type Session struct {
 	connection connection
 }
 
-// waiter is a blocking call's state, reused so that Call need not allocate.
-type waiter struct {
-	call Call
-	done chan struct{}
-}
-
-var waiters = sync.Pool{New: func() any {
-	w := &waiter{done: make(chan struct{}, 1)}
-	w.call.Done = func(*Call) { w.done <- struct{}{} }
-	return w
-}}
-
 // empty stands for a nil buf in Call: the response is then copied out of
 // receive memory, into memory of its own.
 var empty = make([]byte, 0)
 
-// Call blocks, so handlers that run on a loop and completions must not use it.
-//
-// It sends request to a method and waits for the reply, which it returns in
+// Call sends request to a method and waits for the reply, which it returns in
 // buf if it fits buf's capacity, and in new memory otherwise; buf may be nil.
 // request must not change meanwhile. A deadline of ctx travels to the server.
+//
 // When ctx ends first, the error matches ctx.Err() under errors.Is; any other
-// is an *Error.
+// is an *Error. With a context that is over already nothing is sent. If a
+// handler or completion holds the session's loop just then, Call returns all
+// the same, and the error matches [ErrLoopHeld] too: request and buf are then
+// still the call's, until the loop is free, and must not be used again.
+//
+// On a loop of the session's endpoint Call would wait for itself, and returns
+// [ErrOnLoop].
 func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
 	switch {
 	case s.endpoint == nil:
@@ -59,43 +51,47 @@ func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) 
 }
 
 func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
+	if s.endpoint.here() {
+		return nil, ErrOnLoop
+	}
+	timeout := time.Duration(0)
+	deadline, ok := ctx.Deadline()
+	if ok {
+		timeout = time.Until(deadline)
+	}
+	if ctx.Err() != nil || ok && timeout <= 0 {
+		return nil, ended(ctx, false)
+	}
 	w := waiters.Get().(*waiter)
 	c := &w.call
-	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = method, request, buf, 0, false
+	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = method, request, buf, timeout, s.waitForReady
 	if buf == nil {
 		c.Buf = empty
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		c.Timeout = max(1, time.Until(deadline))
+	w.state.Store(waiterPosted)
+	if err := s.post(message{session: s.session, waiter: w}); err != nil {
+		return nil, err
 	}
-	s.Go(c)
-	canceled := false
 	if ctx.Done() == nil {
 		<-w.done
 	} else {
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			canceled = true
-			s.Cancel(c)
-			<-w.done
+			response, err := w.abandon(ctx, s) // and w is not reused: the loop may be about to look at it
+			return response, late(ctx, err)
 		}
 	}
-	response, err := c.Response, c.Err
-	if ctx.Err() == context.DeadlineExceeded {
-		err = late(err)
-	}
-	if !canceled { // else the loop may still be about to look at c
-		c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
-		waiters.Put(w)
-	}
+	response, err := c.Response, late(ctx, c.Err)
+	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
+	waiters.Put(w)
 	return response, err
 }
 
 // late calls Canceled by its right name where ctx's clock was faster than the
 // loop's in ending the call.
-func late(err error) error {
-	if e, ok := err.(*Error); ok && e.Code == Canceled {
+func late(ctx context.Context, err error) error {
+	if e, ok := err.(*Error); ok && e.Code == Canceled && ctx.Err() == context.DeadlineExceeded {
 		named := *e
 		named.Code = DeadlineExceeded
 		return &named
@@ -112,16 +108,24 @@ func (s *Session) Go(c *Call) {
 	if s.waitForReady {
 		c.WaitForReady = true
 	}
-	err := errClosed
-	if s.loop == nil {
-		err = errNotOpen
-	} else if s.loop.inbox.length.Load() >= maxPosted {
-		err = &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
-	} else if s.loop.post(message{session: s.session, call: c}) {
-		return
+	if err := s.post(message{session: s.session, call: c}); err != nil {
+		c.Response, c.Err = nil, err
+		go c.Done(c)
 	}
-	c.Response, c.Err = nil, err
-	go c.Done(c)
+}
+
+// post hands the loop a call.
+func (s *Session) post(m message) error {
+	if s.loop == nil {
+		return errNotOpen
+	}
+	if s.loop.inbox.length.Load() >= maxPosted {
+		return &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
+	}
+	if !s.loop.post(m) {
+		return errClosed
+	}
+	return nil
 }
 
 // Submit starts c as Go does, but may only be called on the session's loop:
@@ -148,10 +152,14 @@ func (s *Session) Cancel(c *Call) {
 	s.Loop(func() { s.session.Cancel(c) })
 }
 
-// Ping measures one round trip of the connection. Like Call it blocks.
+// Ping measures one round trip of the connection. Like Call it waits until ctx
+// ends, and not at all on the session's loop.
 func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
-	if s.session == nil {
+	switch {
+	case s.session == nil:
 		return 0, errNotOpen
+	case s.endpoint.here():
+		return 0, ErrOnLoop
 	}
 	type answer struct {
 		rtt time.Duration
@@ -170,8 +178,8 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 }
 
 // Close ends the session: what is under way fails with Canceled. A session from
-// the package's Dial closes its endpoint too, so that handlers and completions
-// must not call it; they may close one of an Endpoint's Dial.
+// the package's Dial closes its endpoint too, and waits for that as
+// [Endpoint.Close] does.
 func (s *Session) Close() error {
 	if s.session == nil {
 		return nil

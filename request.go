@@ -1,0 +1,241 @@
+package peregrine
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/core"
+)
+
+// Request is one request, in the hands of its handler. It is a small value.
+//
+// In an inline handler it may be used by the handler's goroutine until the
+// handler returns. What answers later, or elsewhere, needs the Request that
+// [Request.Defer] returns, which any goroutine may use. Handlers that run off
+// the loop have such a one already; to answer after they return they call Defer
+// as well.
+//
+// A Request whose time is over is inert: its methods do nothing and return
+// nothing. Using one is a mistake, which the endpoint logs once and counts
+// (Stats.RequestsMisused). The zero Request is none, and its methods panic.
+type Request struct {
+	loop   *loop
+	away   *deferred // off the loop
+	serial uint64    // of a request that is served inline
+}
+
+// serving is the request whose inline handler runs.
+type serving struct {
+	request  *core.Request
+	serial   uint64 // 0: no handler runs
+	answered bool
+	kept     bool      // by Defer, to be answered by deferred
+	deferred *deferred // once needed: by Defer, or for the context
+}
+
+func (s *serving) begin(q *core.Request) {
+	s.request, s.serial, s.answered, s.kept = q, q.Serial, false, false
+}
+
+// end makes the handles of the request inert.
+func (s *serving) end() {
+	s.serial = 0
+	if s.deferred != nil {
+		if !s.kept {
+			s.deferred.life.end()
+		}
+		s.deferred = nil
+	}
+}
+
+// current returns the engine's request of an inline handle; nil says that its
+// time is over.
+func (r Request) current() *core.Request {
+	if l := r.loop; l != nil && l.here() && l.serving.serial == r.serial {
+		return l.serving.request
+	}
+	r.misused()
+	return nil
+}
+
+// misused notes that a handle is used whose time is over.
+func (r Request) misused() {
+	if r.loop == nil {
+		panic("peregrine: this Request is a zero value; only those that handlers are given stand for a request")
+	}
+	r.loop.endpoint.mishaps.misused()
+}
+
+// Method is what the client asked for.
+func (r Request) Method() uint16 {
+	if r.away != nil {
+		return r.away.method
+	}
+	if q := r.current(); q != nil {
+		return q.Method
+	}
+	return 0
+}
+
+// Data is the message, read-only. In an inline handler it is valid until the
+// handler returns; off the loop, and after Defer, until the answer. Then the
+// memory is used for other requests: copy what is to be kept (bytes.Clone). In
+// tests and under the race detector it is overwritten with 0xDB at once, so
+// that who keeps it notices.
+func (r Request) Data() []byte {
+	if r.away != nil {
+		return r.away.contents()
+	}
+	if q := r.current(); q != nil {
+		return q.Data
+	}
+	return nil
+}
+
+// Peer is the client's address.
+func (r Request) Peer() netip.AddrPort {
+	if r.away != nil {
+		return r.away.peer
+	}
+	if q := r.current(); q != nil {
+		return q.Peer()
+	}
+	return netip.AddrPort{}
+}
+
+// Deadline is when the client stops waiting; ok is false if it does not.
+func (r Request) Deadline() (at time.Time, ok bool) {
+	if r.away != nil {
+		return r.away.until, !r.away.until.IsZero()
+	}
+	if q := r.current(); q != nil && q.Deadline != 0 {
+		return r.loop.epoch.Add(q.Deadline), true
+	}
+	return time.Time{}, false
+}
+
+// Context is a context with the request's deadline. It is canceled when the
+// request has been answered, when the client gives up, closes its session or is
+// lost, and when an inline handler returns that did not Defer. A loop that a
+// handler holds hears of nothing but the deadline. Calls to other servers under
+// it end with the request that they are for. It costs an allocation or two, for
+// those that ask for it.
+func (r Request) Context() context.Context {
+	if d := r.away; d != nil {
+		return d.life.context(d.until)
+	}
+	if q := r.current(); q != nil {
+		d := r.record(q)
+		return d.life.context(d.until)
+	}
+	return over
+}
+
+// over is the context of requests whose time is over.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// record is what outlives the inline handler of q, if it defers.
+func (r Request) record(q *core.Request) *deferred {
+	s := &r.loop.serving
+	if s.deferred == nil {
+		until, _ := r.Deadline()
+		s.deferred = &deferred{
+			request: q, loop: r.loop, serial: q.Serial, method: q.Method, peer: q.Peer(), until: until,
+		}
+	}
+	return s.deferred
+}
+
+// Reply answers the request. Inline, a reply that fits one packet is copied; a
+// longer one, and any reply given off the loop, must not change afterwards: see
+// [Request.ReplyThen]. Only the first answer counts; others do nothing, so that
+// a handler may end in a Fail for what it has not answered.
+func (r Request) Reply(data []byte) { r.ReplyThen(data, nil) }
+
+// ReplyThen answers as Reply does, and calls released once, when data may change
+// again: the client has the reply, or nobody will send it any more. released
+// runs on the loop, or in ReplyThen itself if the answer does not count; it must
+// not block.
+func (r Request) ReplyThen(data []byte, released func()) { r.answer(OK, data, released) }
+
+// Fail answers the request with an error.
+func (r Request) Fail(code Code, message string) {
+	if code == OK {
+		code = Unknown
+	}
+	r.answer(code, []byte(message), nil)
+}
+
+func (r Request) answer(code Code, data []byte, released func()) {
+	if r.away != nil {
+		r.away.answer(code, data, released)
+		return
+	}
+	q := r.current()
+	s := &r.loop.serving
+	switch {
+	case q == nil || s.answered:
+		if released != nil {
+			released()
+		}
+	case s.kept:
+		s.deferred.answer(code, data, released)
+	default:
+		s.answered = true
+		give(q, code, data, released)
+	}
+}
+
+// give answers q, on the loop.
+func give(q *core.Request, code Code, data []byte, released func()) {
+	if released != nil {
+		q.Released = released
+	}
+	if code == OK {
+		q.Reply(data)
+	} else {
+		q.Fail(code, string(data))
+	}
+}
+
+// Defer lets a handler return and the answer come later, from any goroutine. The
+// returned Request is for that; its Data stays valid until the answer. Every
+// deferred request must be answered, since it holds a slot.
+func (r Request) Defer() Request {
+	if r.away != nil {
+		r.away.kept.Store(true)
+		return r
+	}
+	q := r.current()
+	if q == nil {
+		return r
+	}
+	s, d := &r.loop.serving, r.record(q)
+	switch {
+	case s.kept:
+	case s.answered:
+		d.state.Store(stateAnswered)
+	default:
+		s.kept = true
+		q.Defer()
+		d.data = q.Data
+		q.Canceled = d.cancel
+	}
+	return Request{loop: r.loop, away: d}
+}
+
+// Canceled says whether nobody waits for the answer any more: the client gave
+// up, closed its session or was lost. It is for handlers off the loop; inline
+// it is always false, since the loop hears nothing meanwhile. [Request.Context]
+// says the same without being asked.
+func (r Request) Canceled() bool {
+	if r.away != nil {
+		return r.away.canceled.Load()
+	}
+	return r.current() == nil
+}
