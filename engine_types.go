@@ -258,6 +258,9 @@ const (
 //	// Present state.
 //	Peers, Sessions, RequestsHeld int
 //	ReassemblyBytes int64
+//	// Filled in by the owner of the endpoint's goroutine: handlers that panicked,
+//	// and uses of a request by who may not use it, or any more.
+//	HandlersPanicked, RequestsMisused uint64
 //	// Transport is filled in by who owns both.
 //	Transport transport.Stats
 //
