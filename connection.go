@@ -28,11 +28,19 @@ func newSession(e *Endpoint, l *loop, session *core.Session) *Session {
 
 // stateChanged is called on the loop.
 func (s *Session) stateChanged(state ConnState, why error) {
-	c := &s.connection
+	c, f := &s.connection, &s.following
 	c.Lock()
 	c.state = state
 	changed, notify := c.changed, c.notify
 	c.changed = nil
+	switch {
+	case f.ctx == nil:
+	case state == Shutdown:
+		f.cancel()
+	case why != nil && !f.active:
+		f.active = true
+		go s.pursue()
+	}
 	c.Unlock()
 	if changed != nil {
 		close(changed)

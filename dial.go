@@ -138,7 +138,11 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 	closeAllBut := func(taken int) {
 		l.post(message{do: func() {
 			for i := range attempts {
-				if s := attempts[i].session; s != nil && i != taken {
+				switch s := attempts[i].session; {
+				case s == nil:
+				case i == taken:
+					s.follow(t)
+				default:
 					s.session.Close()
 				}
 			}

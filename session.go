@@ -22,6 +22,7 @@ type Session struct {
 	waitForReady bool
 
 	connection connection
+	following  following
 }
 
 // empty stands for a nil buf in Call: the response is then copied out of

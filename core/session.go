@@ -55,6 +55,18 @@ func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
 	if e.closed || e.draining {
 		return nil, &Error{Code: Unavailable, Message: "endpoint is closed"}
 	}
+	p, err := e.dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	s := new(Session)
+	s.attach(p)
+	return s, nil
+}
+
+// dial returns the connection to addr, which it begins if there is none yet, if
+// it has room for one more session.
+func (e *Endpoint) dial(addr netip.AddrPort) (*peer, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	p := e.dialed[addr]
 	if p == nil {
@@ -74,7 +86,12 @@ func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
 	if p.open >= limit {
 		return nil, &Error{Code: ResourceExhausted, Message: fmt.Sprintf("%v allows %d sessions a client (sessions)", addr, limit)}
 	}
-	s := &Session{peer: p}
+	return p, nil
+}
+
+// attach makes s a session of p.
+func (s *Session) attach(p *peer) {
+	s.peer = p
 	if n := len(p.freed); n > 0 {
 		s.index = p.freed[n-1]
 		p.freed = p.freed[:n-1]
@@ -87,7 +104,6 @@ func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
 	entry.generation++
 	s.generation = entry.generation
 	p.open++
-	return s, nil
 }
 
 // Peer is the server's address.

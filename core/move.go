@@ -1,0 +1,36 @@
+package core
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Move makes the session one to addr from now on: its server has moved there.
+// Calls under way fail as where a connection is lost; those that wait, for a slot
+// or for the connection, move along. An error leaves the session where it was.
+func (s *Session) Move(addr netip.AddrPort) error {
+	if s.closed {
+		return s.closedError()
+	}
+	from, shown := s.peer, s.State()
+	to, err := from.ep.dial(addr)
+	if err != nil || to == from {
+		return err
+	}
+	s.failActive(&Error{Code: Unavailable, Message: fmt.Sprintf("the session moved from %v to %v", from.addr, to.addr)})
+	s.detach()
+	s.attach(to)
+	if state := s.State(); state != shown && s.notify != nil {
+		s.notify(state, nil)
+	}
+	switch {
+	case to.state == peerConnected:
+		s.connected()
+	case to.failure != nil:
+		s.failWaiting(to.failure, false)
+	}
+	if s.waiting.head != nil || len(s.ready) > 0 {
+		to.connect()
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package peregrine_test
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine"
+)
+
+// directory is a resolver whose one name moves.
+type directory struct {
+	sync.Mutex
+	addrs []netip.Addr
+}
+
+func (d *directory) moves(addrs ...netip.Addr) {
+	d.Lock()
+	defer d.Unlock()
+	d.addrs = addrs
+}
+
+func (d *directory) option() peregrine.Option {
+	return peregrine.WithResolver(names(func(string) ([]netip.Addr, error) {
+		d.Lock()
+		defer d.Unlock()
+		return d.addrs, nil
+	}))
+}
+
+// pair opens echo servers on one port of two addresses; the second later.
+func sibling(t *testing.T, server *peregrine.Endpoint, host string) *peregrine.Endpoint {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(server.Addr().String())
+	e, err := peregrine.Listen("udp://"+net.JoinHostPort(host, port), peregrine.WithHandler(echo, func(r peregrine.Request) { r.Reply(r.Data()) }))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
+}
+
+func TestASessionFollowsItsServersName(t *testing.T) {
+	t.Parallel()
+	first := listenOn(t, "udp://127.0.0.1:0")
+	second := sibling(t, first, "127.0.0.2")
+	var name directory
+	name.moves(first.Addr().Addr())
+	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", first), name.option(), hasty)
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, first.Addr(), s.Peer())
+
+	name.moves(second.Addr().Addr())
+	requireEcho(t, s)
+	require.Equal(t, first.Addr(), s.Peer(), "a connection that works stays")
+	require.NoError(t, first.Close())
+	require.Eventually(t, func() bool {
+		_, err := s.Call(within(t, 10*time.Second), echo, nil, nil)
+		return err == nil
+	}, 60*time.Second, time.Millisecond)
+	require.Equal(t, second.Addr(), s.Peer())
+}
+
+func TestACallWaitsUntilTheNameHasMoved(t *testing.T) {
+	t.Parallel()
+	first := listenOn(t, "udp://127.0.0.1:0")
+	var name directory
+	name.moves(first.Addr().Addr())
+	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", first), name.option(), hasty, peregrine.WithWaitForReady())
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, first.Close())
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := s.Call(within(t, 60*time.Second), echo, nil, nil)
+		waiting <- err
+	}()
+	for s.State() != peregrine.TransientFailure {
+		require.True(t, s.WaitForStateChange(within(t, 10*time.Second), s.State()))
+	}
+	second := sibling(t, first, "127.0.0.2")
+	name.moves(second.Addr().Addr())
+	require.NoError(t, <-waiting)
+	require.Equal(t, second.Addr(), s.Peer())
+}
+
+func TestASessionTakesTheNextAddressWhereOneFails(t *testing.T) {
+	t.Parallel()
+	first := listenOn(t, "udp://127.0.0.1:0")
+	second := sibling(t, first, "127.0.0.2")
+	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", first), is("127.0.0.1", "127.0.0.2"), hasty, peregrine.WithWaitForReady())
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, first.Addr(), s.Peer())
+	require.NoError(t, first.Close())
+	require.True(t, s.WaitForStateChange(within(t, 10*time.Second), peregrine.Ready))
+	_, err = s.Call(within(t, 60*time.Second), echo, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, second.Addr(), s.Peer())
+}
+
+func TestALazyDialTriesTheAddressesInTheBackground(t *testing.T) {
+	t.Parallel()
+	server := listenOn(t, "udp://127.0.0.1:0")
+	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", server), is("127.0.0.2", "127.0.0.1"), hasty,
+		peregrine.WithLazyDial(), peregrine.WithWaitForReady())
+	require.NoError(t, err)
+	defer s.Close()
+	requireEcho(t, s)
+	require.Equal(t, server.Addr(), s.Peer())
+}
