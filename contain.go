@@ -1,14 +1,14 @@
 package peregrine
 
 import (
-	"errors"
-
 	"go.uber.org/zap"
+
+	"github.com/peregrine-rpc/peregrine/internal/goroutine"
 )
 
-// maxExits is how often a loop goes on upon a goroutine that handlers want to
-// end. Each time the stack grows by theirs; then it moves to a new goroutine.
-const maxExits = 4096
+// maxExits is how often a loop goes on upon a goroutine that functions on it want
+// to end. Each time the stack grows by theirs; then the loop moves to a new one.
+const maxExits = 256
 
 // turns runs the loop until it is over. It returns false early where a handler
 // panicked: that request fails, and the next turns go on with what is left of
@@ -16,7 +16,7 @@ const maxExits = 4096
 // completion, is the program's own.
 //
 // A goroutine that runtime.Goexit ends still runs its deferred functions, so the
-// loop goes on in one. It stays on the thread, which some transports need.
+// loop goes on in one. It stays on its thread, which some transports need.
 func (l *loop) turns() (over bool) {
 	defer func() {
 		if over {
@@ -25,7 +25,11 @@ func (l *loop) turns() (over bool) {
 		value := recover()
 		switch {
 		case l.serving.serial != 0:
+			method := l.serving.request.Method
 			l.contain(value)
+			if h := l.handlers[method]; value == nil && h != nil {
+				l.handle(method, l.aside(h)) // it may do it again
+			}
 		case value != nil:
 			panic(value)
 		default:
@@ -54,20 +58,32 @@ func (l *loop) contain(value any) {
 	s.end()
 }
 
-var errAbandoned = errors.New("a completion ended the loop's goroutine by runtime.Goexit, and left work undone")
+// aside runs h on a goroutine that it may end, in the loop's place, which waits.
+func (l *loop) aside(h Handler) Handler {
+	return func(r Request) {
+		self := l.self.Load()
+		ended := make(chan struct{})
+		go func() {
+			returned := false
+			defer close(ended)
+			defer func() {
+				if !returned {
+					l.contain(recover())
+				}
+			}()
+			l.self.Store(uintptr(goroutine.Self()))
+			h(r)
+			returned = true
+		}()
+		<-ended
+		l.self.Store(self)
+	}
+}
 
 // abandoned takes in that a function other than a handler ended the goroutine.
-// With what it receives and what was posted the loop goes on behind that. In the
-// midst of the engine's timers it cannot, so that the endpoint ends.
+// The engine goes on behind a completion as it does behind a handler, and drain
+// behind what was posted.
 func (l *loop) abandoned() {
-	switch {
-	case l.closing:
-		l.err = errors.Join(errAbandoned, l.tr.Close())
-	case l.flushing:
-		l.flushing = false
-		l.fail("endpoint closes", errAbandoned)
-	default:
-		l.log.Error("a completion, or a function given to Loop, ended the loop's goroutine by runtime.Goexit; the loop goes on",
-			zap.Stack("stack"))
-	}
+	l.log.Error("a completion, or a function given to Loop, ended the loop's goroutine (runtime.Goexit, or FailNow of a test); "+
+		"the loop goes on", zap.Stack("stack"))
 }

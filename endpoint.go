@@ -128,7 +128,10 @@ func (o *options) transports() ([]transport.Transport, error) {
 }
 
 func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch time.Time) (*loop, error) {
-	l := &loop{endpoint: e, tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log, done: make(chan struct{})}
+	l := &loop{
+		endpoint: e, tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log,
+		handlers: map[uint16]Handler{}, done: make(chan struct{}),
+	}
 	if len(o.cpus) > 0 {
 		l.cpu = o.cpus[index]
 	}

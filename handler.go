@@ -156,7 +156,9 @@ func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) error 
 
 // handle sets a method's handler in the engine.
 func (l *loop) handle(method uint16, h Handler) {
+	l.handlers[method] = h
 	if h == nil {
+		delete(l.handlers, method)
 		l.engine.Handle(method, nil)
 		return
 	}

@@ -32,17 +32,16 @@ type loop struct {
 	self atomic.Uintptr
 
 	// Owned by the loop:
+	handlers map[uint16]Handler
 	serving  serving
 	taken    []message // from the inbox
 	next     int       // of taken, to do
 	idle     idleness
 	pinned   bool
-	flushing bool
-	closing  bool
 	draining bool
 	stopping bool
 	over     bool // finished
-	exits    int  // of its goroutine, by handlers
+	exits    int  // of its goroutine, by what runs on it
 
 	stats published
 
@@ -160,11 +159,10 @@ func (l *loop) turn() (last bool) {
 	if received {
 		now = l.now()
 	}
-	l.flushing = true
 	sent, err := l.engine.Flush(now)
-	l.flushing = false
 	if err != nil {
-		l.fail("transport failed; endpoint closes", err)
+		l.log.Error("transport failed; endpoint closes", zap.Error(err))
+		l.err, l.stopping = err, true
 	}
 	if l.stopping || l.draining && l.engine.Drained() {
 		return true
@@ -185,12 +183,6 @@ func (l *loop) turn() (last bool) {
 		runtime.Gosched()
 	}
 	return false
-}
-
-// fail makes this turn of the loop the last.
-func (l *loop) fail(what string, err error) {
-	l.log.Error(what, zap.Error(err))
-	l.err, l.stopping = err, true
 }
 
 // wait blocks until there is work.
@@ -252,7 +244,6 @@ func (l *loop) finish() {
 	for l.posted() {
 		l.drain()
 	}
-	l.closing = true
 	if err := l.engine.Close(); l.err == nil {
 		l.err = err
 	}

@@ -65,12 +65,12 @@ type Endpoint struct {
 	lastID     uint32
 	serial     uint64
 
-	connected, sessions, controlling int
-	held, refused                    int // requests; those refused among them
-	entries                          int // of all peers' served
-	reassembling                     int64
-	draining, closed, injected       bool
-	failure                          error // of the transport
+	connected, sessions, controlling  int
+	held, refused                     int // requests; those refused among them
+	entries                           int // of all peers' served
+	reassembling                      int64
+	draining, closed, ended, injected bool
+	failure                           error // of the transport
 }
 
 // New makes an endpoint on tr, whose owner it becomes: nobody else may call
@@ -451,9 +451,10 @@ func (e *Endpoint) Drained() bool {
 // closeRounds bounds how often completions may submit again during Close.
 const closeRounds = 1000
 
-// Close tells all peers, fails all calls and closes the transport.
+// Close tells all peers, fails all calls and closes the transport. If a completion
+// does not return, Close again goes on behind it.
 func (e *Endpoint) Close() error {
-	if e.closed {
+	if e.ended {
 		return nil
 	}
 	e.closed = true
@@ -482,6 +483,7 @@ func (e *Endpoint) Close() error {
 			w.request.free()
 		}
 	}
+	e.ended = true
 	return err
 }
 
