@@ -23,9 +23,9 @@ func (d *node) checkAccounts(servers, calls int) {
 		{"refused requests", d.refused, cfg.Sessions * cfg.Slots},
 		{"entries of sessions", d.entries, 2 * cfg.Sessions},
 		{"peers", len(d.peers), cfg.Peers + servers},
-		{"timers", len(d.timers.heap), len(d.peers) + calls},
+		{"timers", len(d.timers.heap), len(d.peers) + calls + 1},
 		{"routes to forget", len(d.strays), burstSize + len(d.peers)},
-		{"bytes of buffers", d.buffers.cached, maxCached},
+		{"bytes of buffers", int(d.buffers.kept), maxKept},
 	} {
 		d.net.bounded(b.what, b.held, b.most)
 	}

@@ -2,38 +2,131 @@ package core
 
 import "math/bits"
 
-// buffers recycles the memory of reassembled requests in classes of powers of
-// two, since fresh megabytes cost page faults and garbage collection.
+// buffers recycles the memory of reassembled requests in classes of sizes,
+// since fresh megabytes cost page faults and garbage collection. It counts
+// capacities, which is what memory costs.
 type buffers struct {
-	free   [33][][]byte
-	cached int
+	classes [numClasses]struct {
+		free  [][]byte
+		least int // that were free at a time since the last trim
+	}
+	bound  int64 // on all that is lent, kept or copied
+	lent   int64
+	kept   int64 // in free
+	copies int64 // of requests and replies, in whatever Request has them
+	poison bool
 }
 
+// There are four classes to a doubling, so that at most a fifth of a buffer is
+// not used.
 const (
-	smallestClass = 12       // 4 KiB
-	maxCached     = 64 << 20 // bytes kept for reuse
+	smallestBuffer = 1 << 10
+	numClasses     = 4*(32-10) + 1
+	maxKept        = 64 << 20 // bytes kept for reuse
 )
 
-func class(n int) int { return max(smallestClass, bits.Len(uint(n-1))) }
+// class is the smallest class for n bytes.
+func class(n int) int {
+	if n <= smallestBuffer {
+		return 0
+	}
+	quarter := bits.Len(uint(n-1)) - 3 // log2 of a step
+	return (quarter-8)*4 + (n-1)>>quarter - 3
+}
 
-// get returns a buffer of length n > 0 with arbitrary contents.
+// classSize is the capacity of a class.
+func classSize(c int) int { return (4 + c%4) << (8 + c/4) }
+
+// get returns a buffer of length n > 0 with arbitrary contents, or nil if that
+// would be too much.
 func (b *buffers) get(n int) []byte {
 	c := class(n)
-	if k := len(b.free[c]); k > 0 {
-		buf := b.free[c][k-1]
-		b.free[c] = b.free[c][:k-1]
-		b.cached -= 1 << c
+	list := &b.classes[c]
+	if k := len(list.free); k > 0 {
+		buf := list.free[k-1]
+		list.free[k-1] = nil
+		list.free = list.free[:k-1]
+		list.least = min(list.least, k-1)
+		b.kept -= int64(cap(buf))
+		b.lent += int64(cap(buf))
 		return buf[:n]
 	}
-	return make([]byte, n, 1<<c)
+	size := int64(classSize(c))
+	room := b.bound - b.lent - b.copies
+	if size > room {
+		size = int64(n) // what is left shall do
+	}
+	if size > room {
+		return nil
+	}
+	b.evict(room - size)
+	b.lent += size
+	return make([]byte, n, size)
 }
 
 // put takes back a buffer that get returned.
 func (b *buffers) put(buf []byte) {
-	if b.cached+cap(buf) > maxCached {
+	size := cap(buf)
+	b.lent -= int64(size)
+	if b.poison {
+		poison(buf[:size])
+		return // whoever reads on reads this
+	}
+	if b.kept+int64(size) > min(maxKept, b.bound-b.lent-b.copies) {
 		return
 	}
-	c := class(cap(buf))
-	b.free[c] = append(b.free[c], buf)
-	b.cached += 1 << c
+	c := class(size)
+	if classSize(c) > size { // made to fit what was left
+		if c--; c < 0 {
+			return
+		}
+	}
+	b.classes[c].free = append(b.classes[c].free, buf)
+	b.kept += int64(size)
+}
+
+// evict lets go of what is kept beyond a number of bytes, the largest first.
+func (b *buffers) evict(most int64) {
+	for c := numClasses - 1; b.kept > most; c-- {
+		list := &b.classes[c]
+		for k := len(list.free); k > 0 && b.kept > most; k-- {
+			b.kept -= int64(cap(list.free[k-1]))
+			list.free[k-1] = nil
+			list.free = list.free[:k-1]
+		}
+		list.least = min(list.least, len(list.free))
+	}
+}
+
+// trim lets go of what was not needed since the last trim.
+func (b *buffers) trim() {
+	for c := range b.classes {
+		list := &b.classes[c]
+		for _, buf := range list.free[:list.least] {
+			b.kept -= int64(cap(buf))
+		}
+		list.free = drop(list.free, list.least)
+		list.least = len(list.free)
+	}
+}
+
+// drop removes the first count elements, and a table grown far too large.
+func drop[T any](s []T, count int) []T {
+	if count > 0 {
+		n := copy(s, s[count:])
+		clear(s[n:])
+		s = s[:n]
+	}
+	return tight(s)
+}
+
+// tight moves s to smaller memory if it has far too much.
+func tight[T any](s []T) []T {
+	switch {
+	case cap(s) <= 64 || len(s) > cap(s)/4:
+		return s
+	case len(s) == 0:
+		return nil
+	}
+	return append(make([]T, 0, 2*len(s)), s...)
 }

@@ -31,9 +31,10 @@ type Config struct {
 	Credits int `yaml:"credits"`
 	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
 	MaxMessage int64 `yaml:"max_message"`
-	// ReassemblyMemory bounds the bytes of requests that are being received or
-	// held, over all sessions. Beyond, requests of more than one packet fail
-	// with ResourceExhausted.
+	// ReassemblyMemory bounds the memory in bytes of requests that are being
+	// received or held, over all sessions, and of what is kept for those to come.
+	// Beyond, requests of more than one packet fail with ResourceExhausted. What
+	// is kept and not needed for a second is given back.
 	ReassemblyMemory int64 `yaml:"reassembly_memory"`
 	// MaxDatagram bounds the datagrams sent and received, in bytes. Within it
 	// the path's MTU is probed.

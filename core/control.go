@@ -37,6 +37,9 @@ func (e *Endpoint) recycleControl(m *outgoing) {
 	m.data, m.owner = nil, nil
 	e.controlling--
 	e.controls.put(m)
+	if len(e.controls.free) > few {
+		e.tidySoon()
+	}
 }
 
 // begin makes m new: packets that held it mean nothing now.

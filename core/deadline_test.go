@@ -50,7 +50,8 @@ func TestADeadlineThatIsNotReachedChangesNothing(t *testing.T) {
 		require.Equal(t, c.Request, c.Response)
 	}
 	for _, timer := range client.timers.heap {
-		require.IsType(t, &peer{}, timer.owner, "no timer of a call is left")
+		_, call := timer.owner.(*Call)
+		require.False(t, call, "no timer of a call is left")
 	}
 }
 

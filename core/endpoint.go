@@ -62,13 +62,13 @@ type Endpoint struct {
 	buffers    buffers
 	failed     []parked // calls that complete in the next settle
 	parked     []parked
+	tidy       tidy
 	lastID     uint32
 	serial     uint64
 
 	connected, sessions, controlling  int
 	held, refused                     int // requests; those refused among them
 	entries                           int // of all peers' served
-	reassembling                      int64
 	draining, closed, ended, injected bool
 	failure                           error // of the transport
 }
@@ -98,6 +98,7 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 		accepted: map[acceptKey]*peer{},
 		cookies:  newCookies(secret[:]),
 		wheel:    cc.NewWheel(wheelGranularity, wheelSlots),
+		buffers:  buffers{bound: cfg.ReassemblyMemory, poison: cfg.Poison},
 		rx:       make([]transport.RxPacket, max(1, min(caps.RxBatch, 256))),
 	}, nil
 }
@@ -430,6 +431,7 @@ func (e *Endpoint) forget(p *peer) {
 	slot := p.index & (1<<queueShift - 1)
 	e.peers[slot] = nil
 	e.freed = append(e.freed, slot)
+	e.tidySoon()
 	if p.dialed {
 		delete(e.dialed, p.addr)
 	} else {

@@ -508,7 +508,7 @@ func (w *fuzzWorld) finish() {
 	require.Equal(w.t, 2, w.server.sessions)
 	require.Equal(w.t, 2, w.server.connected)
 	require.Zero(w.t, w.server.held)
-	require.Zero(w.t, w.server.reassembling)
+	require.Zero(w.t, w.server.buffers.lent)
 }
 
 // FuzzAssembly puts a message together from fragments that come in any order,

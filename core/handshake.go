@@ -161,6 +161,7 @@ func (e *Endpoint) accept(key acceptKey, params *wire.Params) {
 	}
 	p := e.newPeer(key.addr, route)
 	e.accepted[key] = p
+	e.tidy.mostAccepted = max(e.tidy.mostAccepted, len(e.accepted))
 	p.establish(key.index, key.token, params)
 	p.sendAccept()
 }

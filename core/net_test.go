@@ -38,7 +38,7 @@ type network struct {
 	mtu           int           // of the ports: payload bytes of a datagram
 	damages       bool          // the ports vouch for nothing
 	receiveBuffer int
-	unreachable   bool // hosts say when nobody has a port open
+	unreachable   bool                                // hosts say when nobody has a port open
 	link          sim.LinkConfig                      // the rest of their links' settings
 	over          func(*sim.Port) transport.Transport // what an endpoint sees of its port
 

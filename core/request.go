@@ -31,7 +31,7 @@ type Request struct {
 	// reads what Reply was given.
 	Released func()
 	// Serial tells this request from all others of the endpoint, also from those
-	// that use the same Request after it.
+	// that use the same Request after it; 0 once it has ended.
 	Serial uint64
 
 	peer     *peer // nil once the request has ended for its client
@@ -73,6 +73,13 @@ type servedSession struct {
 type servedSlot struct {
 	request  uint32 // of Endpoint.requests; 0: none
 	sequence uint32 // 0: none yet
+}
+
+// Live says whether this is still the request of a serial number, and may be
+// answered. A *Request is used again once its request has ended, so whoever
+// keeps one beyond its handler has to ask before each use.
+func (r *Request) Live(serial uint64) bool {
+	return r.Serial == serial && (r.state == requestRunning || r.state == requestDeferred)
 }
 
 // Peer is the client's address; zero once the request has ended for it.
@@ -201,7 +208,10 @@ func (p *peer) request(m *wire.Message) {
 	if slot.request != 0 {
 		e.release(slot)
 	}
-	id, r := e.requests.get()
+	id, r, fresh := e.requests.get()
+	if fresh {
+		e.tidySoon()
+	}
 	slot.request, slot.sequence = id, m.Sequence
 	e.held++
 	r.endpoint, r.id, r.peer, r.session, r.slot = e, id, p, s, m.Slot
@@ -225,12 +235,14 @@ func (p *peer) request(m *wire.Message) {
 		r.run()
 	case int64(m.Total) > e.cfg.MaxMessage:
 		r.refuse(ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
-	case e.reassembling+int64(m.Total) > e.cfg.ReassemblyMemory:
-		r.refuse(ResourceExhausted, "server is overloaded (reassembly_memory)")
 	default:
+		buf := e.buffer(int(m.Total))
+		if buf == nil {
+			r.refuse(ResourceExhausted, "server is overloaded (reassembly_memory)")
+			return
+		}
 		r.in = e.assemblies.get()
-		r.in.begin(m, e.buffers.get(int(m.Total)))
-		e.reassembling += int64(m.Total)
+		r.in.begin(m, buf)
 		r.assemble(m)
 	}
 }
@@ -280,7 +292,7 @@ func (r *Request) Defer() {
 	}
 	r.state = requestDeferred
 	if r.in == nil {
-		r.kept = append(r.kept[:0], r.Data...)
+		r.kept = r.endpoint.copyOf(r.Data, r.kept)
 		r.Data = r.kept
 	}
 }
@@ -324,7 +336,7 @@ func (r *Request) answer(code Code, data []byte) {
 	}
 	m.response = r
 	if len(data) <= p.singleLimit() || view && len(data) <= len(r.Data) {
-		r.small = append(r.small[:0], data...)
+		r.small = e.copyOf(data, r.small)
 		data = r.small
 	}
 	m.data = data
@@ -363,11 +375,11 @@ func (r *Request) free() {
 		r.Released()
 	}
 	if r.in != nil {
-		e.reassembling -= int64(len(r.in.buf))
 		e.buffers.put(r.in.buf)
 		e.recycleAssembly(&r.in)
 	}
-	r.Deadline = 0
+	r.state = requestReplied // whoever still has it can do no harm
+	r.Data, r.Serial, r.Deadline = nil, 0, 0
 	if r.Canceled != nil || r.Released != nil {
 		r.Canceled, r.Released = nil, nil
 	}

@@ -77,6 +77,7 @@ func (e *Endpoint) dial(addr netip.AddrPort) (*peer, error) {
 		p = e.newPeer(addr, route)
 		p.dialed = true
 		e.dialed[addr] = p
+		e.tidy.mostDialed = max(e.tidy.mostDialed, len(e.dialed))
 		p.connect()
 	}
 	limit := 1 << 16
@@ -201,7 +202,10 @@ func (s *Session) start(c *Call) {
 		index = uint16(len(s.slots))
 		s.slots = append(s.slots, sessionSlot{})
 	}
-	id, slot := e.slots.get()
+	id, slot, fresh := e.slots.get()
+	if fresh {
+		e.tidySoon()
+	}
 	slot.call, slot.id, slot.index = c, id, index
 	c.slot = slot
 	p.outstanding++

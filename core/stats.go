@@ -42,7 +42,11 @@ type Stats struct {
 
 	// Present state.
 	Peers, Sessions, RequestsHeld int
-	ReassemblyBytes               int64
+	// ReassemblyBytes is the memory of requests of more than one packet that are
+	// being received or held; BytesKept that of copies of others and of replies, and
+	// what is kept for those to come. None of more than one packet is begun that
+	// would bring the sum over ReassemblyMemory.
+	ReassemblyBytes, BytesKept int64
 
 	// Filled in by the owner of the endpoint's goroutine: handlers that panicked,
 	// and uses of a request by who may not use it, or any more.
@@ -59,7 +63,8 @@ func (e *Endpoint) Stats() Stats {
 	s.Peers = e.connected
 	s.Sessions = e.sessions
 	s.RequestsHeld = e.held
-	s.ReassemblyBytes = e.reassembling
+	s.ReassemblyBytes = e.buffers.lent
+	s.BytesKept = e.buffers.kept + e.buffers.copies
 	return s
 }
 
