@@ -129,13 +129,13 @@ func ExampleSession_Call() {
 // Where nobody listens, Dial fails as soon as that is known. With
 // WithWaitForReady and WithLazyDial it and the calls wait for the server instead.
 func ExampleDial() {
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	session, err := peregrine.Dial(ctx, "127.0.0.1:9", peregrine.WithLazyDial(), peregrine.WithWaitForReady())
+	session, err := peregrine.Dial(context.Background(), "127.0.0.1:9", peregrine.WithLazyDial(), peregrine.WithWaitForReady())
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer session.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
 	_, err = session.Call(ctx, echo, nil, nil)
 	fmt.Println(peregrine.CodeOf(err))
 	// Output: DeadlineExceeded

@@ -1,7 +1,6 @@
 package peregrine_test
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -32,11 +31,10 @@ func (d *directory) option() peregrine.Option {
 	}))
 }
 
-// pair opens echo servers on one port of two addresses; the second later.
+// sibling opens an echo server on the same port of another address.
 func sibling(t *testing.T, server *peregrine.Endpoint, host string) *peregrine.Endpoint {
 	t.Helper()
-	_, port, _ := net.SplitHostPort(server.Addr().String())
-	e, err := peregrine.Listen("udp://"+net.JoinHostPort(host, port), peregrine.WithHandler(echo, func(r peregrine.Request) { r.Reply(r.Data()) }))
+	e, err := peregrine.Listen("udp://"+at(host, server.Addr()), peregrine.WithHandler(echo, func(r peregrine.Request) { r.Reply(r.Data()) }))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	return e
@@ -48,7 +46,7 @@ func TestASessionFollowsItsServersName(t *testing.T) {
 	second := sibling(t, first, "127.0.0.2")
 	var name directory
 	name.moves(first.Addr().Addr())
-	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", first), name.option(), hasty)
+	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), name.option(), hasty)
 	require.NoError(t, err)
 	defer s.Close()
 	require.Equal(t, first.Addr(), s.Peer())
@@ -58,7 +56,7 @@ func TestASessionFollowsItsServersName(t *testing.T) {
 	require.Equal(t, first.Addr(), s.Peer(), "a connection that works stays")
 	require.NoError(t, first.Close())
 	require.Eventually(t, func() bool {
-		_, err := s.Call(within(t, 10*time.Second), echo, nil, nil)
+		_, err := s.Call(within(t, 30*time.Second), echo, nil, nil)
 		return err == nil
 	}, 60*time.Second, time.Millisecond)
 	require.Equal(t, second.Addr(), s.Peer())
@@ -69,17 +67,18 @@ func TestACallWaitsUntilTheNameHasMoved(t *testing.T) {
 	first := listenOn(t, "udp://127.0.0.1:0")
 	var name directory
 	name.moves(first.Addr().Addr())
-	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", first), name.option(), hasty, peregrine.WithWaitForReady())
+	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), name.option(), hasty, peregrine.WithWaitForReady())
 	require.NoError(t, err)
 	defer s.Close()
 	require.NoError(t, first.Close())
+	require.True(t, s.WaitForStateChange(within(t, 30*time.Second), peregrine.Ready))
 	waiting := make(chan error, 1)
 	go func() {
 		_, err := s.Call(within(t, 60*time.Second), echo, nil, nil)
 		waiting <- err
 	}()
 	for s.State() != peregrine.TransientFailure {
-		require.True(t, s.WaitForStateChange(within(t, 10*time.Second), s.State()))
+		require.True(t, s.WaitForStateChange(within(t, 30*time.Second), s.State()))
 	}
 	second := sibling(t, first, "127.0.0.2")
 	name.moves(second.Addr().Addr())
@@ -91,21 +90,24 @@ func TestASessionTakesTheNextAddressWhereOneFails(t *testing.T) {
 	t.Parallel()
 	first := listenOn(t, "udp://127.0.0.1:0")
 	second := sibling(t, first, "127.0.0.2")
-	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", first), is("127.0.0.1", "127.0.0.2"), hasty, peregrine.WithWaitForReady())
+	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), is("127.0.0.1", "127.0.0.2"), hasty, peregrine.WithWaitForReady())
 	require.NoError(t, err)
 	defer s.Close()
-	require.Equal(t, first.Addr(), s.Peer())
-	require.NoError(t, first.Close())
-	require.True(t, s.WaitForStateChange(within(t, 10*time.Second), peregrine.Ready))
+	here, there := first, second
+	if s.Peer() == second.Addr() { // on a slow machine
+		here, there = second, first
+	}
+	require.NoError(t, here.Close())
+	require.True(t, s.WaitForStateChange(within(t, 30*time.Second), peregrine.Ready))
 	_, err = s.Call(within(t, 60*time.Second), echo, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, second.Addr(), s.Peer())
+	require.Equal(t, there.Addr(), s.Peer())
 }
 
 func TestALazyDialTriesTheAddressesInTheBackground(t *testing.T) {
 	t.Parallel()
 	server := listenOn(t, "udp://127.0.0.1:0")
-	s, err := peregrine.Dial(within(t, 10*time.Second), at("service.example", server), is("127.0.0.2", "127.0.0.1"), hasty,
+	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", server.Addr()), is("127.0.0.2", "127.0.0.1"), hasty,
 		peregrine.WithLazyDial(), peregrine.WithWaitForReady())
 	require.NoError(t, err)
 	defer s.Close()
