@@ -44,12 +44,13 @@ type Datagram struct {
 // Parser takes received frames apart. It is made by Stack.Parser and never
 // changes: any number of goroutines may use one, and copies of it.
 type Parser struct {
-	usual   usual // for ParseUsual
-	mac     MAC
-	vlan    uint16
-	ipv4    [][4]byte
-	ipv6    [][16]byte
-	partial bool
+	usual    usual // for ParseUsual
+	mac      MAC
+	vlan     uint16
+	untagged bool // accepted too, where vlan is not 0
+	ipv4     [][4]byte
+	ipv6     [][16]byte
+	partial  bool
 }
 
 // Parse looks at any frame, without its check sequence. If the verdict is UDP then
@@ -193,7 +194,7 @@ func (p *Parser) ethernet(b []byte) (frame, Verdict) {
 		kind = binary.BigEndian.Uint16(b[2:])
 		b = b[tagSize:]
 	}
-	if vlan != p.vlan {
+	if vlan != p.vlan && !(p.untagged && vlan == 0) {
 		return frame{}, NotForUs
 	}
 	return frame{kind, group, b}, fine

@@ -26,7 +26,7 @@ var layers = []layer{
 	{"transport", []string{"internal/nearest", "internal/setting"}},
 	{"transport/mem", []string{"transport"}},
 	{"transport/sim", []string{"transport"}},
-	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/..."}},
+	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/...", "github.com/vishvananda/netlink/..."}},
 	{"transport/...", []string{"transport", "internal/...", xsys}},
 
 	{"internal/udpsock", []string{"transport", "internal/...", xsys}},
