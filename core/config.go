@@ -88,6 +88,7 @@ const (
 	PeerConnected EventKind = iota + 1
 	PeerLost                // without a word: silence, or a reset
 	PeerClosed              // in order
+	PeerMoved               // a client has another address
 )
 
 // MaxCredits is the most unacknowledged packets that an acknowledgement can

@@ -229,7 +229,8 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		e.reset(h, rx)
 		return
 	}
-	if p.addr != rx.From || p.state != peerConnected {
+	elsewhere := p.addr != rx.From
+	if p.state != peerConnected || elsewhere && p.dialed {
 		e.stats.RxUnknown++
 		return
 	}
@@ -238,6 +239,9 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		return
 	}
 	p.lastHeard = e.now
+	if elsewhere {
+		p.elsewhere(h, rx)
+	}
 	if h.Acks.Words > 0 {
 		if p.acknowledged(&h.Acks, rx.Waited); p.state != peerConnected {
 			return
@@ -380,7 +384,7 @@ func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transpo
 	if h.Type == wire.Refuse {
 		e.takeRefuse(h, rest, rx)
 	} else if e.rxHello.Parse(rest, len(rx.Data)) == nil {
-		e.refuse(rx.From, e.rxHello.Connection, e.rxHello.Token, FailedPrecondition, otherVersion)
+		e.refuse(rx, e.rxHello.Connection, e.rxHello.Token, FailedPrecondition, otherVersion)
 	}
 }
 

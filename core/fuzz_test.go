@@ -90,7 +90,7 @@ func fuzzSeeds() (seeds [][]byte) {
 	program(call, witness, run, step(stepCall, 2, 1), run, step(stepAnswer, 0), run)
 	program(step(stepGarbage, 0, 1, 0xF7, 0x10, 0, 0, 1, 0, 0, 0, 9, 9, 9, 9, 1, 0, 0, 0, 7, 7, 7, 7), run)
 	program(step(stepGarbage, 0, 3, 0xF7, 0x22, 1, 0), run) // another version's Hello
-	for control := range byte(8) {
+	for control := range byte(10) {
 		for _, source := range []byte{2 | 4, 2 | 8} {
 			forged := append([]byte{1, source, 0xF7, 0x10 | control, 1}, make([]byte, 40)...)
 			program(call, witness, step(stepGarbage, forged...), run, call)
@@ -105,7 +105,7 @@ func fuzzSeeds() (seeds [][]byte) {
 		program(call, step(stepMessage, 1, 0, kind, 0, 0, 1, 0, 2, 0, 1), run, witness) // to the client
 		program(step(stepMessage, 0, 0, kind, 1, 7, 1, 3, 1, 0, 1, 2, 0x40, 0, 0), run) // a fragment, another session
 	}
-	for control := range byte(8) {
+	for control := range byte(10) {
 		program(call, step(stepControl, 0, 0, control, 1, 0, 0, 0, 1, 0, 0, 0), run, call)
 		program(step(stepDial, 1), step(stepControl, 1, 1, control, 1, 0, 0, 0, 1, 0, 0, 0, 0xC0, 4, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0,
 			0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0), run, step(stepMessage, 1, 1, 1, 0, 0, 1, 0, 1), run)
@@ -296,7 +296,7 @@ func (w *fuzzWorld) step(op byte, a arguments) {
 		w.ack(a)
 	case stepControl:
 		if d, p := w.peer(&a); p != nil {
-			w.forge(d, p, wire.Header{Type: wire.Type(a.byte() % 8)}, a)
+			w.forge(d, p, wire.Header{Type: wire.Type(a.byte() % 10)}, a)
 		}
 	case stepHello:
 		w.hello(a)

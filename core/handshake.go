@@ -106,6 +106,10 @@ func (e *Endpoint) takeControl(h *wire.Header, rest []byte, rx *transport.RxPack
 		err = e.takeReset(rest, rx)
 	case wire.Close:
 		err = e.takeClose(h, rest, rx)
+	case wire.PathChallenge:
+		err = e.takePathChallenge(h, rest, rx)
+	case wire.PathResponse:
+		err = e.takePathResponse(h, rest, rx)
 	}
 	if err != nil {
 		e.stats.RxMalformed++
@@ -122,7 +126,7 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 		return nil
 	}
 	if e.cfg.ClientOnly { // shorter than the Hello, so that no cookie is needed
-		e.refuse(rx.From, hello.Connection, hello.Token, Unavailable, "nobody serves here: this endpoint only dials")
+		e.refuse(rx, hello.Connection, hello.Token, Unavailable, "nobody serves here: this endpoint only dials")
 		return nil
 	}
 	key := acceptKey{rx.From, hello.Connection, hello.Token}
@@ -138,28 +142,29 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 			e.stats.RxBadCookie++ // or honest, but old or from before a restart
 		}
 		cookie := e.cookies.make(rx.From, hello.Connection, hello.Token, e.now)
-		e.reply(rx.From, wire.Retry, hello.Connection, hello.Token, cookie[:])
+		e.reply(rx, wire.Retry, hello.Connection, hello.Token, cookie[:], 0)
 		return nil
 	}
 	switch {
 	case e.draining:
-		e.refuse(rx.From, hello.Connection, hello.Token, Unavailable, "server is shutting down")
+		e.refuse(rx, hello.Connection, hello.Token, Unavailable, "server is shutting down")
 	case len(e.accepted) >= e.cfg.Peers:
-		e.refuse(rx.From, hello.Connection, hello.Token, ResourceExhausted, "server has as many clients as it is configured for (peers)")
+		e.refuse(rx, hello.Connection, hello.Token, ResourceExhausted, "server has as many clients as it is configured for (peers)")
 	default:
-		e.accept(key, &hello.Params)
+		e.accept(key, rx.To, &hello.Params)
 	}
 	return nil
 }
 
-// accept makes the server's side of a connection.
-func (e *Endpoint) accept(key acceptKey, params *wire.Params) {
-	route, err := e.tr.Resolve(key.addr, netip.Addr{})
+// accept makes the server's side of a connection, which answers from local.
+func (e *Endpoint) accept(key acceptKey, local netip.Addr, params *wire.Params) {
+	route, err := e.tr.Resolve(key.addr, local)
 	if err != nil {
 		e.stats.HellosRefused++
 		return
 	}
 	p := e.newPeer(key.addr, route)
+	p.local = local
 	e.accepted[key] = p
 	e.tidy.mostAccepted = max(e.tidy.mostAccepted, len(e.accepted))
 	p.establish(key.index, key.token, params)
@@ -296,33 +301,38 @@ func (e *Endpoint) reset(h *wire.Header, rx *transport.RxPacket) {
 	var buf [wire.ResetSize]byte
 	body.Put(buf[:])
 	e.stats.ResetsSent++
-	e.reply(rx.From, wire.Reset, 0, 0, buf[:])
+	e.reply(rx, wire.Reset, 0, 0, buf[:], 0)
 }
 
-func (e *Endpoint) refuse(to netip.AddrPort, index, token uint32, code Code, reason string) {
+func (e *Endpoint) refuse(rx *transport.RxPacket, index, token uint32, code Code, reason string) {
 	var buf [3 + wire.MaxReason]byte
 	n := wire.PutReason(buf[:], uint8(code), reason)
 	e.stats.HellosRefused++
-	e.reply(to, wire.Refuse, index, token, buf[:n])
+	e.reply(rx, wire.Refuse, index, token, buf[:n], 0)
 }
 
-// reply sends a control datagram to where there is no connection, keeping no
-// state.
-func (e *Endpoint) reply(to netip.AddrPort, t wire.Type, index, token uint32, body []byte) {
+// reply sends a control datagram, padded to size, to where rx came from, keeping
+// no state.
+func (e *Endpoint) reply(rx *transport.RxPacket, t wire.Type, index, token uint32, body []byte, size int) {
 	packet := e.nextPacket()
 	if packet == nil {
 		return
 	}
-	route, err := e.tr.Resolve(to, netip.Addr{})
+	route, err := e.tr.Resolve(rx.From, rx.To)
 	if err != nil {
 		return
 	}
 	h := wire.Header{Type: t, Flags: wire.FlagChecksum, Connection: index, Token: token}
 	n := h.Put(packet.Head)
 	n += copy(packet.Head[n:], body)
+	if n < size {
+		clear(packet.Head[n:size])
+		n = size
+	}
 	packet.Head = packet.Head[:n]
 	packet.Route = route
 	packet.ECN = transport.NotECT
+	e.burst.numbered[e.burst.ready].peer = nil
 	wire.Seal(packet.Head, nil)
 	e.stats.TxControl++
 	e.place()

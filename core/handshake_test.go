@@ -186,12 +186,18 @@ type bare struct {
 	heads [burstSize][9000]byte
 	sent  uint64
 	last  int // length of the last answer
+	// source is what the last Resolve was told to send from.
+	source netip.Addr
 }
 
 var _ transport.Transport = (*bare)(nil)
 
-func (b *bare) Resolve(netip.AddrPort, netip.Addr) (transport.Route, error) { return 0, nil }
-func (b *bare) Forget(transport.Route)                                      {}
+func (b *bare) Resolve(_ netip.AddrPort, source netip.Addr) (transport.Route, error) {
+	b.source = source
+	return 0, nil
+}
+
+func (b *bare) Forget(transport.Route) {}
 func (b *bare) Reserve(pkts []transport.TxPacket) int {
 	for i := range pkts {
 		pkts[i].Head = b.heads[i][:]
@@ -231,6 +237,7 @@ type bareWire struct {
 	e    *Endpoint
 	tr   *bare
 	from netip.AddrPort
+	to   netip.Addr
 	one  [1]transport.RxPacket
 }
 
@@ -243,7 +250,7 @@ func newWire(t *testing.T, cfg Config) *bareWire {
 }
 
 func (w *bareWire) take(data []byte) {
-	w.one[0] = transport.RxPacket{Data: data, From: w.from}
+	w.one[0] = transport.RxPacket{Data: data, From: w.from, To: w.to}
 	w.tr.rx = w.one[:]
 	w.e.Poll(w.e.now)
 }
@@ -325,6 +332,27 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 		require.Len(t, w.e.peers, 1, flood.name)
 		require.Empty(t, w.e.strays, flood.name)
 	}
+}
+
+func TestAnswersLeaveFromTheAddressAsked(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, Config{})
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	w.to = netip.MustParseAddr("192.0.2.100")
+	w.take(helloDatagram(&hello))
+	require.Equal(t, w.to, w.tr.source, "Retry")
+
+	w.to = netip.MustParseAddr("192.0.2.101")
+	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+	w.take(helloDatagram(&hello))
+	require.Len(t, w.e.accepted, 1)
+	require.Equal(t, w.to, w.tr.source, "the connection")
+
+	w.to = netip.MustParseAddr("192.0.2.102")
+	unknown := make([]byte, 200)
+	(&wire.Header{Type: wire.Data, Connection: 77, Token: 78}).Put(unknown)
+	w.take(unknown)
+	require.Equal(t, w.to, w.tr.source, "Reset")
 }
 
 func TestAServerThatTakesNoCookieDoesNotKeepItsClientBusy(t *testing.T) {

@@ -148,8 +148,10 @@ func TestAGuessedTokenIsRejected(t *testing.T) {
 	server.port.Deliver(client.addr, guessed, transport.NotECT)
 	server.port.Deliver(netip.MustParseAddrPort("10.9.9.9:1"), valid, transport.NotECT)
 	n.run(time.Millisecond)
-	require.EqualValues(t, 2, server.Stats().RxUnknown)
+	require.EqualValues(t, 1, server.Stats().RxUnknown)
+	require.EqualValues(t, 1, server.Stats().RxDuplicate)
 	require.EqualValues(t, 1, server.Stats().RequestsHandled)
+	require.Nil(t, server.onlyClient().check, "who repeats what was said is not followed")
 	n.echoes(s, 10)
 }
 

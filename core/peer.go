@@ -55,6 +55,7 @@ type peer struct {
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
 
+	check *pathCheck // accepted: of the client's new address
 	local netip.Addr // of this host, that the remote uses; zero: LocalAddr's
 
 	// Of a dialed peer that is not connected:

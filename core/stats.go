@@ -37,6 +37,7 @@ type Stats struct {
 	ResetsSent    uint64
 	ResetsTaken   uint64
 	PeersFailed   uint64 // connections given up
+	PeersMoved    uint64 // clients that came to have another address
 	MTUReductions uint64 // paths that stopped carrying what they carried
 	HellosRefused uint64
 

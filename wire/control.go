@@ -13,6 +13,8 @@ const (
 	HelloSize  = 8 + paramsSize + CookieSize
 	AcceptSize = 8 + paramsSize
 	ResetSize  = 12
+	// PathDataSize is that of the body of PathChallenge and PathResponse.
+	PathDataSize = 8
 	// MaxReason is the greatest length of the reason in Refuse and Close.
 	MaxReason = 256
 )
@@ -154,6 +156,14 @@ func ParseCookie(b []byte) (cookie [CookieSize]byte, err error) {
 		return cookie, ErrLength
 	}
 	return [CookieSize]byte(b), nil
+}
+
+// ParsePath decodes the body of a PathChallenge or PathResponse.
+func ParsePath(b []byte) (data [PathDataSize]byte, err error) {
+	if len(b) < PathDataSize {
+		return data, ErrLength
+	}
+	return [PathDataSize]byte(b), nil
 }
 
 // ResetBody is the body of Reset: the header fields of the packet that it

@@ -20,6 +20,7 @@ type datagram struct {
 	Accept     *greeting      `json:"accept"`
 	Refuse     *reason        `json:"refuse"`
 	Reset      *unknownPacket `json:"reset"`
+	Path       hexBytes       `json:"path"`
 	Close      *reason        `json:"close"`
 	Padding    int            `json:"padding"`
 }
@@ -80,7 +81,7 @@ type unknownPacket struct {
 
 // Names by number, or by bit.
 var (
-	typeNames   = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close"}
+	typeNames   = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response"}
 	flagNames   = []string{"checksum", "ack_now"}
 	kindNames   = []string{"", "request", "response", "cancel", "close_session", "ping"}
 	optionNames = []string{4: "fragment", 5: "deadline"}
@@ -198,6 +199,13 @@ func (d *datagram) decodeControl(t wire.Type, rest []byte, length int) error {
 		}
 		d.Reset = &unknownPacket{body.Connection, hexNumber(body.Token), body.Number}
 		size = wire.ResetSize
+	case wire.PathChallenge, wire.PathResponse:
+		data, err := wire.ParsePath(rest)
+		if err != nil {
+			return err
+		}
+		d.Path = data[:]
+		size = wire.PathDataSize
 	}
 	d.Padding = len(rest) - size
 	return nil
@@ -259,6 +267,8 @@ func (d *datagram) putControl(b []byte) int {
 	case d.Reset != nil:
 		body := wire.ResetBody{Connection: d.Reset.Connection, Token: uint32(d.Reset.Token), Number: d.Reset.Number}
 		return body.Put(b)
+	case d.Path != nil:
+		return copy(b, d.Path)
 	}
 	return 0
 }

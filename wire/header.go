@@ -25,14 +25,16 @@ type Type uint8
 
 // Datagram types.
 const (
-	Data   Type = iota // numbered; messages follow
-	Ack                // not numbered; acknowledgements only
-	Hello              // handshake, client to server
-	Retry              // handshake: come back with this cookie
-	Accept             // handshake: connected
-	Refuse             // handshake: not connected, and why
-	Reset              // the connection you address does not exist
-	Close              // the sender ends the connection
+	Data          Type = iota // numbered; messages follow
+	Ack                       // not numbered; acknowledgements only
+	Hello                     // handshake, client to server
+	Retry                     // handshake: come back with this cookie
+	Accept                    // handshake: connected
+	Refuse                    // handshake: not connected, and why
+	Reset                     // the connection you address does not exist
+	Close                     // the sender ends the connection
+	PathChallenge             // show that you get what is sent to your new address
+	PathResponse              // what came to it
 	numTypes
 )
 

@@ -20,7 +20,7 @@ func nonzero(t *rapid.T, name string) uint16 { return rapid.Uint16Min(1).Draw(t,
 // headers generates all headers that may be sent.
 func headers(t *rapid.T) wire.Header {
 	h := wire.Header{
-		Type:       wire.Type(rapid.IntRange(int(wire.Data), int(wire.Close)).Draw(t, "type")),
+		Type:       wire.Type(rapid.IntRange(int(wire.Data), int(wire.PathResponse)).Draw(t, "type")),
 		Flags:      rapid.Uint8Range(0, wire.FlagChecksum|wire.FlagAckNow).Draw(t, "flags"),
 		Connection: u32(t, "connection"),
 		Token:      u32(t, "token"),
@@ -263,6 +263,18 @@ func TestACookieComesWholeOrNotAtAll(t *testing.T) {
 	require.Equal(t, b, cookie[:])
 	for cut := range b {
 		_, err := wire.ParseCookie(b[:cut:cut])
+		require.ErrorIs(t, err, wire.ErrLength)
+	}
+}
+
+func TestPathDataComesWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	b := []byte("8 bytes.")
+	data, err := wire.ParsePath(b)
+	require.NoError(t, err)
+	require.Equal(t, b, data[:])
+	for cut := range b {
+		_, err := wire.ParsePath(b[:cut:cut])
 		require.ErrorIs(t, err, wire.ErrLength)
 	}
 }

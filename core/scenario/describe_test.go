@@ -12,6 +12,7 @@ import (
 var typeNames = map[string]wire.Type{
 	"data": wire.Data, "ack": wire.Ack, "hello": wire.Hello, "retry": wire.Retry,
 	"accept": wire.Accept, "refuse": wire.Refuse, "reset": wire.Reset, "close": wire.Close,
+	"path-challenge": wire.PathChallenge, "path-response": wire.PathResponse,
 }
 
 var kindNames = map[string]wire.Kind{

@@ -1,0 +1,272 @@
+package core
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// nat stands between one client and its server, which sees an address of it.
+type nat struct {
+	inside, outside *sim.Port
+	client, server  netip.AddrPort
+}
+
+func (*nat) NextDeadline() (time.Duration, bool) { return 0, false }
+
+func (x *nat) Poll(time.Duration) (bool, error) {
+	out, err := x.forward(x.inside, x.outside, x.server, &x.client)
+	if err != nil {
+		return false, err
+	}
+	in, err := x.forward(x.outside, x.inside, x.client, nil)
+	return out || in, err
+}
+
+// forward moves a datagram on, and notes whose it was.
+func (x *nat) forward(from, via *sim.Port, to netip.AddrPort, sender *netip.AddrPort) (bool, error) {
+	var rx [1]transport.RxPacket
+	n, err := from.Recv(rx[:])
+	if n == 0 || err != nil {
+		return false, err
+	}
+	if sender != nil {
+		*sender = rx[0].From
+	}
+	var tx [1]transport.TxPacket
+	if via.Reserve(tx[:]) == 1 && to.IsValid() {
+		tx[0].Head = tx[0].Head[:copy(tx[0].Head, rx[0].Data)]
+		tx[0].ECN = rx[0].ECN
+		if tx[0].Route, err = via.Resolve(to, netip.Addr{}); err == nil {
+			_, err = via.Send(tx[:])
+			via.Forget(tx[0].Route)
+		}
+	}
+	from.Release(rx[:])
+	return true, err
+}
+
+// behindNAT adds a client that reaches a server by a NAT.
+func (n *network) behindNAT(server *node, cfg Config) (*node, *nat, *Session) {
+	h := n.plug()
+	x := &nat{inside: h.Open(1), outside: h.Open(2000), server: server.addr}
+	h.Run(x, x.inside, x.outside)
+	client := n.add(cfg)
+	s, err := client.Connect(x.inside.LocalAddr())
+	require.NoError(n.t, err)
+	n.echoes(s, 100)
+	n.run(time.Second) // the MTU is known, and nothing under way
+	return client, x, s
+}
+
+// rebind gives the client another port, or another host's address.
+func (x *nat) rebind(n *network, host *sim.Host, port uint16) netip.AddrPort {
+	x.outside.Close()
+	x.outside = host.Open(port)
+	host.Run(x, x.outside, x.inside)
+	return x.outside.LocalAddr()
+}
+
+func TestARebindingNATCostsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, other := range []bool{false, true} { // another address, or just another port
+		n := newNetwork(t, 1)
+		controllers := 0
+		server := n.echoServer(Config{Controller: func(path cc.Path) cc.Controller {
+			controllers++
+			return cc.None(cc.DefaultWindow)(path)
+		}})
+		_, x, s := n.behindNAT(server, Config{})
+		began := n.Now()
+		n.echoes(s, 100)
+		usual := n.Now() - began
+
+		p := server.onlyClient()
+		mtu := p.mtu
+		require.Greater(t, mtu, wire.MinHello)
+		host := n.Hosts()[1]
+		if other {
+			host = n.plug()
+		}
+		at := x.rebind(n, host, 3000)
+		began = n.Now()
+		n.echoes(s, 100)
+		require.LessOrEqual(t, n.Now()-began, 2*usual+time.Microsecond)
+		require.Same(t, p, server.onlyClient())
+		require.Equal(t, at, p.addr)
+		require.EqualValues(t, 1, server.Stats().PeersMoved)
+		if other {
+			require.Equal(t, 2, controllers)
+		} else {
+			require.Equal(t, 1, controllers)
+			require.Equal(t, mtu, p.mtu)
+		}
+		n.run(time.Second)
+		require.Equal(t, mtu, p.mtu)
+		n.stream(s, 16, 100, 10_000)
+		require.Zero(t, server.Stats().PeersFailed)
+		require.Empty(t, server.strays)
+	}
+}
+
+func TestAnAddressThatChangesAmidTransfersLosesNothing(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		n := newNetwork(t, seed)
+		n.link.Rate = 1e9
+		server := n.echoServer(Config{})
+		client, x, s := n.behindNAT(server, Config{})
+		n.faults(sim.Faults{Loss: 0.02})
+		hosts := []*sim.Host{n.Hosts()[1], n.plug()}
+		calls := make([]Call, 30)
+		done := 0
+		for i := range calls {
+			calls[i] = Call{Method: echo, Request: pattern(100_000, byte(i)), Buf: make([]byte, 0, 100_000), Done: func(*Call) { done++ }}
+			s.Submit(&calls[i])
+		}
+		for port := uint16(3000); port < 3010; port++ {
+			n.run(time.Duration(n.Rand().IntN(3000)) * time.Microsecond)
+			x.rebind(n, hosts[n.Rand().IntN(2)], port)
+		}
+		n.until(func() bool { return done == len(calls) })
+		for i := range calls {
+			require.NoError(t, calls[i].Err)
+			require.True(t, string(calls[i].Request) == string(calls[i].Response))
+		}
+		require.NotZero(t, server.Stats().PeersMoved)
+		require.Zero(t, server.Stats().PeersFailed+client.Stats().PeersFailed)
+		require.EqualValues(t, 31, server.Stats().RequestsHandled)
+		n.heal()
+		n.settled(server, client)
+	}
+}
+
+func TestAClientThatOnlyListensIsFoundByItsKeepAlive(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, deferred := n.slowServer(Config{KeepAlive: 400 * time.Millisecond})
+	client, x, s := n.behindNAT(server, Config{KeepAlive: 400 * time.Millisecond})
+	c := Call{Method: later, Buf: make([]byte, 0, 100)}
+	done := n.submit(s, &c)
+	n.run(time.Millisecond)
+	x.rebind(n, n.plug(), 9)
+	(*deferred)[0].Reply(pattern(50_000, 1)) // to where nobody is any more
+	n.until(func() bool { return *done == 1 })
+	require.NoError(t, c.Err)
+	require.Zero(t, server.Stats().PeersFailed+client.Stats().PeersFailed)
+}
+
+// spoof has the client's requests come from other addresses, and returns what
+// the server sends to others than the client.
+func (n *network) spoof(client, server *node, source func() netip.AddrPort) *[][]byte {
+	sent := new([][]byte)
+	n.drop = func(from, to netip.AddrPort, data []byte) bool {
+		if from == client.addr && holds(data, wire.Request) {
+			server.port.Deliver(source(), data, transport.NotECT)
+			return true
+		}
+		if from == server.addr && to != client.addr {
+			*sent = append(*sent, append([]byte(nil), data...))
+		}
+		return false
+	}
+	return sent
+}
+
+func TestAForgedSourceAddressRedirectsNothing(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	victim := n.add(Config{})
+	sent := n.spoof(client, server, func() netip.AddrPort { return victim.addr })
+	p := server.onlyClient()
+	for size := 0; size < 1400; size += 300 {
+		*sent = nil
+		n.echoes(s, size)
+		n.run(time.Second)
+		require.Len(t, *sent, 1, "nothing but a challenge goes there")
+		require.Equal(t, wire.PathChallenge, typeOf((*sent)[0]))
+		require.LessOrEqual(t, len((*sent)[0]), min(wire.MinHello, 3*(size+wire.HeaderSize+wire.MessageHeaderSize)))
+		require.Equal(t, client.addr, p.addr)
+	}
+	// The victim does not know the connection. Nor does an answer from elsewhere
+	// count, or a wrong one.
+	require.NotZero(t, victim.Stats().RxUnknown)
+	response := append([]byte(nil), (*sent)[0]...)
+	(&wire.Header{Type: wire.PathResponse, Flags: wire.FlagChecksum, Connection: p.index, Token: p.token}).Put(response)
+	answer := func(from netip.AddrPort) {
+		wire.Seal(response, nil)
+		server.port.Deliver(from, response, transport.NotECT)
+		n.react()
+	}
+	answer(client.addr)
+	response[wire.HeaderSize+wire.ChecksumSize] ^= 1
+	answer(victim.addr)
+	require.Equal(t, client.addr, p.addr)
+	require.Zero(t, server.Stats().PeersMoved)
+	n.echoes(s, 3000)
+}
+
+func TestForgedSourceAddressesMakeNoStateGrow(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	i := uint16(0)
+	n.spoof(client, server, func() netip.AddrPort {
+		i++
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), 7)
+	})
+	began := n.Now()
+	n.stream(s, 16, 2000, 100)
+	challenges := server.port.Stats().TxUnresolved
+	require.NotZero(t, challenges)
+	require.LessOrEqual(t, challenges, uint64((n.Now()-began)/granularity)+1, "one in a while")
+	require.Len(t, server.accepted, 1)
+	require.Empty(t, server.strays)
+	require.Equal(t, client.addr, server.onlyClient().addr)
+	require.Zero(t, server.Stats().PeersMoved)
+}
+
+func TestAGuessedTokenFromElsewhereIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	p := client.toward(server)
+	p.remoteToken ^= 4
+	n.spoof(client, server, func() netip.AddrPort { return clientAddr })
+	n.submit(s, &Call{Method: echo})
+	n.react()
+	require.Nil(t, server.onlyClient().check)
+	require.EqualValues(t, 1, server.Stats().RxUnknown)
+}
+
+func TestAServerThatMovesIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	p := server.onlyClient()
+	data := make([]byte, 64)
+	size := (&wire.Header{Type: wire.Data, Connection: p.remoteIndex, Token: p.remoteToken, Number: uint32(p.next)}).Put(data)
+	(&wire.MessageHeader{Kind: wire.Ping}).Put(data[size:], len(data)-size-wire.MessageHeaderSize)
+	client.port.Deliver(clientAddr, data, transport.NotECT)
+	challenge := make([]byte, 96)
+	(&wire.Header{Type: wire.PathChallenge, Flags: wire.FlagChecksum, Connection: p.remoteIndex, Token: p.remoteToken}).Put(challenge)
+	wire.Seal(challenge, nil)
+	client.port.Deliver(clientAddr, challenge, transport.NotECT)
+	sent := n.sent
+	n.react()
+	require.Equal(t, sent, n.sent)
+	require.EqualValues(t, 2, client.Stats().RxUnknown)
+	n.echoes(s, 10)
+}
