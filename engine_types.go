@@ -138,9 +138,10 @@ const (
 //	Credits int // key credits, default 256
 //	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
 //	MaxMessage int64 // key max_message, default 16777216
-//	// ReassemblyMemory bounds the bytes of requests that are being received or
-//	// held, over all sessions. Beyond, requests of more than one packet fail
-//	// with ResourceExhausted.
+//	// ReassemblyMemory bounds the memory in bytes of requests that are being
+//	// received or held, over all sessions, and of what is kept for those to come.
+//	// Beyond, requests of more than one packet fail with ResourceExhausted. What
+//	// is kept and not needed for a second is given back.
 //	ReassemblyMemory int64 // key reassembly_memory, default 1073741824
 //	// MaxDatagram bounds the datagrams sent and received, in bytes. Within it
 //	// the path's MTU is probed.
@@ -220,6 +221,7 @@ const (
 	PeerConnected = core.PeerConnected
 	PeerLost      = core.PeerLost   // without a word: silence, or a reset
 	PeerClosed    = core.PeerClosed // in order
+	PeerMoved     = core.PeerMoved  // a client has another address
 )
 
 // Stats counts since the endpoint was made.
@@ -253,11 +255,16 @@ const (
 //	ResetsSent uint64
 //	ResetsTaken uint64
 //	PeersFailed uint64 // connections given up
+//	PeersMoved uint64 // clients that came to have another address
 //	MTUReductions uint64 // paths that stopped carrying what they carried
 //	HellosRefused uint64
 //	// Present state.
 //	Peers, Sessions, RequestsHeld int
-//	ReassemblyBytes int64
+//	// ReassemblyBytes is the memory of requests of more than one packet that are
+//	// being received or held; BytesKept that of copies of others and of replies, and
+//	// what is kept for those to come. None of more than one packet is begun that
+//	// would bring the sum over ReassemblyMemory.
+//	ReassemblyBytes, BytesKept int64
 //	// Filled in by the owner of the endpoint's goroutine: handlers that panicked,
 //	// and uses of a request by who may not use it, or any more.
 //	HandlersPanicked, RequestsMisused uint64
