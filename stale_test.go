@@ -89,13 +89,15 @@ func TestAHandleWhoseRequestIsOverIsInert(t *testing.T) {
 		require.True(t, released, "the memory is free at once")
 	}
 	server := serve(t)
-	var kept peregrine.Request
+	over := make(chan peregrine.Request, 1)
 	server.Handle(keep, func(r peregrine.Request) {
-		kept = r
+		over <- r
 		r.Reply(r.Data())
 	})
 	server.Handle(8, func(r peregrine.Request) {
+		kept := <-over
 		use(t, kept) // on the loop, while another request is served
+		over <- kept
 		r.Reply(r.Data())
 	})
 	s := connect(t, server)
@@ -104,7 +106,7 @@ func TestAHandleWhoseRequestIsOverIsInert(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "right", string(reply))
 	}
-	use(t, kept)
+	use(t, <-over) // and elsewhere
 	require.NotZero(t, server.Stats().RequestsMisused)
 }
 
