@@ -50,15 +50,16 @@ func open(o *options) (*Endpoint, error) {
 	if err := errors.Join(o.check(), o.checkHost()); err != nil {
 		return nil, err
 	}
+	e := &Endpoint{log: o.log, resolver: o.resolver, waitForReady: o.waitForReady, lazy: o.lazy}
+	e.interceptors, e.mishaps.log, e.mishaps.crash = o.interceptors, o.log, o.crash
+	handlers, err := e.prepare(o)
+	if err != nil {
+		return nil, err
+	}
 	transports, err := o.transports()
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{log: o.log, resolver: o.resolver, waitForReady: o.waitForReady, lazy: o.lazy}
-	e.call = intercepted(o.intercept, func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error) {
-		return s.call(ctx, method, request, buf)
-	})
-	e.interceptors, e.mishaps.log, e.mishaps.crash = o.interceptors, o.log, o.crash
 	if o.config.Seed == [32]byte{} {
 		rand.Read(o.config.Seed[:])
 	}
@@ -79,22 +80,29 @@ func open(o *options) (*Endpoint, error) {
 	for _, note := range caps.Notes {
 		e.log.Warn("transport", zap.String("note", note))
 	}
-	for _, h := range o.handlers {
-		handler, err := h.placement.place(h.handler, e.interceptors)
-		if err != nil {
-			for _, tr := range transports {
-				tr.Close()
-			}
-			return nil, err
-		}
-		for _, l := range e.loops {
-			l.handle(h.method, handler)
-		}
-	}
 	for _, l := range e.loops {
+		for i, h := range o.handlers {
+			l.handle(h.method, handlers[i])
+		}
 		go l.run()
 	}
 	return e, nil
+}
+
+// prepare makes calls and handlers what interceptors and placements make of them.
+func (e *Endpoint) prepare(o *options) ([]Handler, error) {
+	var errs []error
+	var err error
+	e.call, err = intercepted(o.intercept, func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error) {
+		return s.call(ctx, method, request, buf)
+	})
+	errs = append(errs, err)
+	handlers := make([]Handler, len(o.handlers))
+	for i, h := range o.handlers {
+		handlers[i], err = h.placement.place(h.handler, e.interceptors)
+		errs = append(errs, err)
+	}
+	return handlers, errors.Join(errs...)
 }
 
 // transports opens one for each loop.
@@ -109,7 +117,10 @@ func (o *options) transports() ([]transport.Transport, error) {
 	default:
 		for i := range o.loops {
 			var tr transport.Transport
-			if tr, err = o.open(i, o.loops); err != nil {
+			if tr, err = o.open(i, o.loops); err == nil && tr == nil {
+				err = &ConfigError{Key: "transport", Problem: "the function given to WithTransports opened none"}
+			}
+			if err != nil {
 				for _, opened := range trs {
 					opened.Close()
 				}

@@ -1,6 +1,9 @@
 package peregrine
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // CallFunc makes a call over a session and waits, as [Session.Call] does.
 type CallFunc func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error)
@@ -22,14 +25,16 @@ func WithCallInterceptor(wrap func(next CallFunc) CallFunc) Option {
 }
 
 // intercepted is call within the wraps; nil without any.
-func intercepted(wraps []func(CallFunc) CallFunc, call CallFunc) CallFunc {
+func intercepted(wraps []func(CallFunc) CallFunc, call CallFunc) (CallFunc, error) {
 	if len(wraps) == 0 {
-		return nil
+		return nil, nil
 	}
-	for i := len(wraps) - 1; i >= 0; i-- {
-		call = wraps[i](call)
+	for _, wrap := range slices.Backward(wraps) {
+		if call = wrap(call); call == nil {
+			return nil, &ConfigError{Key: "interceptor", Problem: "it made no function: return next to leave calls alone"}
+		}
 	}
-	return call
+	return call, nil
 }
 
 // WithHandlerInterceptor puts what wrap makes around every handler, also those

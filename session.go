@@ -185,7 +185,7 @@ func (s *Session) Close() error {
 	if s.session == nil {
 		return nil
 	}
-	s.loop.post(message{do: s.session.Close})
+	s.loop.post(message{do: func() { s.session.Close() }})
 	if s.owner {
 		return s.endpoint.Close()
 	}

@@ -62,7 +62,11 @@ func TestAnOptionThatCannotBeObeyedIsRefusedByName(t *testing.T) {
 		"a URL beside Listen's":    {"transport", []peregrine.Option{peregrine.WithTransport("udp://127.0.0.1:0")}},
 		"transports beside a URL":  {"transport", []peregrine.Option{peregrine.WithTransports(inMemory)}},
 		"transports from nowhere":  {"transport", []peregrine.Option{peregrine.WithTransports(nil)}},
-		"no option":                {"option", []peregrine.Option{nil}},
+		"no interceptor":           {"interceptor", []peregrine.Option{peregrine.WithCallInterceptor(nil)}},
+		"an interceptor that makes none": {"interceptor", []peregrine.Option{
+			peregrine.WithCallInterceptor(func(peregrine.CallFunc) peregrine.CallFunc { return nil })}},
+		"no resolver": {"resolver", []peregrine.Option{peregrine.WithResolver(nil)}},
+		"no option":   {"option", []peregrine.Option{nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,6 +83,12 @@ func TestDialRefusesASecondSourceOfTransports(t *testing.T) {
 	t.Parallel()
 	_, err := peregrine.Dial(context.Background(), "127.0.0.1:9",
 		peregrine.WithTransport("udp://127.0.0.1:0"), peregrine.WithTransports(inMemory))
+	require.Equal(t, []string{"transport"}, keysOfErrors(err), "%v", err)
+}
+
+func TestTransportsThatAreNoneAreRefused(t *testing.T) {
+	t.Parallel()
+	_, err := peregrine.Listen("", peregrine.WithTransports(func(int, int) (transport.Transport, error) { return nil, nil }))
 	require.Equal(t, []string{"transport"}, keysOfErrors(err), "%v", err)
 }
 

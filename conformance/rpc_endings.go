@@ -42,7 +42,7 @@ func endingStories(tell tell) {
 		running := client.unanswered(session, 4)
 		service.holds(4)
 		waiting := client.submit(session, core.Call{Method: echo})
-		client.do(session.Close)
+		client.do(func() { session.Close() })
 		for _, f := range running {
 			f.failsAs(core.Canceled, true)
 		}

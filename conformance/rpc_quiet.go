@@ -23,7 +23,7 @@ func quietStory(s *stage) {
 	}
 	client.rests()
 	service.rests()
-	client.do(session.Close)
+	client.do(func() { session.Close() })
 	service.forgotten()
 	for _, h := range []*host{client, service.host} {
 		var at time.Duration

@@ -29,7 +29,7 @@ func sessionStories(tell tell) {
 				return open <= 1
 			}, func() string { return fmt.Sprintf("%d are open", open) }, "the server forgot sessions that the client closed")
 			client.echoes(sessions[0], 100)
-			client.do(sessions[0].Close)
+			client.do(func() { sessions[0].Close() })
 			service.forgotten()
 			client.idle()
 		})

@@ -469,7 +469,7 @@ func (e *Endpoint) Close() error {
 		if p == nil {
 			continue
 		}
-		p.eachSession((*Session).Close) // the last one closes the peer
+		p.eachSession(func(s *Session) { s.Close() }) // the last one closes the peer
 		if p.state != peerGone {
 			p.close("server is shutting down")
 		}

@@ -383,10 +383,10 @@ func (s *Session) failWaiting(err *Error, all bool) {
 }
 
 // Close fails what is under way with Canceled and lets the server forget the
-// session. The connection ends with its last session.
-func (s *Session) Close() {
+// session. The connection ends with its last session. Closing twice is no error.
+func (s *Session) Close() error {
 	if s.closed {
-		return
+		return nil
 	}
 	s.closed = true
 	p := s.peer
@@ -403,6 +403,7 @@ func (s *Session) Close() {
 		s.notify(Shutdown, nil)
 	}
 	p.ep.settleFailed(own)
+	return nil
 }
 
 // detach ends the session at its peer. The connection ends with its last session.

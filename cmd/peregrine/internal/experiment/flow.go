@@ -99,7 +99,7 @@ func (f *flow) again(c *core.Call) {
 // end gives the flow up in the midst of its requests.
 func (f *flow) end() {
 	f.ended = true
-	f.from.act(f.session.Close)
+	f.from.act(func() { f.session.Close() })
 }
 
 // rates are the goodputs of flows.
