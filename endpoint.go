@@ -147,6 +147,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		l.cpu = o.cpus[index]
 	}
 	config := o.config
+	config.Poison = config.Poison || poisoned()
 	config.Misrouted = func(queue int, rx *transport.RxPacket) { e.forward(index, queue, rx) }
 	config.Events = func(event core.Event) {
 		switch event.Kind {

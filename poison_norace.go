@@ -1,0 +1,5 @@
+//go:build !race
+
+package peregrine
+
+const raceDetector = false
