@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,14 @@ type odd struct {
 	incomplete   bool
 	fussy        bool
 	unforgetting bool
+	careless     bool // of the source that packets are to leave from
+}
+
+func (o *odd) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
+	if o.careless {
+		source = netip.Addr{}
+	}
+	return o.Transport.Resolve(addr, source)
 }
 
 func (o *odd) Stats() transport.Stats {

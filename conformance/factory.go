@@ -67,6 +67,10 @@ type Factory struct {
 	// RPC suite also opens either side in a copy of the test binary.
 	OneProcess bool
 
+	// Also is further addresses by which the near side reaches the far one: of a
+	// wildcard, or of a device with several. May be empty.
+	Also []netip.Addr
+
 	// Inject sends a datagram to an address by other means than this backend,
 	// such as a plain socket. It may be longer than MaxPayload; an error says
 	// that it did not leave. Nil where there are no such means.

@@ -39,6 +39,8 @@ type story struct {
 var stories = []story{
 	{name: "ASenderIsKnownByItsAddress", tell: aSenderIsKnownByItsAddress},
 	{name: "NoAddressIsRefused", tell: noAddressIsRefused},
+	{name: "TheAddressThatWasAskedAnswers", tell: theAddressThatWasAskedAnswers},
+	{name: "ASourceOfAnotherHostIsRefused", tell: aSourceOfAnotherHostIsRefused},
 
 	{name: "EverySizeArrivesWhole", tell: everySizeArrivesWhole},
 	{name: "WhatIsTooLargeIsDroppedAndCounted", tell: whatIsTooLargeIsDroppedAndCounted},

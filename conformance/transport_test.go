@@ -18,8 +18,9 @@ import (
 
 // wrapped is the in-memory backend behind a decorator.
 func wrapped(wrap func(transport.Transport) transport.Transport) Factory {
-	f := URL("mem://127.0.1.1:0")
+	f := URL("mem://0.0.0.0:0")
 	f.OneProcess = true
+	f.Also = []netip.Addr{netip.MustParseAddr("127.0.1.1")}
 	open := f.Open
 	f.Open = func(side Side, addr netip.AddrPort) (transport.Transport, error) {
 		tr, err := open(side, addr)
@@ -111,6 +112,16 @@ var breakages = map[string]breakage{
 				p.From = netip.AddrPortFrom(p.From.Addr(), p.From.Port()+1)
 			}}
 		}, "ASenderIsKnownByItsAddress", "From is the sender", ample},
+	"nobody knows which address was asked": {
+		func(tr transport.Transport) transport.Transport {
+			return altered{Transport: tr, recv: func(p *transport.RxPacket) { p.To = netip.Addr{} }}
+		}, "TheAddressThatWasAskedAnswers", "To is the address of this host that the sender used", ample},
+	"another address answers": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, careless: true} },
+		"TheAddressThatWasAskedAnswers", "packets leave from source", ample},
+	"a source of another host": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, careless: true} },
+		"ASourceOfAnotherHostIsRefused", "not an address of this host", ample},
 	"datagrams cut off": {
 		func(tr transport.Transport) transport.Transport {
 			return altered{Transport: tr, recv: func(p *transport.RxPacket) { p.Data = p.Data[:min(len(p.Data), 1111)] }}

@@ -46,6 +46,7 @@ type held struct {
 	due        time.Duration // when it leaves its station at the latest
 	overtakers int           // still to come
 	from       netip.AddrPort
+	to         netip.Addr
 	route      Route
 	ecn        ECN
 }

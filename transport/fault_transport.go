@@ -249,7 +249,7 @@ func (f *fault) Recv(pkts []RxPacket) (int, error) {
 			pkts[n] = p
 			n++
 		} else {
-			h := held{from: p.From, ecn: p.ECN}
+			h := held{from: p.From, to: p.To, ecn: p.ECN}
 			f.applied.Add(f.rx.admit(h, p.Data, nil, now))
 			f.Transport.Release(fresh[i : i+1])
 		}
@@ -266,7 +266,7 @@ func (f *fault) deliver(pkts []RxPacket, n int, now time.Duration) int {
 		if !ok {
 			break
 		}
-		pkts[n] = RxPacket{Data: h.data, From: h.from, ECN: h.ecn, Handle: f.lend(lent{copy: h.data, ours: true})}
+		pkts[n] = RxPacket{Data: h.data, From: h.from, To: h.to, ECN: h.ecn, Handle: f.lend(lent{copy: h.data, ours: true})}
 		f.copies++
 		f.rx.leave(1)
 	}

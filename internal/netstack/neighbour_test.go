@@ -59,7 +59,7 @@ func (l *link) resolve(s *Stack, dst string) (netip.Addr, *Neighbour) {
 	var n *Neighbour
 	l.run(s, func(emit func([]byte)) {
 		var err error
-		from, n, err = s.Resolve(l.now, addr(dst), emit)
+		from, n, err = s.Resolve(l.now, addr(dst), netip.Addr{}, emit)
 		require.NoError(l.t, err)
 	})
 	return from, n
@@ -271,7 +271,7 @@ func TestTheWayToADestination(t *testing.T) {
 		{"fe80::77%eth0", "fe80::ff:fe00:1", "fe80::77"},
 		{"2001:db8::1", "fd00:9::1", "fe80::99"},
 	} {
-		from, n, err := s.Resolve(0, addr(c.dst), func([]byte) {})
+		from, n, err := s.Resolve(0, addr(c.dst), netip.Addr{}, func([]byte) {})
 		require.NoError(t, err)
 		require.Equal(t, addr(c.from), from, c.dst)
 		require.Equal(t, addr(c.hop), n.addr, c.dst)
@@ -318,10 +318,10 @@ func TestADestinationThatCannotBeReachedSaysWhy(t *testing.T) {
 		{both, "::1", "unicast"},
 		{both, "ff02::1", "unicast"},
 	} {
-		_, _, err := c.s.Resolve(0, addr(c.dst), nil)
+		_, _, err := c.s.Resolve(0, addr(c.dst), netip.Addr{}, nil)
 		require.ErrorContains(t, err, c.because, c.dst)
 	}
-	_, _, err := both.Resolve(0, netip.Addr{}, nil)
+	_, _, err := both.Resolve(0, netip.Addr{}, netip.Addr{}, nil)
 	require.ErrorContains(t, err, "unicast")
 }
 
@@ -342,11 +342,11 @@ func TestStrangersDoNotDriveOutThoseThatExist(t *testing.T) {
 	t.Parallel()
 	s := wide(t)
 	drop := func([]byte) {}
-	_, used, err := s.Resolve(0, host(0), drop)
+	_, used, err := s.Resolve(0, host(0), netip.Addr{}, drop)
 	require.NoError(t, err)
 	s.hear(0, host(1), MAC{2, 1}, true)
 	for i := range 3 * maxNeighbours {
-		_, n, err := s.Resolve(0, host(2+i), drop)
+		_, n, err := s.Resolve(0, host(2+i), netip.Addr{}, drop)
 		require.NoError(t, err)
 		s.Forget(n)
 		s.Forget(n) // once too often
@@ -362,16 +362,16 @@ func TestATableThatIsInUseIsFull(t *testing.T) {
 	drop := func([]byte) {}
 	var last *Neighbour
 	for i := range maxNeighbours {
-		_, n, err := s.Resolve(0, host(i), drop)
+		_, n, err := s.Resolve(0, host(i), netip.Addr{}, drop)
 		require.NoError(t, err)
 		last = n
 	}
-	_, _, err := s.Resolve(0, host(maxNeighbours), drop)
+	_, _, err := s.Resolve(0, host(maxNeighbours), netip.Addr{}, drop)
 	require.ErrorContains(t, err, "through a gateway")
 	require.False(t, s.hear(0, host(maxNeighbours), MAC{2, 1}, true))
 
 	s.Forget(last)
-	_, _, err = s.Resolve(0, host(maxNeighbours), drop)
+	_, _, err = s.Resolve(0, host(maxNeighbours), netip.Addr{}, drop)
 	require.NoError(t, err)
 }
 
@@ -381,7 +381,7 @@ func TestManyThatAreDueAreAskedByAndBy(t *testing.T) {
 	sent := 0
 	count := func([]byte) { sent++ }
 	for i := range 1000 {
-		_, _, err := s.Resolve(0, host(i), count)
+		_, _, err := s.Resolve(0, host(i), netip.Addr{}, count)
 		require.NoError(t, err)
 	}
 	sent = 0

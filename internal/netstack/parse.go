@@ -35,6 +35,7 @@ const (
 type Datagram struct {
 	Payload []byte // in the frame
 	From    netip.AddrPort
+	To      netip.Addr // ours
 	// Port is the destination port. Whether it is one of ours is the caller's
 	// to say.
 	Port uint16
@@ -86,7 +87,7 @@ func (p *Parser) parseIPv4(f frame, device Checked, d *Datagram) Verdict {
 	}
 	switch ip[9] {
 	case protoUDP:
-		return p.udp(netip.AddrFrom4([4]byte(ip[12:16])), ip[12:20], body, ip[1]&3, device, d)
+		return p.udp(netip.AddrFrom4([4]byte(ip[12:16])), netip.AddrFrom4([4]byte(ip[16:20])), ip[12:20], body, ip[1]&3, device, d)
 	case protoICMP:
 		return ForStack
 	}
@@ -111,7 +112,7 @@ func (p *Parser) parseIPv6(f frame, device Checked, d *Datagram) Verdict {
 		if from.Is4In6() {
 			return Malformed // no such sender: it would pass for the IPv4 one
 		}
-		return p.udp(from, ip[8:40], body, ip[1]>>4&3, device, d)
+		return p.udp(from, netip.AddrFrom16([16]byte(ip[24:40])), ip[8:40], body, ip[1]>>4&3, device, d)
 	case protoICMPv6:
 		return ForStack
 	case protoFragment:
@@ -122,7 +123,7 @@ func (p *Parser) parseIPv6(f frame, device Checked, d *Datagram) Verdict {
 
 // udp looks at UDP in an IP packet; addrs are the source and destination as they
 // stand in its header.
-func (p *Parser) udp(from netip.Addr, addrs, b []byte, ecn uint8, device Checked, d *Datagram) Verdict {
+func (p *Parser) udp(from, to netip.Addr, addrs, b []byte, ecn uint8, device Checked, d *Datagram) Verdict {
 	if len(b) < udpSize {
 		return Malformed
 	}
@@ -144,6 +145,7 @@ func (p *Parser) udp(from netip.Addr, addrs, b []byte, ecn uint8, device Checked
 	}
 	d.Payload = b[udpSize:]
 	d.From = netip.AddrPortFrom(from, binary.BigEndian.Uint16(b))
+	d.To = to
 	d.Port = binary.BigEndian.Uint16(b[2:])
 	d.ECN = ecn
 	return UDP

@@ -19,11 +19,11 @@ func TestTheKernelsDatagramsAreParsed(t *testing.T) {
 	t.Parallel()
 	d, v := parse(t, linuxConfig(2), unhex(t, kernelUDP))
 	require.Equal(t, UDP, v)
-	require.Equal(t, Datagram{[]byte("peregrine"), addrPort("10.9.8.1:31850"), 31851, 2}, d)
+	require.Equal(t, Datagram{[]byte("peregrine"), addrPort("10.9.8.1:31850"), addr("10.9.8.2"), 31851, 2}, d)
 
 	d, v = parse(t, linuxConfig(2), unhex(t, kernelUDP6))
 	require.Equal(t, UDP, v)
-	require.Equal(t, Datagram{[]byte("peregrine!"), addrPort("[fd00:9::1]:31850"), 31851, 1}, d)
+	require.Equal(t, Datagram{[]byte("peregrine!"), addrPort("[fd00:9::1]:31850"), addr("fd00:9::2"), 31851, 1}, d)
 }
 
 func TestWhatIsForTheStackGoesThere(t *testing.T) {
@@ -50,7 +50,7 @@ func requireSameParse(t testing.TB, p *Parser, frame []byte, device Checked) (sh
 	}
 	u := Usual(frame)
 	require.Equal(t, UDP, v, "%x", frame)
-	require.Equal(t, d, Datagram{payload, u.From(), u.Port(), u.ECN()}, "%x", frame)
+	require.Equal(t, d, Datagram{payload, u.From(), p.UsualTo(), u.Port(), u.ECN()}, "%x", frame)
 	return true
 }
 

@@ -6,17 +6,24 @@ import (
 )
 
 // Resolve chooses the way to dst: the address of ours that datagrams come from,
-// and the neighbour they go to, at whatever MAC it has at the time. The caller
-// gives the neighbour back by Forget. now is in nanoseconds.
+// which is source unless that is the zero Addr, and the neighbour they go to, at
+// whatever MAC it has at the time. The caller gives the neighbour back by Forget.
+// now is in nanoseconds.
 //
-// An error says that there is no way, in this configuration, or that the table of
-// neighbours is full of those in use.
-func (s *Stack) Resolve(now int64, dst netip.Addr, emit func(frame []byte)) (
+// An error says that there is no way, in this configuration, that source is not
+// ours, or that the table of neighbours is full of those in use.
+func (s *Stack) Resolve(now int64, dst, source netip.Addr, emit func(frame []byte)) (
 	from netip.Addr, next *Neighbour, err error,
 ) {
 	from, hop, err := s.route(dst.Unmap().WithZone(""))
 	if err != nil {
 		return netip.Addr{}, nil, err
+	}
+	if source = source.Unmap().WithZone(""); source.IsValid() {
+		if !s.isLocal(source) || source.Is4() != from.Is4() {
+			return netip.Addr{}, nil, fmt.Errorf("%v is not an address of this station from which to reach %v: give one of its own", source, dst)
+		}
+		from = source
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

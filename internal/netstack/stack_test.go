@@ -57,7 +57,7 @@ func TestTheLinkLocalAddressAnswers(t *testing.T) {
 	s := newStack(t, c)
 	other := newStack(t, linuxConfig(1))
 	var frames [][]byte
-	from, n, err := other.Resolve(0, addr("fe80::ff:fe00:2"), collect(&frames))
+	from, n, err := other.Resolve(0, addr("fe80::ff:fe00:2"), netip.Addr{}, collect(&frames))
 	require.NoError(t, err)
 	require.Equal(t, addr("fe80::ff:fe00:1"), from)
 	for _, answer := range ask(s, frames[0]) {
@@ -281,7 +281,7 @@ func FuzzInput(f *testing.F) {
 			require.True(t, v == ForStack || v == NotForUs, "%d", v)
 		}
 		for _, dst := range []string{"10.9.8.1", "fd00:9::1", "fe80::1"} {
-			_, _, err := s.Resolve(0, addr(dst), emit)
+			_, _, err := s.Resolve(0, addr(dst), netip.Addr{}, emit)
 			require.NoError(t, err)
 		}
 		frames := 0

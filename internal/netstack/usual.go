@@ -76,6 +76,14 @@ func (p *Parser) ParseUsual(b []byte, device Checked) (payload []byte) {
 	return b[usualSize:][:length-udpSize]
 }
 
+// UsualTo is the address of ours that usual frames are sent to.
+func (p *Parser) UsualTo() netip.Addr {
+	if len(p.ipv4) == 0 {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4(p.ipv4[0])
+}
+
 // Usual is a frame that ParseUsual found to be one.
 type Usual []byte
 

@@ -1,6 +1,7 @@
 package udpsock
 
 import (
+	"fmt"
 	"net/netip"
 )
 
@@ -15,18 +16,31 @@ type Dest struct {
 // Source is the control message, or nothing.
 func (d *Dest) Source() []byte { return d.source[:d.fixed] }
 
-// makeDest encodes addr, which the socket can send to, and a source that is an
-// address of this host or the zero Addr.
-func makeDest(addr netip.AddrPort, source netip.Addr, ipv6 bool) (d Dest, err error) {
-	if d.Name, err = MakeSockaddr(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), ipv6); err != nil {
+// dest checks and encodes a destination.
+func (s *Socket) dest(addr netip.AddrPort, source netip.Addr) (d Dest, err error) {
+	source = source.Unmap()
+	if err := CheckPeer(addr, source, s.IPv4, s.IPv6); err != nil {
 		return d, err
 	}
-	if source.IsValid() {
+	if d.Name, err = MakeSockaddr(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), s.IPv6); err != nil {
+		return d, err
+	}
+	switch {
+	case !source.IsValid():
+	case !s.wildcard:
+		if err := OnlySource(s.Local.Addr(), source); err != nil {
+			return d, err
+		}
+	default:
 		scope, err := scopeOf(source.Zone())
 		if err != nil {
 			return d, err
 		}
-		d.fixed = uint8(len(AppendSource(d.source[:0], source, scope, ipv6)))
+		d.fixed = uint8(len(AppendSource(d.source[:0], source, scope, s.IPv6)))
+		// What is refused without the source as well is not its fault.
+		if errno := probe(s.FD, &d); errno != 0 && probe(s.FD, &Dest{Name: d.Name}) == 0 {
+			return d, fmt.Errorf("%v is no address of this host that packets to %v can leave from: see ip addr: %w", source, addr, errno)
+		}
 	}
 	return d, nil
 }

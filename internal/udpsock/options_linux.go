@@ -23,6 +23,15 @@ func (s *Socket) configure(set Settings) error {
 			option{unix.SOL_IPV6, unix.IPV6_V6ONLY, truth(!s.IPv4)},
 			option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE})
 	}
+	if s.wildcard {
+		// The address that was asked is to answer. Of IPv4 packets, a socket for
+		// IPv6 tells it in the mapped form.
+		o := option{unix.SOL_IP, unix.IP_PKTINFO, 1}
+		if s.IPv6 {
+			o = option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1}
+		}
+		must = append(must, o)
+	}
 	for _, o := range must {
 		if err := s.set(o); err != nil {
 			return fmt.Errorf("the kernel refuses socket option %d of level %d: %w", o.opt, o.level, err)

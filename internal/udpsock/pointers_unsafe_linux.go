@@ -1,6 +1,7 @@
 package udpsock
 
 import (
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,24 @@ func meminfo(fd int) (info [9]uint32, errno unix.Errno) {
 	_, _, errno = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	return info, errno
+}
+
+// msgProbe is MSG_PROBE, which the libraries lack.
+const msgProbe = 0x10
+
+// probe lets the kernel look up the way to d as for a datagram, and sends none: of
+// a route with a source this is how to learn whether it has that address, in the
+// socket's own network namespace. What the header points to is on this stack or
+// the caller's, which the argument list keeps alive.
+func probe(fd int, d *Dest) unix.Errno {
+	h := unix.Msghdr{Name: d.Name.Ptr(), Namelen: d.Name.Len()}
+	if d.fixed > 0 {
+		h.Control = &d.source[0]
+		h.SetControllen(int(d.fixed))
+	}
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_CONFIRM|msgProbe, 0, 0, 0)
+	runtime.KeepAlive(d)
+	return errno
 }
 
 // Ptr views the address as the bytes that a Msghdr's Name points to.

@@ -23,6 +23,8 @@ type Socket struct {
 	Routes routes.Table[Dest]
 	Zones  Zones
 
+	wildcard bool
+
 	// life guards the descriptor against Close in Overflows.
 	life      sync.Mutex
 	gone      bool
@@ -55,8 +57,9 @@ func Open(backend string, set Settings, queue, queues int) (_ *Socket, err error
 			addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())
 		}
 	}
+	s.wildcard = addr.Addr().IsUnspecified()
 	s.IPv6 = addr.Addr().Is6()
-	s.IPv4 = !s.IPv6 || addr.Addr().IsUnspecified()
+	s.IPv4 = !s.IPv6 || s.wildcard
 	if s.FD < 0 {
 		family := unix.AF_INET
 		if s.IPv6 {
@@ -86,10 +89,7 @@ func newSocket(family int) (int, error) {
 
 // Resolve is [transport.Transport.Resolve].
 func (s *Socket) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
-	if err := CheckPeer(addr, source, s.IPv4, s.IPv6); err != nil {
-		return 0, fmt.Errorf("%s: %w", s.Caps.Backend, err)
-	}
-	dest, err := makeDest(addr, source, s.IPv6)
+	dest, err := s.dest(addr, source)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.Caps.Backend, err)
 	}

@@ -16,7 +16,7 @@ import (
 // this one; so connections of several queues to one peer are several flows as
 // well, which clouds limit one by one.
 func (q *queue) Dial(addr netip.AddrPort) (transport.Route, error) {
-	return q.resolve(addr, q.sourcePort)
+	return q.resolve(addr, netip.Addr{}, q.sourcePort)
 }
 
 // sourcePort returns one whose answers from peer arrive at q, or the port's own

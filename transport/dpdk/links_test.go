@@ -24,13 +24,21 @@ type opener func(port uint16) (transport.Transport, error)
 // link is what two backends are joined by.
 type link struct {
 	near, far opener
-	order     conformance.Order
-	inject    func(to netip.AddrPort, datagram []byte) error
-	keeps     string
+	// nearAlso and farAlso are further addresses of either end.
+	nearAlso, farAlso []string
+
+	order  conformance.Order
+	inject func(to netip.AddrPort, datagram []byte) error
+	keeps  string
 }
 
 func (l link) factory() conformance.Factory {
+	var also []netip.Addr
+	for _, ip := range l.farAlso {
+		also = append(also, netip.MustParsePrefix(ip).Addr())
+	}
 	return conformance.Factory{
+		Also: also,
 		Open: func(side conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
 			return [...]opener{conformance.Near: l.near, conformance.Far: l.far}[side](addr.Port())
 		},
@@ -44,6 +52,7 @@ func (l link) factory() conformance.Factory {
 func (l link) turned() link {
 	order := map[conformance.Order]conformance.Order{conformance.NearHosts: conformance.FarHosts, conformance.FarHosts: conformance.NearHosts}
 	l.near, l.far, l.order = l.far, l.near, order[l.order]
+	l.nearAlso, l.farAlso = l.farAlso, l.nearAlso
 	return l
 }
 
@@ -90,6 +99,8 @@ func virtio(t *testing.T, args string, ips ...string) link {
 		far:   testConfig("net_virtio_user0,queue_size=1024,path="+socket+args, far...).opener(),
 		order: conformance.NearHosts,
 		keeps: ownEpoll,
+
+		nearAlso: near[1:], farAlso: far[1:],
 	}
 }
 
@@ -169,7 +180,7 @@ func toKernel(t *testing.T, name string, ips ...string) link {
 	t.Helper()
 	near, far := split(ips)
 	w := wired(t, name, far...)
-	return link{near: testConfig(w.device, near...).opener(), far: kernelAt(far[0]), inject: injectWhole}
+	return link{near: testConfig(w.device, near...).opener(), far: kernelAt(far[0]), inject: injectWhole, nearAlso: near[1:]}
 }
 
 // kernelAt opens plain UDP at an address.

@@ -27,6 +27,7 @@ type queue struct {
 	index int
 	burst *burst
 	local netip.AddrPort
+	usual netip.Addr // that usual frames are sent to; zero if LocalAddr says it
 	caps  transport.Caps
 
 	parser   netstack.Parser
@@ -64,6 +65,9 @@ func openQueue(p *port, cfg *Config, index int) (_ *queue, err error) {
 	headers := headers4
 	if slices.ContainsFunc(cfg.IP, func(ip string) bool { return strings.Contains(ip, ":") }) {
 		headers = headers6
+	}
+	if len(cfg.IP) > 1 {
+		q.usual = q.parser.UsualTo()
 	}
 	if q.burst, err = p.openBurst(index); err != nil {
 		return nil, err

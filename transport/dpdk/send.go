@@ -22,19 +22,22 @@ type destination struct {
 }
 
 // Resolve implements [transport.Transport].
-func (q *queue) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
-	return q.resolve(addr, func(netip.Addr, netip.AddrPort) uint16 { return q.local.Port() })
+func (q *queue) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
+	return q.resolve(addr, source, func(netip.Addr, netip.AddrPort) uint16 { return q.local.Port() })
 }
 
-// resolve makes a route; port chooses where it begins.
-func (q *queue) resolve(addr netip.AddrPort, port func(own netip.Addr, peer netip.AddrPort) uint16) (transport.Route, error) {
+// resolve makes a route from source, if that is an address; port chooses the port
+// that it begins at.
+func (q *queue) resolve(
+	addr netip.AddrPort, source netip.Addr, port func(own netip.Addr, peer netip.AddrPort) uint16,
+) (transport.Route, error) {
 	if q.closed.Load() {
 		return 0, errClosed
 	}
 	if addr.Port() == 0 {
 		return 0, fmt.Errorf("dpdk: %v is no destination: give an address and a port", addr)
 	}
-	own, neighbour, err := q.port.stack.Resolve(q.port.clock.Load(), addr.Addr(), q.emit)
+	own, neighbour, err := q.port.stack.Resolve(q.port.clock.Load(), addr.Addr(), source, q.emit)
 	if err != nil {
 		return 0, fmt.Errorf("dpdk: %w", err)
 	}

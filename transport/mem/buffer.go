@@ -12,6 +12,7 @@ type buffer struct {
 	next  *buffer
 	owner *endpoint
 	to    *endpoint // where the owner sent it; nil since it is back
+	path  *path     // nil where the addresses of both are as they are open
 	data  []byte    // of length MaxPayload
 	size  int       // of the datagram in it
 	ecn   transport.ECN

@@ -11,8 +11,9 @@ func init() { transport.Register(driver{}) }
 
 // Config is the configuration of one transport.
 type Config struct {
-	// Address is where peers reach it, in the address space of this process.
-	// Port 0 takes a free one.
+	// Address is where peers reach it, in the address space of this process. A
+	// wildcard, 0.0.0.0 or [::], stands for its loopback addresses. Port 0 takes a
+	// free one.
 	Address netip.AddrPort `yaml:"address" url:"host"`
 	// MaxPayload is the most bytes of one datagram, from 64 to 65507.
 	MaxPayload int `yaml:"max_payload"`
@@ -36,8 +37,8 @@ func defaults() Config {
 
 // Validate checks the ranges.
 func (c *Config) Validate() error {
-	if addr := c.Address.Addr(); !addr.IsValid() || addr.IsUnspecified() {
-		return wrong("address", "%v is no address that a peer can dial: write one such as 127.0.0.1:31850", c.Address)
+	if !c.Address.Addr().IsValid() {
+		return wrong("address", "missing: write one such as 127.0.0.1:31850")
 	}
 	if c.MaxPayload < minPayload || c.MaxPayload > maxPayload {
 		return wrong("max_payload", "%d is out of range: write %d to %d", c.MaxPayload, minPayload, maxPayload)

@@ -1,6 +1,7 @@
 package mem_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/peregrine-rpc/peregrine/conformance"
@@ -16,5 +17,12 @@ func TestConformance(t *testing.T) {
 func TestConformanceWithFewBuffers(t *testing.T) {
 	f := conformance.URL("mem://[100::9]:0?max_payload=1200&buffers=8&poison=true")
 	f.OneProcess = true
+	conformance.Transport(t, f)
+}
+
+func TestConformanceOnAWildcard(t *testing.T) {
+	f := conformance.URL("mem://[::]:0")
+	f.OneProcess = true
+	f.Also = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.1.2.3")}
 	conformance.Transport(t, f)
 }

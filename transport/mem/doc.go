@@ -4,7 +4,7 @@
 //
 // [Pair] returns two transports that reach only each other. A URL opens one in
 // an address space that the whole process shares, so that programs replace the
-// scheme and nothing else:
+// scheme and nothing else; a wildcard address stands for the loopback's:
 //
 //	server, err := peregrine.Listen("mem://127.0.0.1:31850")
 //	client, err := peregrine.Dial(ctx, "127.0.0.1:31850", peregrine.WithTransport("mem://"))

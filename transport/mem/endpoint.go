@@ -47,8 +47,16 @@ type endpoint struct {
 
 // route is a destination; to is nil while nobody is known to listen there.
 type route struct {
-	addr netip.AddrPort
-	to   *endpoint
+	addr   netip.AddrPort
+	source netip.Addr // that packets leave from; zero: any of the endpoint's
+	to     *endpoint
+	path   *path
+}
+
+// path is the addresses of packets from or to a wildcard.
+type path struct {
+	from netip.AddrPort
+	to   netip.Addr // zero where that is not a wildcard
 }
 
 type counters struct {
@@ -79,14 +87,18 @@ func newEndpoint(n *network, cfg Config, queue, queues int) *endpoint {
 }
 
 // Resolve never fails for want of a listener: one may come.
-func (e *endpoint) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
+func (e *endpoint) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
 	if e.closed.Load() {
 		return 0, transport.ErrClosed
 	}
-	if !addr.IsValid() || addr.Port() == 0 {
+	if !addr.IsValid() || addr.Port() == 0 || addr.Addr().IsUnspecified() {
 		return 0, fmt.Errorf("mem: %v is no destination: give an address and a port", addr)
 	}
-	r := route{addr: addr, to: e.net.find(addr, e)}
+	if source.IsValid() && source != e.addr.Addr() && !covers(e.addr.Addr(), source) {
+		return 0, fmt.Errorf("mem: %v is not an address of this transport, which is open on %v", source, e.addr.Addr())
+	}
+	r := route{addr: addr, source: source}
+	e.look(&r)
 	if last := len(e.routeFree) - 1; last >= 0 {
 		index := e.routeFree[last]
 		e.routeFree = e.routeFree[:last]
@@ -109,9 +121,36 @@ func (e *endpoint) destination(r transport.Route) *endpoint {
 	}
 	rt := &e.routes[r]
 	if rt.to == nil || rt.to.closed.Load() {
-		rt.to = e.net.find(rt.addr, e)
+		e.look(rt)
 	}
 	return rt.to
+}
+
+// look finds out who listens at a route's address.
+func (e *endpoint) look(rt *route) {
+	rt.to, rt.path = e.net.find(rt.addr, e), nil
+	from, wild := e.addr, e.addr.Addr().IsUnspecified()
+	if rt.to == nil || !wild && !rt.to.addr.Addr().IsUnspecified() {
+		return
+	}
+	if wild {
+		from = netip.AddrPortFrom(rt.source, from.Port())
+		if !rt.source.IsValid() {
+			from = netip.AddrPortFrom(loopback(rt.addr.Addr()), from.Port())
+		}
+	}
+	rt.path = &path{from: from}
+	if rt.to.addr.Addr().IsUnspecified() {
+		rt.path.to = rt.addr.Addr()
+	}
+}
+
+// loopback is the usual address of a host that talks to itself, of addr's family.
+func loopback(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
 }
 
 func (e *endpoint) Reserve(pkts []transport.TxPacket) int {
@@ -190,6 +229,7 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 	}
 	var (
 		to             *endpoint
+		via            *path
 		newest, oldest *buffer // the chain for to
 		packets, bytes uint64
 	)
@@ -198,7 +238,9 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 		if i == 0 || p.Route != pkts[i-1].Route {
 			deliver(to, newest, oldest)
 			newest, oldest = nil, nil
-			to = e.destination(p.Route)
+			if to = e.destination(p.Route); to != nil {
+				via = e.routes[p.Route].path
+			}
 		}
 		size := len(p.Head) + len(p.Payload)
 		b := e.lentAs(p.Head)
@@ -216,7 +258,7 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 			if len(p.Payload) > 0 {
 				copy(b.data[size-len(p.Payload):], p.Payload)
 			}
-			b.size, b.ecn, b.to = size, p.ECN, to
+			b.size, b.ecn, b.to, b.path = size, p.ECN, to, via
 			b.next, newest = newest, b
 			if oldest == nil {
 				oldest = b
@@ -268,7 +310,10 @@ func (e *endpoint) Recv(pkts []transport.RxPacket) (int, error) {
 		e.lent[slot] = b
 		p := &pkts[n]
 		p.Data = b.data[:b.size:b.size]
-		p.From = b.owner.addr
+		p.From, p.To = b.owner.addr, netip.Addr{}
+		if b.path != nil {
+			p.From, p.To = b.path.from, b.path.to
+		}
 		p.ECN = b.ecn
 		p.Handle = uint64(slot)
 		bytes += uint64(b.size)

@@ -269,7 +269,7 @@ func TestAURLOpensInTheProcess(t *testing.T) {
 	_, err := transport.Open("mem://127.0.0.1:31850")
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	for url, key := range map[string]string{
-		"mem://0.0.0.0:1":           "address",
+		"mem://0.0.0.0":             "address",
 		"mem://localhost:1":         "address",
 		"mem://?max_payload=100000": "max_payload",
 		"mem://?buffers=1":          "buffers",
@@ -460,4 +460,39 @@ func Example() {
 	fmt.Printf("%s from %v\n", rx[0].Data, rx[0].From)
 	b.Release(rx)
 	// Output: over memory from [100::1]:1
+}
+
+func TestAWildcardIsAllLoopbackAddresses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ server, asked string }{
+		{"mem://0.0.0.0:0", "127.0.0.1"},
+		{"mem://0.0.0.0:0", "127.1.2.3"},
+		{"mem://[::]:0", "::1"},
+		{"mem://[::]:0", "127.1.2.3"},
+	} {
+		server, client := open(t, c.server), open(t, "mem://[::]:0")
+		at := netip.AddrPortFrom(netip.MustParseAddr(c.asked), server.LocalAddr().Port())
+		r, err := client.Resolve(at, netip.Addr{})
+		require.NoError(t, err)
+		send(t, client, r, "question")
+		pkts := make([]transport.RxPacket, 1)
+		n, err := server.Recv(pkts)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Equal(t, at.Addr(), pkts[0].To)
+		back, err := server.Resolve(pkts[0].From, pkts[0].To)
+		require.NoError(t, err)
+		server.Release(pkts)
+		send(t, server, back, "answer")
+		n, err = client.Recv(pkts)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Equal(t, at, pkts[0].From)
+		client.Release(pkts)
+
+		_, err = server.Resolve(at, netip.MustParseAddr("192.0.2.1"))
+		require.ErrorContains(t, err, "not an address of this transport")
+		_, err = transport.Open("mem://" + at.String())
+		require.ErrorIs(t, err, syscall.EADDRINUSE)
+	}
 }

@@ -32,16 +32,19 @@ func (n *network) open(cfg Config, queue, queues int) (*endpoint, error) {
 		if port > 65535 {
 			return nil, fmt.Errorf("mem: all ports of %v are taken: close some: %w", addr.Addr(), syscall.EADDRINUSE)
 		}
-		if free := netip.AddrPortFrom(addr.Addr(), uint16(port)); n.ports[free] == nil {
+		if free := netip.AddrPortFrom(addr.Addr(), uint16(port)); n.ports[free] == nil && !n.overlaps(free) {
 			addr = free
 		}
+	}
+	if n.overlaps(addr) {
+		return nil, taken(addr)
 	}
 	shared := n.ports[addr]
 	if shared == nil {
 		shared = make([]*endpoint, queues)
 	}
 	if len(shared) != queues || shared[queue] != nil {
-		return nil, fmt.Errorf("mem: %v is taken: close what listens there or choose another port: %w", addr, syscall.EADDRINUSE)
+		return nil, taken(addr)
 	}
 	cfg.Address = addr
 	shared[queue] = newEndpoint(n, cfg, queue, queues)
@@ -50,6 +53,38 @@ func (n *network) open(cfg Config, queue, queues int) (*endpoint, error) {
 	}
 	n.ports[addr] = shared
 	return shared[queue], nil
+}
+
+func taken(addr netip.AddrPort) error {
+	return fmt.Errorf("mem: %v is taken: close what listens there or choose another port: %w", addr, syscall.EADDRINUSE)
+}
+
+// wildcards are what stands for all loopback addresses of a family; the second
+// for those of both.
+var wildcards = [2]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+
+// covers says whether who listens at wildcard is reached at addr.
+func covers(wildcard, addr netip.Addr) bool {
+	return wildcard.IsUnspecified() && addr.IsLoopback() && (wildcard.Is6() || addr.Is4())
+}
+
+// overlaps says whether somebody listens at some, not at all, of the addresses
+// that addr stands for, or at more.
+func (n *network) overlaps(addr netip.AddrPort) bool {
+	for _, wildcard := range wildcards {
+		if covers(wildcard, addr.Addr()) && n.ports[netip.AddrPortFrom(wildcard, addr.Port())] != nil {
+			return true
+		}
+	}
+	if addr.Addr().IsUnspecified() {
+		for other := range n.ports {
+			both := other.Addr().IsUnspecified() && other != addr
+			if other.Port() == addr.Port() && (both || covers(addr.Addr(), other.Addr())) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mustOpen opens the one queue of an address known to be free.
@@ -69,6 +104,11 @@ func (n *network) find(addr netip.AddrPort, from *endpoint) *endpoint {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	shared := n.ports[addr]
+	for _, wildcard := range wildcards {
+		if shared == nil && covers(wildcard, addr.Addr()) {
+			shared = n.ports[netip.AddrPortFrom(wildcard, addr.Port())]
+		}
+	}
 	if shared == nil {
 		return nil
 	}

@@ -9,10 +9,25 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for i, address := range []string{"127.0.0.1:0", ":0", "[::1]:0", "0.0.0.0:0"} {
-		v := variants[i]
-		t.Run(v.name+" on "+address, func(t *testing.T) {
-			conformance.Transport(t, v.factory(address))
+	for _, c := range []struct {
+		variant int
+		address string
+		also    []string
+	}{
+		{0, "127.0.0.1:0", nil},
+		{1, ":0", []string{"127.0.0.1", "127.0.0.2"}},
+		{2, "[::1]:0", nil},
+		{3, "0.0.0.0:0", []string{"127.0.0.2", "127.20.30.40"}},
+		{1, "0.0.0.0:0", []string{"127.0.0.2", "127.20.30.40"}},
+		{0, "[::]:0", []string{"127.0.0.1", "127.0.0.2"}},
+	} {
+		v := variants[c.variant]
+		t.Run(v.name+" on "+c.address, func(t *testing.T) {
+			f := v.factory(c.address)
+			for _, addr := range c.also {
+				f.Also = append(f.Also, netip.MustParseAddr(addr))
+			}
+			conformance.Transport(t, f)
 		})
 	}
 }

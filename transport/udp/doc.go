@@ -45,10 +45,15 @@
 // syscall_unsafe_linux.go); only Wait does. Wait sleeps in ppoll on the socket
 // and an eventfd, which Wake writes only when the owner sleeps.
 //
+// On a wildcard address each packet says which address of the host was asked
+// (IP_PKTINFO), and a route that is resolved with it leaves from there; other
+// sockets are spared the control messages.
+//
 // # Elsewhere
 //
 // One datagram per call of the standard library's socket, read ahead by a
-// goroutine; no code points, no segmentation, one queue, no sharing. The tests run both
+// goroutine; no code points, no segmentation, one queue, no sharing. Where the
+// system does not tell which address was asked, Caps().Notes says so. The tests run both
 // paths on Linux.
 //
 // # The numbers

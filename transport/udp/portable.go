@@ -25,9 +25,10 @@ type portable struct {
 	local  netip.AddrPort
 	caps   transport.Caps
 
-	routes routes.Table[netip.AddrPort]
+	routes routes.Table[portableDest]
 	heads  udpsock.Heads
 	taken  uint64
+	source portableSource
 
 	// Each buffer is in free, in arrived, with the reader or with the caller.
 	buffers [][]byte
@@ -50,6 +51,7 @@ type datagram struct {
 	buffer uint32
 	size   int
 	from   netip.AddrPort
+	to     netip.Addr
 }
 
 const (
@@ -124,6 +126,12 @@ func openPortable(cfg Config, queue, queues int) (*portable, error) {
 			p.caps.Notes = append(p.caps.Notes, fmt.Sprintf("udp: %s=%d was not obtained: raise the system's limit or ask for less: %v", b.key, b.size, err))
 		}
 	}
+	if p.local.Addr().IsUnspecified() {
+		if err := p.source.open(p.conn, p.v6); err != nil {
+			p.caps.Notes = append(p.caps.Notes, fmt.Sprintf("udp: answers leave from the address that the system chooses, whichever "+
+				"was asked: open the transport on one address if the host has several: %v", err))
+		}
+	}
 	p.heads = udpsock.NewHeads(portableBuffers, payload)
 	memory := make([]byte, portableBuffers*portableSize)
 	for b := range uint32(portableBuffers) {
@@ -144,12 +152,12 @@ func (p *portable) read() {
 		case <-p.done:
 			return
 		}
-		size, from, err := p.conn.ReadFromUDPAddrPort(p.buffers[b])
+		size, from, to, err := p.source.read(p.conn, p.buffers[b])
 		p.stats.RxCalls.Add(1)
 		switch {
 		case err == nil:
 			from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-			p.arrived <- datagram{b, size, from} // has room for all buffers
+			p.arrived <- datagram{b, size, from, to} // has room for all buffers
 		case isRemote(err):
 			p.free <- b
 			continue
@@ -178,14 +186,24 @@ func isRemote(err error) bool {
 	return false
 }
 
-func (p *portable) Resolve(addr netip.AddrPort, _ netip.Addr) (transport.Route, error) {
+func (p *portable) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
 	if p.closed.Load() {
 		return 0, errClosed
 	}
-	if err := udpsock.CheckPeer(addr, netip.Addr{}, p.v4, p.v6); err != nil {
+	source = source.Unmap()
+	d := portableDest{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
+	err := udpsock.CheckPeer(addr, source, p.v4, p.v6)
+	switch {
+	case err != nil || !source.IsValid():
+	case p.local.Addr().IsUnspecified():
+		d.control, err = p.source.control(source)
+	default:
+		err = udpsock.OnlySource(p.local.Addr(), source)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("udp: %w", err)
 	}
-	return transport.Route(p.routes.Add(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))), nil
+	return transport.Route(p.routes.Add(d)), nil
 }
 
 func (p *portable) Forget(r transport.Route) { p.routes.Forget(uint32(r)) }
@@ -238,7 +256,12 @@ func (p *portable) send(pkt *transport.TxPacket) (int, error) {
 	case len(pkt.Head)+len(pkt.Payload) > p.caps.MaxPayload:
 		return 0, errTooLarge
 	}
-	return p.conn.WriteToUDPAddrPort(append(pkt.Head, pkt.Payload...), *dest)
+	data := append(pkt.Head, pkt.Payload...)
+	if dest.control == nil {
+		return p.conn.WriteToUDPAddrPort(data, dest.addr)
+	}
+	n, _, err := p.conn.WriteMsgUDPAddrPort(data, dest.control, dest.addr)
+	return n, err
 }
 
 func isTooLarge(err error) bool {
@@ -258,6 +281,7 @@ func (p *portable) Recv(pkts []transport.RxPacket) (int, error) {
 		pkts[n] = transport.RxPacket{
 			Data:   p.buffers[d.buffer][:d.size:d.size],
 			From:   d.from,
+			To:     d.to,
 			Handle: uint64(d.buffer),
 		}
 		n++

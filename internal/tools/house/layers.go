@@ -27,6 +27,7 @@ var layers = []layer{
 	{"transport/mem", []string{"transport"}},
 	{"transport/sim", []string{"transport"}},
 	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/...", "github.com/vishvananda/netlink/..."}},
+	{"transport/udp", []string{"transport", "internal/...", xsys, "golang.org/x/net/..."}},
 	{"transport/...", []string{"transport", "internal/...", xsys}},
 
 	{"internal/udpsock", []string{"transport", "internal/...", xsys}},
