@@ -20,6 +20,10 @@ const (
 	maxReorder = 256
 	// maxDoublings bounds those of the probe timeout.
 	maxDoublings = 6
+	// maxPause bounds the pauses of a peer that are waited for, and pauseHalves is
+	// how fast they are forgotten.
+	maxPause    = 100 * time.Millisecond
+	pauseHalves = time.Second
 	// After so many probe timeouts a small ping goes along. Where it arrives,
 	// the path is alive; and where so many large datagrams are lost after that,
 	// and none arrives, it carries no large ones any more.
@@ -68,6 +72,8 @@ type recovery struct {
 	maxProbe     time.Duration // bounds the backoff, so that a path that heals is noticed
 	ce           uint16        // last count of CE marks reported
 	peerAckDelay time.Duration
+	pause        time.Duration // that the peer was seen to make, not being scheduled
+	pausedAt     time.Duration
 	unasked      int // bytes sent since a packet asked for its acknowledgement
 	// lostFloor is the lowest packet number declared lost that may still turn
 	// out to be only late; 0: none.
@@ -86,6 +92,9 @@ func (r *recovery) probeTimeout() time.Duration {
 		smoothed, variance = initialRTT, initialRTT/2
 	}
 	t := smoothed + max(4*variance, granularity) + r.peerAckDelay
+	if r.pause != 0 {
+		t = max(t, r.pauseAsOf(r.lastSent))
+	}
 	return max(t, min(t<<min(r.probes, maxDoublings), r.maxProbe))
 }
 
@@ -126,7 +135,8 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	floor := p.oldest()
 	now := p.ep.now
 	packets, bytes, large := 0, p.bytes, false
-	var sent time.Duration // of the largest, if it was not acknowledged before
+	var sent time.Duration   // of the largest, if it was not acknowledged before
+	var probed time.Duration // of the first that was sent again in silence, and in vain
 	for i := range uint64(a.Words) {
 		if largest < floor+64*i {
 			break
@@ -159,6 +169,7 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 				p.spurious(n, largest, packet)
 			case packetProbed:
 				packet.state = packetAcked
+				probed = packet.at
 				p.ep.stats.SpuriousRetransmits++
 			}
 		}
@@ -180,6 +191,9 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 		if known := min(delay, p.peerAckDelay); trip-known >= p.least {
 			trip -= known
 		}
+		if probed != 0 {
+			p.late(trip, now-probed)
+		}
 		if trip > 0 {
 			p.sample(trip)
 		}
@@ -198,6 +212,20 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	if trip > 0 {
 		p.pinged(trip) // last, since a callback may end the connection
 	}
+}
+
+// late notes that a packet was sent again in silence although it had arrived. If
+// the probe, too, took longer than the network does, the peer was not scheduled,
+// and did not lose the acknowledgement: the next such pause is waited for.
+func (p *peer) late(probe, first time.Duration) {
+	if probe > p.smoothed+max(4*p.variance, granularity/2) {
+		p.pause, p.pausedAt = min(max(p.pauseAsOf(p.ep.now), first*5/4), maxPause), p.ep.now
+	}
+}
+
+// pauseAsOf is what is still remembered at a time of the peer's pauses.
+func (r *recovery) pauseAsOf(at time.Duration) time.Duration {
+	return r.pause >> max(0, (at-r.pausedAt)/pauseHalves)
 }
 
 // arrived tells the messages in an acknowledged packet.

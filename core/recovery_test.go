@@ -297,3 +297,27 @@ func TestAnOutageDoesNotShrinkTheMTU(t *testing.T) {
 	n.run(5 * time.Second)
 	require.Equal(t, 1472, s.MTU())
 }
+
+func TestLostAcknowledgementsAreNotTakenForAPause(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		n := newNetwork(t, seed)
+		server, client, s := pair(n, Config{})
+		n.run(10 * time.Millisecond)
+		n.faults(sim.Faults{Loss: 0.1})
+		for range 300 {
+			n.echoes(s, 100)
+		}
+		require.NotZero(t, client.Stats().SpuriousRetransmits)
+		require.LessOrEqual(t, client.toward(server).pause, 5*time.Millisecond)
+	}
+}
+
+func TestAPauseIsForgotten(t *testing.T) {
+	t.Parallel()
+	r := recovery{pause: 64 * time.Millisecond, pausedAt: time.Minute}
+	require.Equal(t, r.pause, r.pauseAsOf(time.Second), "not yet")
+	require.Equal(t, r.pause, r.pauseAsOf(time.Minute+pauseHalves-1))
+	require.Equal(t, r.pause/2, r.pauseAsOf(time.Minute+pauseHalves))
+	require.Zero(t, r.pauseAsOf(time.Hour))
+}
