@@ -40,6 +40,7 @@ type Call struct {
 	session    *Session    // while under way
 	slot       *clientSlot // while in a slot
 	waiting    bool        // for a slot, in its session's queue
+	view       bool        // Response is to be poisoned after Done
 	next, prev *Call       // in that queue
 	deadline   timer
 }

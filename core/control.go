@@ -135,6 +135,10 @@ func (e *Endpoint) complete(c *Call, end uint64) {
 		e.stats.CallsFailed++
 	}
 	c.session = nil
+	if e.cfg.Poison && c.view {
+		e.donePoisoned(c)
+		return
+	}
 	c.Done(c)
 }
 

@@ -232,6 +232,10 @@ func (p *peer) request(m *wire.Message) {
 		r.refuse(Unimplemented, "no such method")
 	case m.Flags&wire.FlagFragment == 0:
 		r.Data = m.Body
+		if e.cfg.Poison {
+			r.runPoisoned()
+			return
+		}
 		r.run()
 	case int64(m.Total) > e.cfg.MaxMessage:
 		r.refuse(ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
@@ -338,6 +342,9 @@ func (r *Request) answer(code Code, data []byte) {
 	if len(data) <= p.singleLimit() || view && len(data) <= len(r.Data) {
 		r.small = e.copyOf(data, r.small)
 		data = r.small
+		if e.cfg.Poison {
+			r.poison()
+		}
 	}
 	m.data = data
 	p.enqueue(m)
@@ -373,6 +380,9 @@ func (r *Request) free() {
 	}
 	if r.Released != nil {
 		r.Released()
+	}
+	if e.cfg.Poison {
+		r.poison()
 	}
 	if r.in != nil {
 		e.buffers.put(r.in.buf)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"time"
@@ -302,6 +303,9 @@ func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
 		copy(c.Response, body)
 	} else {
 		c.Response = body
+		if e.cfg.Poison && view {
+			c.Response, c.view = bytes.Clone(body), true
+		}
 	}
 	end := s.vacate(c)
 	if s.waiting.head != nil {

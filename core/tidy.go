@@ -106,10 +106,3 @@ func (e *Endpoint) copyOf(data, buf []byte) []byte {
 	}
 	return buf
 }
-
-// poison overwrites memory whose time is over.
-func poison(b []byte) {
-	for i := range b {
-		b[i] = 0xDB
-	}
-}
