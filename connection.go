@@ -64,7 +64,8 @@ func (s *Session) State() ConnState {
 
 // WaitForStateChange waits until the state is another than from, and says true,
 // or until ctx ends, and says false. Changes may follow each other faster than a
-// waiter sees; Notify misses none.
+// waiter sees; Notify misses none. On a loop of the session's endpoint, where
+// nothing would change meanwhile, it does not wait.
 func (s *Session) WaitForStateChange(ctx context.Context, from ConnState) bool {
 	if s.session == nil {
 		return from != Shutdown
@@ -81,6 +82,9 @@ func (s *Session) WaitForStateChange(ctx context.Context, from ConnState) bool {
 		}
 		changed := c.changed
 		c.Unlock()
+		if s.endpoint.here() {
+			return false
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():

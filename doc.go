@@ -22,6 +22,19 @@
 // goroutine ([Request.Defer]), and may call other servers meanwhile. Every queue
 // is bounded; a full one is an error at the client, never growth.
 //
+// [Unary] makes a handler of a function that returns a reply or an error,
+// [Request.Context] ends with the request, and [WithHandlerInterceptor] does
+// something around all handlers. A handler that panics fails its own request.
+//
+// # Mistakes that are told
+//
+// A [Request] is inert once its time is over, so that who answers late without
+// Defer harms nobody else; it is logged and counted. Memory that handlers and
+// completions see is theirs for a while only ([Request.Data], Response of a
+// [Call] without a Buf): in tests and under the race detector it is overwritten
+// with 0xDB thereafter. A loop must not be held: what would wait for the loop
+// that it runs on returns [ErrOnLoop].
+//
 // # Three ways to call
 //
 // [Session.Call] blocks. [Session.Go] returns at once and completes by a

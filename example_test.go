@@ -296,6 +296,37 @@ func ExamplePartition() {
 	// 3 <nil>
 }
 
+// A handler that returns a reply or an error, calls another server under its
+// request's context, and so ends when its own client gives up.
+func ExampleUnary() {
+	backend := listen()
+	defer backend.Close()
+	backend.Handle(1, peregrine.Unary(func(_ context.Context, request []byte) ([]byte, error) {
+		if len(request) == 0 {
+			return nil, &peregrine.Error{Code: peregrine.InvalidArgument, Message: "name a key"}
+		}
+		return []byte("value of " + string(request)), nil
+	}))
+	upstream := dial(backend)
+	defer upstream.Close()
+
+	front := listen()
+	defer front.Close()
+	front.Handle(1, peregrine.Unary(func(ctx context.Context, request []byte) ([]byte, error) {
+		return upstream.Call(ctx, 1, request, nil)
+	}), peregrine.Go(100)) // since it blocks
+	session := dial(front)
+	defer session.Close()
+
+	for _, key := range []string{"a", ""} {
+		reply, err := session.Call(context.Background(), 1, []byte(key), nil)
+		fmt.Printf("%q %v\n", reply, err)
+	}
+	// Output:
+	// "value of a" <nil>
+	// "" InvalidArgument: name a key
+}
+
 // A handler may call another server and answer when that has answered.
 func ExampleRequest_Defer() {
 	backend := listen()

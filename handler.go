@@ -98,8 +98,8 @@ func Go(limit int) HandleOption {
 	if limit < 1 {
 		return misplaced("limit", fmt.Sprintf("Go(%d) runs nothing: use at least 1", limit))
 	}
-	tokens := make(chan struct{}, limit)
 	return func(p *placement) {
+		tokens := make(chan struct{}, limit)
 		*p = placement{wrap: func(h Handler) Handler {
 			return func(r Request) {
 				select {

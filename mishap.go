@@ -1,6 +1,7 @@
 package peregrine
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -41,7 +42,7 @@ func (m *mishaps) caught(value any, method uint16, peer netip.AddrPort) {
 		m.log.Error("handler ended its goroutine (runtime.Goexit, or FailNow of a test); its request failed", fields...)
 		return
 	}
-	m.log.Error("handler panicked; its request failed", append(fields, zap.Any("panic", value))...)
+	m.log.Error("handler panicked; its request failed", append(fields, zap.String("panic", fmt.Sprint(value)))...)
 	if m.crash {
 		panic(value)
 	}

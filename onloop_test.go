@@ -39,6 +39,9 @@ func TestBlockingOnTheLoopIsAnError(t *testing.T) {
 			_, call := s.Call(context.Background(), echo, nil, nil)
 			_, ping := s.Ping(context.Background())
 			_, dial := server.Dial(context.Background(), other.Addr().String())
+			if s.WaitForStateChange(context.Background(), s.State()) {
+				t.Error("the state changed without the loop")
+			}
 			errs = []error{call, ping, dial, server.Shutdown(context.Background())}
 		})
 		for i, err := range errs {
