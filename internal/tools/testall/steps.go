@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -76,30 +75,6 @@ func compile(log io.Writer, platform string) error {
 		}
 	}
 	return nil
-}
-
-// lint looks at the code as each platform compiles it: what one of them uses is not unused.
-func lint(log io.Writer) error {
-	dir, err := os.MkdirTemp("", "lint")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	linter := filepath.Join(dir, "lint.exe")
-	if err := run(log, exec.Command("go", "-C", "internal/tools", "build", "-o", linter, "./lint"), log); err != nil {
-		return err
-	}
-	cmd := exec.Command(linter, "-matrix", "./...")
-	var matrix strings.Builder
-	for _, p := range platforms {
-		goos, goarch, _ := strings.Cut(p, "/")
-		fmt.Fprintf(&matrix, "%s_%s: GOOS=%[1]s GOARCH=%[2]s\n", goos, goarch)
-	}
-	if libdpdk() == nil {
-		fmt.Fprintln(&matrix, "dpdk: CGO_ENABLED=1 -tags=dpdk")
-	}
-	cmd.Stdin = strings.NewReader(matrix.String())
-	return run(log, cmd, log)
 }
 
 func race(log io.Writer, tests *results) error {
