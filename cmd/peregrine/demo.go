@@ -23,6 +23,11 @@ const (
 	demoLarge = 8 << 20
 )
 
+// demoPatience is so long that a host which is busy with other things is not
+// taken for dead, and so short that a client whose farewell was lost does not
+// keep the server for long.
+const demoPatience = 10 * time.Second
+
 type demoCommand struct {
 	fault    string
 	duration time.Duration
@@ -142,7 +147,7 @@ func (d *demoCommand) phaseTime() time.Duration { return d.duration / time.Durat
 
 // measure runs one phase over an endpoint of its own.
 func (d *demoCommand) measure(ctx context.Context, to target, p phase) (result measure.Result, err error) {
-	flags := endpointFlags{cpu: unpinned}
+	flags := endpointFlags{cpu: unpinned, patience: demoPatience}
 	if p.faulty {
 		flags.fault = d.fault
 	}

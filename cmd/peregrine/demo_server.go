@@ -13,8 +13,8 @@ import (
 
 // A server process has that long to say that it is ready, and to end.
 const (
-	startTimeout = 10 * time.Second
-	stopTimeout  = 5 * time.Second
+	startTimeout = time.Minute
+	stopTimeout  = time.Minute
 )
 
 // serverProcess is a `peregrine serve` started by this process. It ends when
@@ -34,7 +34,7 @@ func startServer(ctx context.Context, errOut io.Writer) (*serverProcess, error) 
 		return nil, fmt.Errorf("cannot find this program to start a server with: %w", err)
 	}
 	// Not bound to ctx: stop lets it end by itself, also after an interrupt.
-	cmd := exec.Command(program, "serve", "udp://127.0.0.1:0", "--until-eof")
+	cmd := exec.Command(program, "serve", "udp://127.0.0.1:0", "--until-eof", "--patience", demoPatience.String())
 	cmd.Stderr = errOut
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -24,6 +24,7 @@ type endpointFlags struct {
 	cpu        int
 	fault      string
 	cc         string
+	patience   time.Duration
 	noCoalesce bool
 	noOffload  bool
 }
@@ -31,11 +32,15 @@ type endpointFlags struct {
 // unpinned is the value of --cpu that leaves threads where the system puts them.
 const unpinned = -1
 
+// What the engine takes as keep_alive and as connect_timeout.
+const leastPatience, mostPatience = 10 * time.Millisecond, time.Hour
+
 func (f *endpointFlags) register(flags *pflag.FlagSet) {
 	flags.TextVar(&f.poll, "poll", peregrine.Adaptive, "what an idle loop does: `busy` (own the core), adaptive (spin a little, then block) or block")
 	flags.IntVar(&f.cpu, "cpu", unpinned, "CPU to pin the loop's thread to, from 0 (-1: none)")
 	flags.BoolVar(&f.noCoalesce, "no-coalesce", false, "send every message in a datagram of its own")
 	flags.BoolVar(&f.noOffload, "no-offload", false, "do without segmentation offload (adds segment=false&gro=false to the URL)")
+	flags.DurationVar(&f.patience, "patience", 0, "how long a peer may be silent, also when it is first called (default: keep_alive and connect_timeout of the engine)")
 	flags.StringVar(&f.cc, "cc", "", "congestion controller: a name, or as in '{name: swift, target_delay: 50us}'; there are "+strings.Join(cc.Names(), ", "))
 	flags.StringVar(&f.fault, "fault", "", "make the network bad, both ways: loss=0.01,dup=0.01,reorder=0.05,delay=1ms,corrupt=0.001,seed=7")
 }
@@ -54,6 +59,12 @@ func (f *endpointFlags) options() ([]peregrine.Option, error) {
 	}
 	if f.cc != "" {
 		opts = append(opts, peregrine.WithCongestionControl(f.cc))
+	}
+	if f.patience != 0 {
+		if err := within("patience", f.patience, leastPatience, mostPatience); err != nil {
+			return nil, err
+		}
+		opts = append(opts, peregrine.WithConfig(peregrine.Config{KeepAlive: f.patience, ConnectTimeout: f.patience}))
 	}
 	if f.fault != "" {
 		if _, err := transport.ParseFaults(f.fault); err != nil {

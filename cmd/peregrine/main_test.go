@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +35,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = time.Minute
 	return cmd
 }
 
@@ -59,7 +60,11 @@ type running struct {
 // serve starts a server on a free loopback port.
 func serve(t *testing.T, args ...string) *running {
 	t.Helper()
-	return serveWith(t, append([]string{"serve", "udp://127.0.0.1:0", "--until-eof"}, args...)...)
+	command := []string{"serve", "udp://127.0.0.1:0", "--until-eof"}
+	if !slices.Contains(args, "--raw") {
+		command = append(command, "--patience", "1m") // unless args say another
+	}
+	return serveWith(t, append(command, args...)...)
 }
 
 // serveWith starts a server by a whole command line.

@@ -8,6 +8,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // rawBulk is the size of raw bulk datagrams unless told, in bytes: what the
@@ -21,7 +22,7 @@ func (p *perfCommand) askRaw(ctx context.Context) (cpu int, err error) {
 		return unpinned, err
 	}
 	defer tr.Close()
-	client, err := raw.NewClient(tr, p.target.addr)
+	client, err := p.rawClient(tr)
 	if err != nil {
 		return unpinned, err
 	}
@@ -47,7 +48,7 @@ func (p *perfCommand) withoutEngine(ctx context.Context) (result measure.Result,
 	}
 	defer tr.Close()
 	backend = tr.Caps().Backend
-	client, err := raw.NewClient(tr, p.target.addr)
+	client, err := p.rawClient(tr)
 	if err != nil {
 		return result, backend, err
 	}
@@ -65,4 +66,12 @@ func (p *perfCommand) withoutEngine(ctx context.Context) (result measure.Result,
 		result, err = client.Echo(ctx, l)
 	}
 	return result, backend, err
+}
+
+func (p *perfCommand) rawClient(tr transport.Transport) (*raw.Client, error) {
+	client, err := raw.NewClient(tr, p.target.addr)
+	if err == nil && p.patience != 0 {
+		client.Patience = p.patience
+	}
+	return client, err
 }

@@ -27,7 +27,7 @@ func readJSON(t *testing.T, path string) map[string]any {
 func perf(t *testing.T, addr string, args ...string) map[string]any {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "result.json")
-	args = append([]string{"perf", addr, "--duration", "200ms", "--warmup", "50ms", "--json", path}, args...)
+	args = append([]string{"perf", addr, "--duration", "200ms", "--warmup", "50ms", "--patience", "1m", "--json", path}, args...)
 	stdout, stderr, err := output(t, args...)
 	require.NoError(t, err, "%s%s", stdout, stderr)
 	require.Contains(t, stdout, "rate")
@@ -64,7 +64,7 @@ func TestAServerIsMeasuredInEveryModeAndStopsWhenAsked(t *testing.T) {
 
 func TestCallsOverABadNetworkAllComeBackRight(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := serve(t, "--patience", "10s") // for a client whose farewell was lost
 	result := perf(t, s.addr, "--fault", "loss=0.02,dup=0.02,reorder=0.05,corrupt=0.001,seed=7")
 	require.Positive(t, result["retransmits"])
 	s.end(t)
@@ -84,7 +84,7 @@ func TestPingIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	path := filepath.Join(t.TempDir(), "ping.json")
-	stdout, stderr, err := output(t, "ping", s.addr, "--count", "3", "--interval", "5ms", "--json", path)
+	stdout, stderr, err := output(t, "ping", s.addr, "--count", "3", "--interval", "5ms", "--timeout", "1m", "--patience", "1m", "--json", path)
 	require.NoError(t, err, stderr)
 	require.Contains(t, stdout, "3 sent, 3 answered")
 	result := readJSON(t, path)

@@ -17,7 +17,8 @@ import (
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
-// drainTimeout is how long accepted requests may take when the server stops.
+// drainTimeout is how long accepted requests may take when the server stops, if
+// their clients are there.
 const drainTimeout = 10 * time.Second
 
 type serveCommand struct {
@@ -93,6 +94,8 @@ func (s *serveCommand) check(flags *pflag.FlagSet) error {
 		return errors.New("give either a URL or --config, not both: the file names the transport")
 	case s.raw && s.loops != 1:
 		return errors.New("--raw has one loop: leave out --loops")
+	case s.raw && s.patience != 0:
+		return errors.New("--patience has no meaning with --raw: a raw server waits for nobody")
 	case s.cpu != unpinned && s.loops != 1:
 		return errors.New("--cpu is for one loop: pin several with cpus: [...] in a --config file")
 	}
@@ -147,7 +150,7 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 	announce(s.out, e.Addr().String(), e.Caps())
 
 	<-ctx.Done()
-	draining, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	draining, cancel := context.WithTimeout(context.Background(), drainTimeout+s.patience)
 	defer cancel()
 	err = e.Shutdown(draining)
 	stats := e.Stats()
@@ -156,7 +159,7 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 		measure.Plural(int(stats.RequestsHandled), "request"), stats.RequestsRefused, stats.Retransmits,
 		stats.Transport.RxPackets, stats.Transport.TxPackets)
 	if err != nil {
-		err = fmt.Errorf("accepted requests were still unanswered after %v: %w", drainTimeout, err)
+		err = fmt.Errorf("accepted requests were still unanswered after %v: %w", drainTimeout+s.patience, err)
 	}
 	return errors.Join(err, saved)
 }

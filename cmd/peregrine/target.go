@@ -6,13 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/peregrine-rpc/peregrine"
 )
-
-// connectTimeout is how long a server may take to answer the first time.
-const connectTimeout = 10 * time.Second
 
 // target is a server's address as a user writes it.
 type target struct {
@@ -69,9 +65,7 @@ func (t target) unanswered(backend, flags string, err error) error {
 
 // dial opens a session over e, with the remedy in the error.
 func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Session, error) {
-	waiting, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	s, err := e.Dial(waiting, t.addr.String())
+	s, err := e.Dial(ctx, t.addr.String())
 	switch {
 	case err == nil:
 		return s, nil

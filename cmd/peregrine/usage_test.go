@@ -59,6 +59,7 @@ func TestAWrongCommandLineIsToldInItsUsersTerms(t *testing.T) {
 		"ping 127.0.0.1:1 --interval 0s":                 "--interval is from 1ns",
 		"ping 127.0.0.1:1 --timeout forever":             `--timeout: "forever" is malformed`,
 		"serve --loops 100000":                           "--loops is from 1 to 1024, not 100000",
+		"serve --patience 1ms":                           "--patience is from 10ms to 1h0m0s, not 1ms",
 		"serve --loops many":                             `--loops: "many" is malformed: write a whole number`,
 		"serve --cpu x":                                  `--cpu: "x" is malformed`,
 		"serve --poll lazy":                              "--poll: poll is \"lazy\"; use busy, adaptive or block",
