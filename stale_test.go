@@ -47,7 +47,7 @@ func TestAReplyWithoutDeferReachesNobodyElse(t *testing.T) {
 		all.Go(func() {
 			for i := range calls / 8 {
 				s.Go(&peregrine.Call{Method: careless, Done: func(c *peregrine.Call) { ended <- c.Err }})
-				request := binary.LittleEndian.AppendUint64(nil, uint64(g<<32|i))
+				request := binary.LittleEndian.AppendUint64(nil, uint64(g)<<32|uint64(i))
 				reply, err := s.Call(context.Background(), careful, request, nil)
 				if err != nil || string(reply) != string(request) {
 					t.Errorf("the reply to %x is %q, error %v", request, reply, err)
