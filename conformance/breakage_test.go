@@ -80,6 +80,38 @@ func (o *odd) Forget(r transport.Route) {
 	}
 }
 
+// gossip reports the wrong peer.
+type gossip struct{ odd }
+
+func (g *gossip) NextUnreachable() (transport.Unreachable, bool) {
+	u, ok := g.odd.Transport.(transport.UnreachableReporter).NextUnreachable()
+	u.To = netip.AddrPortFrom(u.To.Addr(), u.To.Port()+1)
+	return u, ok
+}
+
+// touchy drops the packet behind one that was refused, once in a while.
+type touchy struct {
+	transport.Transport
+	refused uint64
+	count   int
+}
+
+func (y *touchy) Send(pkts []transport.TxPacket) (int, error) {
+	for i := range pkts {
+		if refused := refusals(y.Stats()); refused > y.refused {
+			y.refused = refused
+			if y.count++; y.count%50 == 0 {
+				pkts[i].Head, pkts[i].Payload = nil, nil
+				continue
+			}
+		}
+		if n, err := y.Transport.Send(pkts[i : i+1]); n == 0 {
+			return i, err
+		}
+	}
+	return len(pkts), nil
+}
+
 // doubling sends every hundredth packet twice.
 type doubling struct {
 	transport.Transport

@@ -71,6 +71,10 @@ type Factory struct {
 	// wildcard, or of a device with several. May be empty.
 	Also []netip.Addr
 
+	// Refuses says that the host of the far side tells a sender when nobody has the
+	// port that a datagram was for, and that the near side reports it.
+	Refuses bool
+
 	// Inject sends a datagram to an address by other means than this backend,
 	// such as a plain socket. It may be longer than MaxPayload; an error says
 	// that it did not leave. Nil where there are no such means.

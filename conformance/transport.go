@@ -87,6 +87,8 @@ var stories = []story{
 	{name: "RoutesComeAndGo", tell: routesComeAndGo},
 	{name: "ForgettingARouteStopsNothing", tell: forgettingARouteStopsNothing},
 	{name: "NobodyAtARouteIsNoError", tell: nobodyAtARouteIsNoError},
+	{name: "WhatNobodyReceivesIsReported", tell: whatNobodyReceivesIsReported, where: reports},
+	{name: "ADeadRouteCostsOthersNothing", tell: aDeadRouteCostsOthersNothing},
 
 	{name: "CloseEndsAWait", tell: closeEndsAWait},
 	{name: "CloseWithEverythingInHand", tell: closeWithEverythingInHand},

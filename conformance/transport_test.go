@@ -21,6 +21,7 @@ func wrapped(wrap func(transport.Transport) transport.Transport) Factory {
 	f := URL("mem://0.0.0.0:0")
 	f.OneProcess = true
 	f.Also = []netip.Addr{netip.MustParseAddr("127.0.1.1")}
+	f.Refuses = true
 	open := f.Open
 	f.Open = func(side Side, addr netip.AddrPort) (transport.Transport, error) {
 		tr, err := open(side, addr)
@@ -122,6 +123,15 @@ var breakages = map[string]breakage{
 	"a source of another host": {
 		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr, careless: true} },
 		"ASourceOfAnotherHostIsRefused", "not an address of this host", ample},
+	"nobody hears of a dead port": {
+		func(tr transport.Transport) transport.Transport { return &odd{Transport: tr} },
+		"WhatNobodyReceivesIsReported", "is an UnreachableReporter", ample},
+	"a report of another peer": {
+		func(tr transport.Transport) transport.Transport { return &gossip{odd{Transport: tr}} },
+		"WhatNobodyReceivesIsReported", "To is where the datagram was going", ample},
+	"a dead peer costs others a packet": {
+		func(tr transport.Transport) transport.Transport { return &touchy{Transport: tr} },
+		"ADeadRouteCostsOthersNothing", "datagrams have arrived", brief},
 	"datagrams cut off": {
 		func(tr transport.Transport) transport.Transport {
 			return altered{Transport: tr, recv: func(p *transport.RxPacket) { p.Data = p.Data[:min(len(p.Data), 1111)] }}

@@ -26,20 +26,33 @@ type Control struct {
 	To netip.Addr
 }
 
-// ParseControl reads control messages as the kernel lays them out: a length, of
-// the machine's word, a level, a type and data. What is cut short or unknown says
-// nothing.
-func ParseControl(control []byte, z Zones) (c Control) {
+// nextControl takes the first of control messages as the kernel lays them out: a
+// length, of the machine's word, a level, a type and data. ok is false at the end,
+// and at what is cut short.
+func nextControl(control []byte) (level, kind uint32, data, rest []byte, ok bool) {
 	const header = unix.SizeofCmsghdr
-	for len(control) >= header {
-		length := controlLength(control)
-		if length < header || length > uint64(len(control)) {
-			break
+	if len(control) < header {
+		return 0, 0, nil, nil, false
+	}
+	length := controlLength(control)
+	if length < header || length > uint64(len(control)) {
+		return 0, 0, nil, nil, false
+	}
+	level = binary.NativeEndian.Uint32(control[header-8:])
+	kind = binary.NativeEndian.Uint32(control[header-4:])
+	data = control[header:length]
+	return level, kind, data, control[min(len(control), unix.CmsgSpace(len(data))):], true
+}
+
+// ParseControl reads the control messages of a received message. What is cut short
+// or unknown says nothing.
+func ParseControl(control []byte, z Zones) (c Control) {
+	for {
+		level, kind, data, rest, ok := nextControl(control)
+		if !ok {
+			return c
 		}
-		level := binary.NativeEndian.Uint32(control[header-8:])
-		kind := binary.NativeEndian.Uint32(control[header-4:])
-		data := control[header:length]
-		control = control[min(len(control), unix.CmsgSpace(len(data))):]
+		control = rest
 		switch {
 		case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
 			c.Segment = int(max(0, int32(binary.NativeEndian.Uint32(data))))
@@ -57,7 +70,6 @@ func ParseControl(control []byte, z Zones) (c Control) {
 			c.To = answering(netip.AddrFrom16([16]byte(data)), binary.NativeEndian.Uint32(data[16:]), z)
 		}
 	}
-	return c
 }
 
 func controlLength(h []byte) uint64 {

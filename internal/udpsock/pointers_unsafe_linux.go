@@ -17,6 +17,13 @@ func meminfo(fd int) (info [9]uint32, errno unix.Errno) {
 	return info, errno
 }
 
+// recvError reads from the error queue into what m points to, which the socket
+// holds in typed fields.
+func recvError(fd int, m *unix.Msghdr) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0, 0)
+	return int(n), errno
+}
+
 // msgProbe is MSG_PROBE, which the libraries lack.
 const msgProbe = 0x10
 

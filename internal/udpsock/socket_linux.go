@@ -24,6 +24,7 @@ type Socket struct {
 	Zones  Zones
 
 	wildcard bool
+	errors   *errorQueue // nil: the kernel does not report
 
 	// life guards the descriptor against Close in Overflows.
 	life      sync.Mutex

@@ -26,6 +26,9 @@ type link struct {
 	near, far opener
 	// nearAlso and farAlso are further addresses of either end.
 	nearAlso, farAlso []string
+	// nearRefuses and farRefuses say that a kernel is there, which tells of ports
+	// that nobody has.
+	nearRefuses, farRefuses bool
 
 	order  conformance.Order
 	inject func(to netip.AddrPort, datagram []byte) error
@@ -38,7 +41,8 @@ func (l link) factory() conformance.Factory {
 		also = append(also, netip.MustParsePrefix(ip).Addr())
 	}
 	return conformance.Factory{
-		Also: also,
+		Also:    also,
+		Refuses: l.farRefuses,
 		Open: func(side conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
 			return [...]opener{conformance.Near: l.near, conformance.Far: l.far}[side](addr.Port())
 		},
@@ -53,6 +57,7 @@ func (l link) turned() link {
 	order := map[conformance.Order]conformance.Order{conformance.NearHosts: conformance.FarHosts, conformance.FarHosts: conformance.NearHosts}
 	l.near, l.far, l.order = l.far, l.near, order[l.order]
 	l.nearAlso, l.farAlso = l.farAlso, l.nearAlso
+	l.nearRefuses, l.farRefuses = l.farRefuses, l.nearRefuses
 	return l
 }
 
@@ -180,7 +185,7 @@ func toKernel(t *testing.T, name string, ips ...string) link {
 	t.Helper()
 	near, far := split(ips)
 	w := wired(t, name, far...)
-	return link{near: testConfig(w.device, near...).opener(), far: kernelAt(far[0]), inject: injectWhole, nearAlso: near[1:]}
+	return link{near: testConfig(w.device, near...).opener(), far: kernelAt(far[0]), inject: injectWhole, nearAlso: near[1:], farRefuses: true}
 }
 
 // kernelAt opens plain UDP at an address.

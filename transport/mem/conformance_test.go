@@ -9,20 +9,20 @@ import (
 
 func TestConformance(t *testing.T) {
 	f := conformance.URL("mem://127.0.0.9:0")
-	f.OneProcess = true
+	f.OneProcess, f.Refuses = true, true
 	conformance.Transport(t, f)
 	conformance.RPC(t, f)
 }
 
 func TestConformanceWithFewBuffers(t *testing.T) {
 	f := conformance.URL("mem://[100::9]:0?max_payload=1200&buffers=8&poison=true")
-	f.OneProcess = true
+	f.OneProcess, f.Refuses = true, true
 	conformance.Transport(t, f)
 }
 
 func TestConformanceOnAWildcard(t *testing.T) {
 	f := conformance.URL("mem://[::]:0")
-	f.OneProcess = true
+	f.OneProcess, f.Refuses = true, true
 	f.Also = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.1.2.3")}
 	conformance.Transport(t, f)
 }

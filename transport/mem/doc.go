@@ -10,7 +10,8 @@
 //	client, err := peregrine.Dial(ctx, "127.0.0.1:31850", peregrine.WithTransport("mem://"))
 //
 // Nothing is lost, reordered or damaged, save that datagrams to an address
-// where nobody listens are dropped and counted. A sender whose buffers all lie
+// where nobody listens are dropped, counted and reported, as a host's kernel does:
+// who dials such an address hears ECONNREFUSED at once. A sender whose buffers all lie
 // unread with receivers gets no more from Reserve: that is the back-pressure.
 //
 // # How it works

@@ -31,6 +31,7 @@ type endpoint struct {
 	routeFree []transport.Route
 	taken     uint64
 	closes    uint64 // of the network, when last looked at
+	refused   refusals
 	timer     *time.Timer
 
 	// Shared.
@@ -250,6 +251,9 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 			e.counters.txRefused.Add(1)
 		case to == nil:
 			e.counters.txUnresolved.Add(1)
+			if int(p.Route) < len(e.routes) && e.routes[p.Route].addr.IsValid() {
+				e.refused.add(e.routes[p.Route].addr, b.data[:min(size-len(p.Payload), len(b.data))], p.Payload)
+			}
 			b.next, e.free = e.free, b
 		case size > e.size || size > to.size:
 			e.counters.txTooLarge.Add(1)
@@ -373,9 +377,12 @@ func giveBack(first, last *buffer) {
 	}
 }
 
-// ready says that Recv would return something, or Reserve again.
+// NextUnreachable implements transport.UnreachableReporter.
+func (e *endpoint) NextUnreachable() (transport.Unreachable, bool) { return e.refused.next() }
+
+// ready says that Recv would return something, Reserve again, or a report is there.
 func (e *endpoint) ready() bool {
-	return len(e.lentFree) > 0 && (e.arrived != nil || !e.inbox.empty()) || e.relieved()
+	return e.refused.count > 0 || len(e.lentFree) > 0 && (e.arrived != nil || !e.inbox.empty()) || e.relieved()
 }
 
 // relieved says that Reserve, which lacked buffers, has some again.

@@ -40,7 +40,8 @@ func TestConformanceOfRPC(t *testing.T) {
 // factory opens both sides at an address as the variant does.
 func (v variant) factory(address string) conformance.Factory {
 	return conformance.Factory{
-		Inject: conformance.InjectUDP,
+		Refuses: v.name != "portable",
+		Inject:  conformance.InjectUDP,
 		Open: func(_ conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
 			c := DefaultConfig()
 			c.Address = address

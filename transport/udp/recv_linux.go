@@ -42,6 +42,14 @@ type receiver struct {
 
 const none = ^uint32(0)
 
+const (
+	// noBuffers stands for a call that would have had nothing to read into.
+	noBuffers = unix.ENOBUFS
+	// maxTries bounds how often a call is made again that failed for what became
+	// of earlier packets.
+	maxTries = 8
+)
+
 func (r *receiver) init(caps transport.Caps) {
 	const buffers = rxBuffers + rxMessages
 	r.size = caps.MaxPayload
@@ -76,13 +84,12 @@ func (s *socket) Recv(pkts []transport.RxPacket) (int, error) {
 		r.looked = time.Now()
 		r.cut.Look(r.looked)
 	}
-	if !r.pending() {
-		switch errno := s.receive(len(pkts)); errno {
-		case 0:
-		case unix.EBADF, unix.ENOTSOCK:
+	for tries := 0; !r.pending() && tries < maxTries; tries++ {
+		switch errno := s.receive(len(pkts)); {
+		case errno == 0:
+		case errno == unix.EBADF || errno == unix.ENOTSOCK:
 			return 0, fmt.Errorf("udp: the socket is gone: %w", errno)
-		default:
-			// Nothing there, or an ICMP message about an earlier packet.
+		case errno == unix.EAGAIN || errno == noBuffers || s.sock.DrainErrors() == 0:
 			return 0, nil
 		}
 	}
@@ -104,7 +111,7 @@ func (s *socket) receive(limit int) unix.Errno {
 	r := &s.rx
 	batch := r.arm(min(r.batch, limit))
 	if batch == 0 {
-		return unix.ENOBUFS
+		return noBuffers
 	}
 	n, errno := recvmmsg(s.sock.FD, r.msgs[:batch])
 	s.stats.RxCalls.Add(1)

@@ -18,6 +18,7 @@ type sender struct {
 
 	segment bool // the kernel cuts runs, as far as known
 	full    bool // the last Send met a full socket buffer
+	cut     bool // the last call took some messages and not all
 	taken   uint64
 }
 
@@ -32,8 +33,8 @@ type front struct {
 	// a run; lasting, that it may be unable to take any.
 	plain   int
 	lasting bool
-	// again says that the first one was refused before.
-	again bool
+	// tries counts calls that failed for what became of earlier packets.
+	tries int
 }
 
 // Send implements [transport.Transport].
@@ -46,7 +47,7 @@ func (s *socket) Send(pkts []transport.TxPacket) (taken int, err error) {
 	t.Marking.Follow(s.sock)
 	var f front
 	var sum udpsock.Run
-	calls := 0
+	calls, cut := 0, false
 	for taken < len(pkts) && !t.full && err == nil {
 		rest := pkts[taken:]
 		if f.plain > 0 {
@@ -60,19 +61,28 @@ func (s *socket) Send(pkts []transport.TxPacket) (taken int, err error) {
 			if f.lasting {
 				t.segment = false
 			}
-			f.lasting, f.again = false, false
+			f.lasting, f.tries = false, 0
+			cut = cut || t.cut
 		case errno == unix.EAGAIN:
 			t.full = true
 		case errno == unix.EBADF || errno == unix.ENOTSOCK:
 			err = fmt.Errorf("udp: the socket is gone: %w", errno)
+		case f.tries < maxTries && s.sock.DrainErrors() > 0:
+			// ICMP about an earlier packet is reported once, by whichever call
+			// comes next: this packet is not to blame.
+			f.tries++
 		default:
-			n = s.refused(&f, errno)
+			n = s.refused(&f, &rest[0], errno)
 		}
 		s.heads.Take(rest[:n])
 		f.plain = max(f.plain-n, 0)
 		taken += n
 		sum.Packets += sent.Packets
 		sum.Bytes += sent.Bytes
+	}
+	if cut && !t.full {
+		// The kernel keeps to itself why it took only some.
+		s.sock.DrainErrors()
 	}
 	t.taken += uint64(taken)
 	s.stats.TxPackets.Add(uint64(sum.Packets))
@@ -83,7 +93,7 @@ func (s *socket) Send(pkts []transport.TxPacket) (taken int, err error) {
 
 // refused decides on the message at the front that the kernel did not take, and
 // returns how many packets to drop.
-func (s *socket) refused(f *front, errno unix.Errno) (drop int) {
+func (s *socket) refused(f *front, first *transport.TxPacket, errno unix.Errno) (drop int) {
 	packets := s.tx.Runs[0].Packets
 	switch {
 	case packets > 1 && (errno == unix.EMSGSIZE || lacksSegmentation(errno)):
@@ -91,15 +101,11 @@ func (s *socket) refused(f *front, errno unix.Errno) (drop int) {
 		return 0
 	case errno == unix.EMSGSIZE:
 		s.stats.TxTooLarge.Add(1)
-	case !f.again:
-		// An ICMP message about an earlier packet is reported once, by
-		// whichever call comes next.
-		f.again = true
-		return 0
 	default:
 		s.stats.TxRefused.Add(uint64(packets))
+		s.sock.Undeliverable(first, errno)
 	}
-	f.lasting, f.again = false, false
+	f.lasting, f.tries = false, 0
 	return packets
 }
 
@@ -131,6 +137,7 @@ func (s *socket) push(pkts []transport.TxPacket, segment bool) (sent udpsock.Run
 		taken, errno = sendmmsg(s.sock.FD, t.Msgs[:messages])
 	}
 	t.Clear()
+	t.cut = taken < messages
 	for _, r := range t.Runs[:taken] {
 		sent.Packets += r.Packets
 		sent.Bytes += r.Bytes

@@ -41,6 +41,7 @@ func openSocket(cfg Config, queue, queues int) (*socket, error) {
 		_ = sock.Close() // the error that led here says more
 		return nil, fmt.Errorf("udp: %w", err)
 	}
+	sock.ReportErrors()
 	c := &sock.Caps
 	c.RxBatch, c.TxBatch, c.RxBuffers = 64, 64, rxBuffers
 	s.heads = udpsock.NewHeads(txBuffers, c.MaxPayload)
@@ -76,18 +77,24 @@ func (s *socket) Wait(timeout time.Duration) error {
 	if s.tx.full {
 		events |= unix.POLLOUT
 	}
-	if s.rx.pending() {
+	if s.rx.pending() || s.sock.Reports() {
 		timeout = 0
 	}
 	err := s.waiter.Wait(s.sock.FD, events, timeout)
 	if err == waiter.ErrExpelled {
 		return errClosed
 	}
+	if s.waiter.Ready(unix.POLLERR) {
+		s.sock.DrainErrors() // or the next Wait would return at once
+	}
 	if s.waiter.Ready(unix.POLLOUT) {
 		s.tx.full = false // said once: an owner with nothing to send may sleep
 	}
 	return err
 }
+
+// NextUnreachable implements [transport.UnreachableReporter].
+func (s *socket) NextUnreachable() (transport.Unreachable, bool) { return s.sock.NextUnreachable() }
 
 func (s *socket) Wake() { s.waiter.Wake() }
 
