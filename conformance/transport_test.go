@@ -21,7 +21,6 @@ func wrapped(wrap func(transport.Transport) transport.Transport) Factory {
 	f := URL("mem://0.0.0.0:0")
 	f.OneProcess = true
 	f.Also = []netip.Addr{netip.MustParseAddr("127.0.1.1")}
-	f.Refuses = true
 	open := f.Open
 	f.Open = func(side Side, addr netip.AddrPort) (transport.Transport, error) {
 		tr, err := open(side, addr)
@@ -301,5 +300,7 @@ func TestBreakage(t *testing.T) {
 	require.True(t, known, name)
 	patience = b.patience
 	require.True(t, slices.ContainsFunc(stories, func(s story) bool { return s.name == b.story }), fmt.Sprint("no story ", b.story))
-	Transport(t, wrapped(b.wrap))
+	f := wrapped(b.wrap)
+	f.Refuses = true
+	Transport(t, f)
 }
