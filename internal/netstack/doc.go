@@ -34,5 +34,6 @@
 // with MLD snooping must be told to pass neighbour solicitations. Fragments are
 // refused and IPv6 extension headers are not followed: peers of ours send
 // neither. ICMP's reports of a path's MTU are counted and not believed, for the
-// engine probes.
+// engine probes; those of datagrams that could not be delivered are passed on
+// (unreachable.go). We send none ourselves.
 package netstack

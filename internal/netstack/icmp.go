@@ -11,6 +11,7 @@ const (
 	icmpUnreachable = 3
 	icmpEcho        = 8
 
+	icmpv6Unreachable   = 1
 	icmpv6TooBig        = 2
 	icmpv6Echo          = 128
 	icmpv6EchoReply     = 129
@@ -24,7 +25,7 @@ const fragmentationNeeded = 4
 // icmpSize is the least that a message has: type, code, checksum and four bytes.
 const icmpSize = 8
 
-// inputIPv4 answers echo requests.
+// inputIPv4 answers echo requests and notes what could not be delivered.
 func (s *Stack) inputIPv4(f frame, mac MAC, emit func(frame []byte)) Verdict {
 	b, v := ipv4(f.packet, false)
 	if v != fine {
@@ -48,11 +49,13 @@ func (s *Stack) inputIPv4(f frame, mac MAC, emit func(frame []byte)) Verdict {
 			s.counters.TooBig++
 			return fine
 		}
+		return s.unreachable(b, false)
 	}
 	return NotForUs
 }
 
-// inputIPv6 answers echo requests and neighbour solicitations, and learns.
+// inputIPv6 answers echo requests and neighbour solicitations, learns, and notes
+// what could not be delivered.
 func (s *Stack) inputIPv6(now int64, f frame, mac MAC, emit func(frame []byte)) Verdict {
 	b, v := ipv6(f.packet)
 	if v != fine {
@@ -88,6 +91,8 @@ func (s *Stack) inputIPv6(now int64, f frame, mac MAC, emit func(frame []byte)) 
 	switch b[0] {
 	case icmpv6Echo:
 		return s.echo(mac, to, from, b, icmpv6EchoReply, emit)
+	case icmpv6Unreachable:
+		return s.unreachable(b, true)
 	case icmpv6TooBig:
 		s.counters.TooBig++
 		return fine

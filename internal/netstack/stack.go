@@ -35,11 +35,13 @@ type Stack struct {
 	local      []netip.Prefix
 	gateways   []netip.Addr
 	generation atomic.Uint64
+	heard      atomic.Uint64 // reports in unreachables so far
 
-	mu         sync.Mutex
-	neighbours neighbours
-	counters   Counters
-	out        []byte // the frame under construction
+	mu           sync.Mutex
+	neighbours   neighbours
+	counters     Counters
+	unreachables unreachables
+	out          []byte // the frame under construction
 }
 
 // Counters count since New.

@@ -272,6 +272,9 @@ func FuzzInput(f *testing.F) {
 		}
 		f.Add(program)
 	}
+	for _, frame := range [][]byte{unreachable(f, 1, 2, 3, false), unreachable(f, 1, 2, 4, true)} {
+		f.Add(append([]byte{corrected | byte(len(frame))}, frame...))
+	}
 	f.Fuzz(func(t *testing.T, program []byte) {
 		s := newStack(t, linuxConfig(2))
 		other := newStack(t, linuxConfig(1)).Parser()
@@ -295,6 +298,13 @@ func FuzzInput(f *testing.F) {
 			program = program[1+length:]
 			frames++
 			s.Tick(now, emit)
+		}
+		for after, data := uint64(0), make([]byte, QuotedPayload); after < s.Heard(); {
+			u, number, ok := s.Unreachable(after, data)
+			require.True(t, ok)
+			require.True(t, s.isLocal(u.From.Addr()))
+			require.NotZero(t, u.Err)
+			after = number
 		}
 		require.LessOrEqual(t, len(s.neighbours.table), 3+frames)
 		require.Len(t, s.neighbours.used, 3)

@@ -45,6 +45,9 @@ type queue struct {
 	reserved int // heads lent and not sent
 	full     bool
 
+	heard  uint64                       // of the stack's reports, the last that was looked at
+	quoted [netstack.QuotedPayload]byte // by the last that was returned
+
 	stats  counters
 	sleep  sleeper
 	closed atomic.Bool
@@ -61,7 +64,7 @@ const headers4, headers6 = 20 + 8, 40 + 8
 
 // openQueue makes a queue of p its caller's.
 func openQueue(p *port, cfg *Config, index int) (_ *queue, err error) {
-	q := &queue{port: p, index: index, ask: leastAsk, parser: p.stack.Parser(), local: p.local}
+	q := &queue{port: p, index: index, ask: leastAsk, parser: p.stack.Parser(), local: p.local, heard: p.stack.Heard()}
 	headers := headers4
 	if slices.ContainsFunc(cfg.IP, func(ip string) bool { return strings.Contains(ip, ":") }) {
 		headers = headers6

@@ -79,7 +79,7 @@ func (q *queue) Wait(timeout time.Duration) error {
 		}
 		// Whatever came before the interrupt was armed makes none, also behind a
 		// burst of which nothing was ours.
-		if !q.idle() || q.got > 0 {
+		if !q.idle() || q.got > 0 || q.hears() {
 			limit = 0
 		} else if timeout >= 0 {
 			limit = min(limit, max(0, timeout-time.Since(began)))
@@ -96,7 +96,7 @@ func (q *queue) Wait(timeout time.Duration) error {
 		case q.full:
 			q.full = false // a ring makes no event: say that there is room, once
 			return nil
-		case q.sleep.waiter.Woken() || !q.idle() || timeout >= 0 && time.Since(began) >= timeout:
+		case q.sleep.waiter.Woken() || !q.idle() || q.hears() || timeout >= 0 && time.Since(began) >= timeout:
 			return nil
 		}
 	}

@@ -49,11 +49,17 @@
 // (IP_PKTINFO), and a route that is resolved with it leaves from there; other
 // sockets are spared the control messages.
 //
+// Datagrams that could not be delivered are reported (IP_RECVERR). The kernel makes
+// any call on the socket fail once for each; such a call empties the error queue and
+// is made again, so that nobody's packets are lost for another's. A system call is
+// spent on it only when a call has failed, or Wait was told of errors.
+//
 // # Elsewhere
 //
 // One datagram per call of the standard library's socket, read ahead by a
 // goroutine; no code points, no segmentation, one queue, no sharing. Where the
-// system does not tell which address was asked, Caps().Notes says so. The tests run both
+// system does not tell which address was asked, Caps().Notes says so. Nothing is
+// reported. The tests run both
 // paths on Linux.
 //
 // # The numbers
