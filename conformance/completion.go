@@ -60,9 +60,7 @@ func aCompletedPayloadIsFree(t *testing.T, p *pair) {
 			scrawled, first := 0, p.near.taken-uint64(len(memory))
 			for late := expires(); scrawled < len(memory); {
 				for done := int(p.near.Completed() - first); scrawled < done; scrawled++ {
-					for i := range memory[scrawled].bytes {
-						memory[scrawled].bytes[i] = 0xDB
-					}
+					scrawl(memory[scrawled].bytes)
 				}
 				if scrawled < len(memory) {
 					require.False(t, late(), "each packet that was taken completes")

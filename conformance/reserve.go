@@ -57,10 +57,7 @@ func aBufferInFlightIsNotLent(t *testing.T, p *pair) {
 		p.near.push(pkts[:len(ds)])
 		unsent = append(pkts[len(ds):], p.near.reserveAll()...)
 		for _, pkt := range unsent {
-			head := pkt.Head[:cap(pkt.Head)]
-			for i := range pkt.Head {
-				head[i] = 0xDB
-			}
+			scrawl(pkt.Head)
 		}
 		got := p.far.receive(len(ds))
 		requireSame(t, ds, contents(got))

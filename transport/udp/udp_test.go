@@ -96,7 +96,7 @@ func send(t testing.TB, tr transport.Transport, r transport.Route, texts ...stri
 }
 
 // patience bounds what a story waits for; it is far more than it takes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // receive waits for n packets and returns them, unreleased.
 func receive(t testing.TB, tr transport.Transport, n int) []transport.RxPacket {

@@ -16,8 +16,8 @@ const (
 )
 
 // backendRows says of each transport whether its tests ran on this host. A required one must have run. One with a step of
-// its own has not if that was skipped.
-func backendRows(tests *results, steps []row, required []string) []row {
+// its own has not if that was skipped. What the host refuses is not required of it.
+func backendRows(tests *results, steps []row, required []string, refused func(string) error) []row {
 	names := append(backendFolders(), required...)
 	slices.Sort(names)
 	var rows []row
@@ -28,11 +28,23 @@ func backendRows(tests *results, steps []row, required []string) []row {
 			r.result, r.reason = skipped, steps[own].reason
 		}
 		if r.result == skipped && slices.Contains(required, name) {
-			r.result, r.reason = failed, "this host can run it, but: "+r.reason
+			if err := refused(name); err != nil {
+				r.reason = err.Error()
+			} else {
+				r.result, r.reason = failed, "this host can run it, but: "+r.reason
+			}
 		}
 		rows = append(rows, r)
 	}
 	return rows
+}
+
+// refused says why this host cannot run a backend whatever is installed; nil if it can.
+func refused(backend string) error {
+	if backend == "iouring" {
+		return ioUringRefused()
+	}
+	return nil
 }
 
 // backendFolders names the folders below transport that hold Go files.

@@ -10,17 +10,17 @@ import (
 // goTest runs tests of the module in dir, adds them to the results, and logs what the failed ones printed. args are
 // flags and packages.
 func goTest(log io.Writer, tests *results, dir string, args ...string) error {
-	cmd := exec.Command("go", append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=10m"}, args...)...)
+	cmd := exec.Command("go", append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=30m"}, args...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := start(cmd); err != nil {
 		return err
 	}
 	run := newResults()
-	err = errors.Join(run.read(out, log), cmd.Wait())
+	err = errors.Join(run.read(out, log), wait(cmd))
 	run.writeFailures(log)
 	tests.merge(run)
 	if n := len(run.with(failed)); n > 0 {

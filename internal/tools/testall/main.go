@@ -25,6 +25,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	underWay.endAllOnSignal()
 	tests, required := newResults(), splitList(*require)
 	rows, err := runSteps(allSteps(tests, required), flag.Args())
 	if err != nil {
@@ -32,7 +33,7 @@ func main() {
 		os.Exit(2)
 	}
 	if len(tests.order) > 0 {
-		rows = append(rows, backendRows(tests, rows, required)...)
+		rows = append(rows, backendRows(tests, rows, required, refused)...)
 	}
 	report(os.Stdout, rows, tests)
 	if len(tests.with(failed)) > 0 || slices.ContainsFunc(rows, func(r row) bool { return r.result == failed }) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -96,9 +97,20 @@ func TestABackendIsSkippedWithItsFirstSkippedTest(t *testing.T) {
 	}
 }
 
+func able(string) error { return nil }
+
+func TestWhatTheHostRefusesIsNotRequired(t *testing.T) {
+	t.Parallel()
+	unable := func(string) error { return errors.New("the kernel gives none") }
+	rows := backendRows(newResults(), nil, []string{"udp"}, unable)
+	if len(rows) != 1 || rows[0].result != skipped || rows[0].reason != "the kernel gives none" {
+		t.Errorf("rows: %+v", rows)
+	}
+}
+
 func TestARequiredBackendMustRun(t *testing.T) {
 	t.Parallel()
-	rows := backendRows(newResults(), nil, []string{"udp"})
+	rows := backendRows(newResults(), nil, []string{"udp"}, able)
 	if len(rows) != 1 || rows[0].result != failed {
 		t.Errorf("rows: %+v", rows)
 	}
@@ -108,7 +120,7 @@ func TestABackendIsSkippedWithItsStepThoughSomeOfItsTestsRan(t *testing.T) {
 	t.Parallel()
 	tests := readEvents(t, line("pass", "TestURL", ""))
 	step := row{name: "udp", result: skipped, reason: "no network"}
-	rows := backendRows(tests, []row{step}, []string{"udp"})
+	rows := backendRows(tests, []row{step}, []string{"udp"}, able)
 	if len(rows) != 1 || rows[0].result != failed || !strings.Contains(rows[0].reason, "no network") {
 		t.Errorf("rows: %+v", rows)
 	}

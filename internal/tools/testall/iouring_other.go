@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func ioUringRefused() error { return errors.New("io_uring needs Linux") }
