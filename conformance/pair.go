@@ -336,9 +336,13 @@ func numbered(n, size int) []datagram {
 
 // pattern is bytes that tell their number and their place.
 func pattern(number, size int) []byte {
+	const period = 4 << 8 // after which it comes again
 	data := make([]byte, size)
-	for j := range data {
+	for j := range min(size, period) {
 		data[j] = byte(number>>(8*(j%4)) + j/4)
+	}
+	for known := period; known < size; known *= 2 {
+		copy(data[known:], data[:known])
 	}
 	return data
 }
