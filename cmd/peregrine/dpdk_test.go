@@ -42,7 +42,7 @@ func TestRawDatagramsAreMeasuredOverDPDK(t *testing.T) {
 	require.Contains(t, s.end(t), "echoed")
 }
 
-func TestNobodyAtTheOtherEndOfADeviceIsAnErrorThatSaysWhatToDo(t *testing.T) {
+func TestNobodyAtTheOtherEndOfADPDKDeviceIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s, url := vhost(t)
 	_, stderr, err := output(t, "perf", "10.9.0.3:31850", "--transport", url)

@@ -30,38 +30,48 @@ const hangs = 2 * time.Minute
 func TestAnInterruptedMeasurementPrintsWhatItHas(t *testing.T) {
 	t.Parallel()
 	engine, raw := serve(t), serve(t, "--raw")
-	for name, args := range map[string][]string{
-		"rate":       {engine.addr},
-		"latency":    {engine.addr, "--mode", "latency"},
-		"upload":     {engine.addr, "--mode", "upload", "--size", "64KiB"},
-		"download":   {engine.addr, "--mode", "download", "--size", "64KiB"},
-		"calls":      {engine.addr, "--call", "--window", "4"},
-		"raw":        {raw.addr, "--raw"},
-		"raw upload": {raw.addr, "--raw", "--mode", "upload"},
-	} {
-		path := filepath.Join(t.TempDir(), "result.json")
-		args = append([]string{"perf", "--duration", "1h", "--warmup", "0s", "--patience", "1m", "--json", path}, args...)
-		// It does not say when it measures: interrupt it later and later.
-		for after := 100 * time.Millisecond; ; after *= 2 {
-			stdout, stderr, code := interrupt(t, after, args...)
-			if code == killedCode {
-				continue
-			}
-			require.Equal(t, interruptedCode, code, "%s: %s", name, stderr)
-			require.Contains(t, stderr, "interrupted", name)
-			if strings.Contains(stderr, "before anything was measured") {
-				require.NoFileExists(t, path, name)
-				continue
-			}
-			require.Contains(t, stdout, "rate", name)
-			result := readJSON(t, path)
-			require.Positive(t, result["rate_rps"], name)
-			require.Positive(t, result["goodput_gbps"], name)
-			break
+	t.Run("", func(t *testing.T) {
+		for name, args := range map[string][]string{
+			"rate":       {engine.addr},
+			"latency":    {engine.addr, "--mode", "latency"},
+			"upload":     {engine.addr, "--mode", "upload", "--size", "64KiB"},
+			"download":   {engine.addr, "--mode", "download", "--size", "64KiB"},
+			"calls":      {engine.addr, "--call", "--window", "4"},
+			"raw":        {raw.addr, "--raw"},
+			"raw upload": {raw.addr, "--raw", "--mode", "upload"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				measureInterrupted(t, args)
+			})
 		}
-	}
+	})
 	engine.end(t)
 	raw.end(t)
+}
+
+func measureInterrupted(t *testing.T, args []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "result.json")
+	args = append([]string{"perf", "--duration", "1h", "--warmup", "0s", "--patience", "1m", "--json", path}, args...)
+	// It does not say when it measures: interrupt it later and later.
+	for after := 100 * time.Millisecond; ; after *= 2 {
+		stdout, stderr, code := interrupt(t, after, args...)
+		if code == killedCode {
+			continue
+		}
+		require.Equal(t, interruptedCode, code, stderr)
+		require.Contains(t, stderr, "interrupted")
+		if strings.Contains(stderr, "before anything was measured") {
+			require.NoFileExists(t, path)
+			continue
+		}
+		require.Contains(t, stdout, "rate")
+		result := readJSON(t, path)
+		require.Positive(t, result["rate_rps"])
+		require.Positive(t, result["goodput_gbps"])
+		return
+	}
 }
 
 // interrupt runs the tool for a while.

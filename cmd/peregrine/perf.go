@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -150,8 +151,8 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 const (
 	mostWindow   = 1 << 16 // as many as a session can have slots
 	mostSessions = 1 << 16 // as many as a server keeps unless told
-	mostSize     = 1<<32 - 1
-	mostBuffers  = 8 << 30 // bytes of all outstanding calls
+	mostSize     = math.MaxUint32 & math.MaxInt
+	mostBuffers  = 8 << 10 // MiB of all outstanding calls
 	mostTime     = 24 * time.Hour
 )
 
@@ -178,9 +179,10 @@ func (p *perfCommand) checkRanges() error {
 		return err
 	}
 	work := p.work()
-	if each := work.RequestSize() + work.ReplySize(); p.window*each > mostBuffers {
-		return fmt.Errorf("--window %d with messages of %s takes %s of buffers, and %s is the most: make one of them smaller",
-			p.window, measure.Size(int(p.size)), measure.Size(p.window*each), measure.Size(mostBuffers))
+	each := int64(work.RequestSize()) + int64(work.ReplySize())
+	if needed := int64(p.window) * each >> 20; needed > mostBuffers {
+		return fmt.Errorf("--window %d with messages of %s takes %d MiB of buffers, and %d MiB is the most: make one of them smaller",
+			p.window, measure.Size(int(p.size)), needed, mostBuffers)
 	}
 	return nil
 }

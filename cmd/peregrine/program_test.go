@@ -96,7 +96,7 @@ func TestPingIsAnswered(t *testing.T) {
 func TestTheDemonstrationSucceeds(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo.json")
-	stdout, stderr, err := output(t, "demo", "--duration", "9s", "--json", path)
+	stdout, stderr, err := output(t, "demo", "--duration", "1s", "--json", path)
 	require.NoError(t, err, "%s%s", stdout, stderr)
 	require.NotContains(t, stdout, "\x1b", "a pipe is no terminal")
 	require.Contains(t, stdout, "6/6")

@@ -9,8 +9,11 @@ import (
 	"slices"
 )
 
-// tagged are the packages that the build tag dpdk changes.
-var tagged = []string{"./transport/dpdk/...", "./cmd/peregrine"}
+// The tag dpdk changes the backend, and what the tool's tests of that name use.
+const (
+	backend = "./transport/dpdk/..."
+	tool    = "./cmd/peregrine"
+)
 
 // debian is what their tests take: the library, what finds it, and what decodes their packets.
 var debian = []string{"libdpdk-dev", "pkg-config", "tshark"}
@@ -31,11 +34,19 @@ func dpdk(log io.Writer, tests *results) error {
 	if err := libdpdk(); err != nil {
 		return err
 	}
-	vet := exec.Command("go", append([]string{"vet", "-tags=dpdk"}, tagged...)...)
+	vet := exec.Command("go", "vet", "-tags=dpdk", backend, tool)
 	if err := run(log, vet, log); err != nil {
 		return err
 	}
-	return goTest(log, tests, ".", append([]string{"-tags=dpdk", "-short"}, tagged...)...)
+	return testTagged(log, tests)
+}
+
+func testTagged(log io.Writer, tests *results, flags ...string) error {
+	flags = append(flags, "-tags=dpdk", "-short")
+	return errors.Join(
+		goTest(log, tests, ".", append(flags, backend)...),
+		goTest(log, tests, ".", append(flags, "-run=DPDK", tool)...),
+	)
 }
 
 // dpdkRace tests it with the race detector.
@@ -43,7 +54,7 @@ func dpdkRace(log io.Writer, tests *results) error {
 	if err := errors.Join(libdpdk(), raceDetector()); err != nil {
 		return err
 	}
-	return goTest(log, tests, ".", append([]string{"-tags=dpdk", "-race", "-short"}, tagged...)...)
+	return testTagged(log, tests, "-race")
 }
 
 // wouldInstall says whether to install what is missing: who requires DPDK, or is a CI machine, wants it, and root can.
