@@ -4,21 +4,30 @@ import "github.com/peregrine-rpc/peregrine/transport"
 
 // Heads lends the transmit buffers of Reserve to sends that copy, so that every
 // buffer is back when Send returns. The last one back is lent first: it is the
-// one in the cache.
+// one in the cache, and memory of those never needed is not touched.
 type Heads struct {
-	size int
-	free [][]byte
+	size  int
+	free  [][]byte
+	fresh int    // how many were never lent
+	mem   []byte // theirs; nil: it is allocated when they are needed
 }
 
-// NewHeads makes count buffers of size bytes.
-func NewHeads(count, size int) Heads {
-	h := Heads{size: size}
-	mem := make([]byte, count*Stride(size))
-	for ; count > 0; count-- {
-		h.free = append(h.free, mem[:size:size])
-		mem = mem[Stride(size):]
+// NewHeads makes count buffers of size bytes in mem, which has room for HeadsSize
+// bytes. Where mem is nil each is allocated when it is first needed.
+func NewHeads(count, size int, mem []byte) Heads {
+	return Heads{size: size, free: make([][]byte, 0, count), fresh: count, mem: mem}
+}
+
+// HeadsSize is the memory of as many buffers.
+func HeadsSize(count, size int) int { return count * Stride(size) }
+
+// another returns a buffer that was never lent. There must be one.
+func (h *Heads) another() []byte {
+	h.fresh--
+	if h.mem == nil {
+		return make([]byte, h.size)
 	}
-	return h
+	return h.mem[h.fresh*Stride(h.size):][:h.size:h.size]
 }
 
 // Stride is the distance of buffers of that size: an odd number of cache lines,
@@ -35,6 +44,9 @@ func (h *Heads) Reserve(pkts []transport.TxPacket) int {
 		pkts[i].Head = h.free[len(h.free)-1-i]
 	}
 	h.free = h.free[:len(h.free)-n]
+	for ; n < len(pkts) && h.fresh > 0; n++ {
+		pkts[n].Head = h.another()
+	}
 	return n
 }
 

@@ -18,22 +18,24 @@ type buffer struct {
 	ecn   transport.ECN
 }
 
-// newBuffers cuts n buffers of size bytes from one allocation.
+// chunk is how many buffers get their memory at a time, when the first of them is
+// needed: an endpoint that has little under way takes little.
+const chunk = 8
+
+// fill gives up to chunk buffers, from bufs[from], their memory of size bytes each.
 //
 // The slice that Reserve lends has a capacity of its length plus the buffer's
 // number, counted from 1: that is how Send finds the buffer again without
 // searching, and why each has that much slack. Buffers lie an odd number of
 // cache lines apart, or their first lines would compete for a few cache sets.
-func newBuffers(owner *endpoint, n, size int) []buffer {
+func fill(bufs []buffer, from, size int) {
 	const line = 64
-	stride := ((size+n+line-1)/line | 1) * line
+	stride := ((size+len(bufs)+line-1)/line | 1) * line
+	n := min(chunk, len(bufs)-from)
 	arena := make([]byte, n*stride)
-	bufs := make([]buffer, n)
-	for i := range bufs {
-		bufs[i].owner = owner
-		bufs[i].data = arena[i*stride:][: size : size+i+1]
+	for i := range n {
+		bufs[from+i].data = arena[i*stride:][: size : size+from+i+1]
 	}
-	return bufs
 }
 
 // stack is a lock-free list of buffers. Any goroutine may push a chain, and

@@ -80,7 +80,10 @@ func newEndpoint(n *network, cfg Config, queue, queues int) *endpoint {
 		wake:     make(chan struct{}, 1),
 	}
 	e.timer.Stop()
-	e.buffers = newBuffers(e, cfg.Buffers, cfg.MaxPayload)
+	e.buffers = make([]buffer, cfg.Buffers)
+	for i := range e.buffers {
+		e.buffers[i].owner = e
+	}
 	for i := range e.lentFree {
 		e.lentFree[i] = uint32(len(e.lentFree) - 1 - i)
 	}
@@ -181,6 +184,9 @@ func (e *endpoint) refill() bool {
 		return true
 	}
 	if e.fresh < len(e.buffers) {
+		if e.buffers[e.fresh].data == nil {
+			fill(e.buffers, e.fresh, e.size)
+		}
 		e.free = &e.buffers[e.fresh]
 		e.fresh++
 		return true

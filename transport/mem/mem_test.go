@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -495,4 +496,23 @@ func TestAWildcardIsAllLoopbackAddresses(t *testing.T) {
 		_, err = transport.Open("mem://" + at.String())
 		require.ErrorIs(t, err, syscall.EADDRINUSE)
 	}
+}
+
+// TestAnEndpointTakesLittleOfTheHeap is not parallel: the heap is the whole
+// process's.
+func TestAnEndpointTakesLittleOfTheHeap(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const endpoints, most = 20, 128 << 10
+	before := heap()
+	all := make([]transport.Transport, endpoints)
+	for i := range all {
+		all[i] = open(t, "mem://127.0.9.1:0")
+	}
+	require.Less(t, (heap()-before)/endpoints, int64(most), "bytes each")
+	runtime.KeepAlive(all)
 }

@@ -38,7 +38,7 @@ func FuzzRecv(f *testing.F) {
 
 	s := socket{sock: &udpsock.Socket{Zones: udpsock.Zones{}}}
 	s.sock.Caps = transport.Caps{MaxPayload: 1472, SegmentRx: true}
-	s.rx.init(s.sock.Caps)
+	s.rx.init(s.sock.Caps, make([]byte, rxMemory(s.sock.Caps)))
 	r := &s.rx
 	buffers := len(r.views)
 	f.Fuzz(func(t *testing.T, length uint16, flags uint8, control []byte, batch uint8) {

@@ -31,7 +31,8 @@ type portable struct {
 	source portableSource
 
 	// Each buffer is in free, in arrived, with the reader or with the caller.
-	buffers [][]byte
+	buffers [portableBuffers][]byte
+	made    int // of buffers, by the reader, when none is free
 	free    chan uint32
 	arrived chan datagram
 
@@ -132,13 +133,7 @@ func openPortable(cfg Config, queue, queues int) (*portable, error) {
 				"was asked: open the transport on one address if the host has several: %v", err))
 		}
 	}
-	p.heads = udpsock.NewHeads(portableBuffers, payload)
-	memory := make([]byte, portableBuffers*portableSize)
-	for b := range uint32(portableBuffers) {
-		p.buffers = append(p.buffers, memory[:portableSize])
-		memory = memory[portableSize:]
-		p.free <- b
-	}
+	p.heads = udpsock.NewHeads(portableBuffers, payload, nil)
 	p.reader.Go(p.read)
 	return p, nil
 }
@@ -146,10 +141,8 @@ func openPortable(cfg Config, queue, queues int) (*portable, error) {
 // read moves datagrams from the socket to arrived until Close.
 func (p *portable) read() {
 	for {
-		var b uint32
-		select {
-		case b = <-p.free:
-		case <-p.done:
+		b, ok := p.buffer()
+		if !ok {
 			return
 		}
 		size, from, to, err := p.source.read(p.conn, p.buffers[b])
@@ -169,6 +162,26 @@ func (p *portable) read() {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// buffer waits for a buffer to read into; false is the end.
+func (p *portable) buffer() (uint32, bool) {
+	select {
+	case b := <-p.free:
+		return b, true
+	default:
+	}
+	if p.made < portableBuffers {
+		p.buffers[p.made] = make([]byte, portableSize)
+		p.made++
+		return uint32(p.made - 1), true
+	}
+	select {
+	case b := <-p.free:
+		return b, true
+	case <-p.done:
+		return 0, false
 	}
 }
 

@@ -50,16 +50,25 @@ const (
 	maxTries = 8
 )
 
-func (r *receiver) init(caps transport.Caps) {
-	const buffers = rxBuffers + rxMessages
-	r.size = caps.MaxPayload
+// rxAll is how many buffers there are.
+const rxAll = rxBuffers + rxMessages
+
+// rxSize is the size of one.
+func rxSize(caps transport.Caps) int {
 	if caps.SegmentRx {
-		r.size = udpsock.RxAggregate
+		return udpsock.RxAggregate
 	}
-	r.memory = make([]byte, buffers*udpsock.Stride(r.size))
-	r.views = make([]uint32, buffers)
-	r.free = make([]uint32, 0, buffers)
-	for b := range uint32(buffers) {
+	return caps.MaxPayload
+}
+
+// rxMemory is what all of them take.
+func rxMemory(caps transport.Caps) int { return rxAll * udpsock.Stride(rxSize(caps)) }
+
+func (r *receiver) init(caps transport.Caps, memory []byte) {
+	r.size, r.memory = rxSize(caps), memory
+	r.views = make([]uint32, rxAll)
+	r.free = make([]uint32, 0, rxAll)
+	for b := range uint32(rxAll) {
 		r.free = append(r.free, b)
 	}
 	for i := range r.msgs {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/arena"
 	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/internal/waiter"
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -20,7 +21,8 @@ func open(cfg Config, queue, queues int) (transport.Transport, error) {
 
 // socket is a queue on the kernel's batch calls.
 type socket struct {
-	sock *udpsock.Socket
+	sock   *udpsock.Socket
+	memory *arena.Arena // of heads, then of receive buffers
 
 	heads udpsock.Heads
 	tx    sender
@@ -44,9 +46,14 @@ func openSocket(cfg Config, queue, queues int) (*socket, error) {
 	sock.ReportErrors()
 	c := &sock.Caps
 	c.RxBatch, c.TxBatch, c.RxBuffers = 64, 64, rxBuffers
-	s.heads = udpsock.NewHeads(txBuffers, c.MaxPayload)
+	heads := udpsock.HeadsSize(txBuffers, c.MaxPayload)
+	if s.memory, err = arena.New(heads + rxMemory(*c)); err != nil {
+		return nil, errors.Join(fmt.Errorf("udp: no memory for buffers: %w", err), s.waiter.Close(), sock.Close())
+	}
+	memory := s.memory.Bytes()
+	s.heads = udpsock.NewHeads(txBuffers, c.MaxPayload, memory[:heads])
 	s.tx.init(*c)
-	s.rx.init(*c)
+	s.rx.init(*c, memory[heads:])
 	return s, nil
 }
 
@@ -113,5 +120,6 @@ func (s *socket) Close() error {
 		return nil
 	}
 	s.waiter.Expel()
+	s.memory.Free()
 	return errors.Join(s.sock.Close(), s.waiter.Close())
 }

@@ -76,7 +76,7 @@ func TestARunThatIsTooLargeForItsPathIsNoSignOfALackingKernel(t *testing.T) {
 	// on several links does.
 	a.sock.Caps.MaxPayload = 65507 + 100
 	a.tx.init(a.sock.Caps)
-	a.heads = udpsock.NewHeads(txBuffers, a.sock.Caps.MaxPayload)
+	a.heads = udpsock.NewHeads(txBuffers, a.sock.Caps.MaxPayload, nil)
 	pkts := make([]transport.TxPacket, 3)
 	require.Equal(t, 3, a.Reserve(pkts))
 	for i := range pkts {
