@@ -101,7 +101,7 @@ func (d *demoCommand) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
 	fmt.Fprintf(d.out, "server: process %d, %s\n", server.pid(), server.ready)
-	to, err := resolveTarget(server.addr)
+	to, err := resolveTarget(ctx, server.addr)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (d *demoCommand) measure(ctx context.Context, to target, p phase) (result m
 	if err != nil {
 		return result, err
 	}
-	e, err := peregrine.Listen(to.clientURL(), opts...)
+	e, err := to.open(to.clientURL(), opts...)
 	if err != nil {
 		return result, err
 	}

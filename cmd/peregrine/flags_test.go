@@ -102,11 +102,14 @@ func TestTheClientBindsWhereItCanReachTheServer(t *testing.T) {
 		"[2001:db8::1]:1":    "udp://[::]:0",
 		"[::ffff:1.2.3.4]:1": "udp://0.0.0.0:0",
 	} {
-		got, err := resolveTarget(addr)
+		got, err := resolveTarget(t.Context(), addr)
 		require.NoError(t, err)
 		require.Equal(t, want, got.clientURL(), addr)
-		require.Equal(t, netip.MustParseAddrPort(addr).Addr().Unmap(), got.addr.Addr())
+		require.Equal(t, netip.MustParseAddrPort(addr).Addr().Unmap(), got.addr().Addr())
 	}
+	v4, v6 := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("[2001:db8::1]:1")
+	require.Equal(t, "udp://[::]:0", target{addrs: []netip.AddrPort{v4, v6}}.clientURL(), "a name of both families")
+	require.Equal(t, "udp://0.0.0.0:0", target{addrs: []netip.AddrPort{v4, v4}}.clientURL())
 }
 
 func TestUnpinnedSidesAreMeasuredBetweenTwoCPUs(t *testing.T) {

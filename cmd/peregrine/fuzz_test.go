@@ -50,9 +50,9 @@ func FuzzTarget(f *testing.F) {
 		if numeric, _ := netip.ParseAddrPort("[::]:" + port); err != nil || numeric.Port() == 0 {
 			return
 		}
-		to, err := resolveTarget(text)
+		to, err := resolveTarget(t.Context(), text)
 		require.NoError(t, err)
-		require.Equal(t, to.addr, netip.MustParseAddrPort(to.addr.String()))
+		require.Equal(t, to.addr(), netip.MustParseAddrPort(to.addr().String()))
 		_, _, err = transport.ParseURL(to.clientURL())
 		require.NoError(t, err)
 	})

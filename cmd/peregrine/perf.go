@@ -138,7 +138,7 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 		return err
 	}
 	var err error
-	if p.target, err = resolveTarget(addr); err != nil {
+	if p.target, err = resolveTarget(cmd.Context(), addr); err != nil {
 		return err
 	}
 	if p.transport == "" {
@@ -234,7 +234,7 @@ func unmeasured(ctx context.Context, err error) error {
 
 // open makes the endpoint and its sessions.
 func (p *perfCommand) open(ctx context.Context, sessions int, opts ...peregrine.Option) (*peregrine.Endpoint, []*peregrine.Session, error) {
-	e, err := peregrine.Listen(p.url(p.transport), opts...)
+	e, err := p.target.open(p.url(p.transport), opts...)
 	if err != nil {
 		return nil, nil, err
 	}

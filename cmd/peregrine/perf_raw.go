@@ -69,7 +69,7 @@ func (p *perfCommand) withoutEngine(ctx context.Context) (result measure.Result,
 }
 
 func (p *perfCommand) rawClient(tr transport.Transport) (*raw.Client, error) {
-	client, err := raw.NewClient(tr, p.target.addr)
+	client, err := raw.NewClient(tr, p.target.addr())
 	if err == nil && p.patience != 0 {
 		client.Patience = p.patience
 	}

@@ -32,7 +32,7 @@ func newPing() *cobra.Command {
   peregrine ping 10.0.1.7:31850 --count 100 --interval 10ms`,
 		Args: arguments(1, 1, serverAddr),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			to, err := resolveTarget(args[0])
+			to, err := resolveTarget(cmd.Context(), args[0])
 			if err := errors.Join(p.check(), err); err != nil {
 				return misuse(cmd, err)
 			}
@@ -66,7 +66,7 @@ func (p *pingCommand) run(ctx context.Context, to target) error {
 	if p.transport == "" {
 		p.transport = to.clientURL()
 	}
-	e, err := peregrine.Listen(p.url(p.transport), opts...)
+	e, err := to.open(p.url(p.transport), opts...)
 	if err != nil {
 		return err
 	}
@@ -109,9 +109,9 @@ func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to 
 		if err == nil {
 			result.Received++
 			recorder.Record(rtt)
-			fmt.Fprintf(p.out, "answer from %s: seq=%d time=%s\n", to.addr, result.Sent, measure.Short(rtt))
+			fmt.Fprintf(p.out, "answer from %s: seq=%d time=%s\n", to.text, result.Sent, measure.Short(rtt))
 		} else {
-			fmt.Fprintf(p.out, "no answer from %s: seq=%d (%v)\n", to.addr, result.Sent, err)
+			fmt.Fprintf(p.out, "no answer from %s: seq=%d (%v)\n", to.text, result.Sent, err)
 		}
 		if result.Sent == p.count {
 			break

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -110,6 +111,19 @@ func TestTheDemonstrationSucceeds(t *testing.T) {
 		require.Positive(t, r["calls"], r["phase"])
 		require.Zero(t, r["errors"], r["phase"])
 	}
+}
+
+func TestAServerIsFoundByItsName(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	_, port, err := net.SplitHostPort(s.addr)
+	require.NoError(t, err)
+	for _, addr := range []string{"localhost:" + port, ":" + port} {
+		stdout, stderr, err := output(t, "ping", addr, "--count", "1", "--timeout", "1m", "--patience", "1m")
+		require.NoError(t, err, stderr)
+		require.Contains(t, stdout, "answer from "+addr)
+	}
+	s.end(t)
 }
 
 func TestNoServerIsAnErrorThatSaysWhatToDo(t *testing.T) {

@@ -2,24 +2,27 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/peregrine-rpc/peregrine"
 )
 
-// target is a server's address as a user writes it.
-type target struct {
-	text string
-	addr netip.AddrPort
-}
-
 // serverAddr is what a command takes as its argument.
 const serverAddr = "the server's address, such as " + defaultAddr
 
-func resolveTarget(text string) (target, error) {
+// target is a server's address as a user writes it.
+type target struct {
+	text  string
+	addrs []netip.AddrPort // of its host, at least one, IPv4 first
+}
+
+func resolveTarget(ctx context.Context, text string) (target, error) {
 	if scheme, addr, ok := strings.Cut(text, "://"); ok {
 		return target{}, fmt.Errorf("%q is a URL: write the server's address, as in %s, and the client's own %s URL behind --transport",
 			text, addr, scheme)
@@ -28,27 +31,34 @@ func resolveTarget(text string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("%q is not host:port: write %s", text, serverAddr)
 	}
-	if number, err := net.LookupPort("udp", port); err != nil || number == 0 {
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil || number == 0 {
 		return target{}, fmt.Errorf("%q is no port: write a number from 1 to 65535, as in %s", port, defaultAddr)
 	}
 	if host == "" {
-		host = "127.0.0.1" // as package net has it: this machine
+		host = "localhost" // as package net has it: this machine
 	}
-	udp, err := net.ResolveUDPAddr("udp", net.JoinHostPort(host, port))
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return target{}, fmt.Errorf("there is no host %q: %w", host, err)
 	}
-	addr := udp.AddrPort()
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	return target{text, addr}, nil
+	t := target{text: text}
+	for _, addr := range found {
+		t.addrs = append(t.addrs, netip.AddrPortFrom(addr.Unmap(), uint16(number)))
+	}
+	slices.SortStableFunc(t.addrs, func(a, b netip.AddrPort) int { return a.Addr().BitLen() - b.Addr().BitLen() })
+	return t, nil
 }
+
+// addr is the one to go to where only one can be tried.
+func (t target) addr() netip.AddrPort { return t.addrs[0] }
 
 // clientURL is a UDP address from which the target can be reached.
 func (t target) clientURL() string {
-	switch ip := t.addr.Addr(); {
-	case ip.IsLoopback():
+	switch ip := t.addr().Addr(); {
+	case len(t.addrs) == 1 && ip.IsLoopback():
 		return "udp://" + netip.AddrPortFrom(ip, 0).String()
-	case ip.Is4():
+	case t.addrs[len(t.addrs)-1].Addr().Is4():
 		return "udp://0.0.0.0:0"
 	}
 	return "udp://[::]:0"
@@ -58,14 +68,23 @@ func (t target) clientURL() string {
 func (t target) unanswered(backend, flags string, err error) error {
 	url := backend + "://..." // a device, which the address does not tell
 	if backend == "udp" {
-		url = "udp://" + t.addr.String()
+		url = "udp://" + t.addr().String()
 	}
-	return fmt.Errorf("no server answers at %s: start one with `peregrine serve %s%s`, and look for a firewall on the way (%w)", t.text, flags, url, err)
+	remedy := fmt.Sprintf("start one with `peregrine serve %s%s`", flags, url)
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		remedy += ", and look for a firewall on the way"
+	}
+	return fmt.Errorf("no server answers at %s: %s (%w)", t.text, remedy, err)
+}
+
+// open opens an endpoint that calls the target, at url.
+func (t target) open(url string, opts ...peregrine.Option) (*peregrine.Endpoint, error) {
+	return peregrine.Listen(url, append(opts, peregrine.WithConfig(peregrine.Config{ClientOnly: true}))...)
 }
 
 // dial opens a session over e, with the remedy in the error.
 func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Session, error) {
-	s, err := e.Dial(ctx, t.addr.String())
+	s, err := e.Dial(ctx, t.text)
 	switch {
 	case err == nil:
 		return s, nil
