@@ -22,15 +22,13 @@ import (
 // The goroutine's loop is: Poll; if it reports no progress, wait on the
 // transport until NextDeadline at the latest; Poll again.
 type Endpoint struct {
-	cfg Config
-	tr  transport.Transport
-	// unreachable is tr, if it can tell.
-	unreachable transport.UnreachableReporter
-	caps        transport.Caps
-	queue       uint32 // caps.Queue
-	now         time.Duration
-	random      *rand.ChaCha8
-	stats       Stats
+	cfg    Config
+	tr     transport.Transport
+	caps   transport.Caps
+	queue  uint32 // caps.Queue
+	now    time.Duration
+	random *rand.ChaCha8
+	stats  Stats
 
 	handlers []Handler
 	peers    []*peer // by index
@@ -70,7 +68,8 @@ type Endpoint struct {
 	held, refused                     int // requests; those refused among them
 	entries                           int // of all peers' served
 	draining, closed, ended, injected bool
-	failure                           error // of the transport
+	failure                           error                         // of the transport
+	unreachable                       transport.UnreachableReporter // tr, if it can tell
 }
 
 // New makes an endpoint on tr, whose owner it becomes: nobody else may call

@@ -55,15 +55,6 @@ type peer struct {
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
 
-	check *pathCheck // accepted: of the client's new address
-	local netip.Addr // of this host, that the remote uses; zero: LocalAddr's
-
-	// Of a dialed peer that is not connected:
-	failure  *Error // of the last attempt, until one succeeds or nobody waits
-	failures int    // in a row
-	wanted   bool   // somebody called since the last attempt
-	shown    ConnState
-
 	pings []func(time.Duration, error)
 
 	mtu        int // datagram bytes known to pass
@@ -83,6 +74,15 @@ type peer struct {
 	// outstanding counts a dialed peer's requests in slots.
 	outstanding int
 	served      []servedEntry // accepted: by session index
+
+	check *pathCheck // accepted: of the client's new address
+	local netip.Addr // of this host, that the remote uses; zero: LocalAddr's
+
+	// Of a dialed peer that is not connected:
+	failure  *Error // of the last attempt, until one succeeds or nobody waits
+	failures int    // in a row
+	wanted   bool   // somebody called since the last attempt
+	shown    ConnState
 }
 
 // touch makes the next flush look at p.

@@ -31,22 +31,19 @@ func (p *pool[T]) trim() {
 type table[T any] struct {
 	all   []*T
 	free  []uint32
-	least int
-	bare  int // of free, from the front: without an object
+	least int // that were free at a time since the last trim
+	bare  int // of free, from the front: without an object; least at most
 }
 
 // get returns an object and its number; fresh says that it is new memory.
 func (t *table[T]) get() (id uint32, x *T, fresh bool) {
 	if n := len(t.free) - 1; n >= 0 {
-		id := t.free[n]
+		id = t.free[n]
 		t.free = t.free[:n]
-		t.least = min(t.least, n)
-		if n < t.bare {
-			t.bare = n
-			t.all[id] = new(T)
-			return id, t.all[id], true
+		if n < t.least {
+			fresh = t.lower(n, id)
 		}
-		return id, t.all[id], false
+		return id, t.all[id], fresh
 	}
 	if t.all == nil {
 		t.all = append(t.all, nil)
@@ -54,6 +51,17 @@ func (t *table[T]) get() (id uint32, x *T, fresh bool) {
 	x = new(T)
 	t.all = append(t.all, x)
 	return uint32(len(t.all) - 1), x, true
+}
+
+// lower notes that only n numbers are left that are free, and makes the object of
+// one that has none.
+func (t *table[T]) lower(n int, id uint32) (fresh bool) {
+	t.least = n
+	if fresh = n < t.bare; fresh {
+		t.bare = n
+		t.all[id] = new(T)
+	}
+	return fresh
 }
 
 // at returns the object with a number that get returned.

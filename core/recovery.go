@@ -72,12 +72,12 @@ type recovery struct {
 	maxProbe     time.Duration // bounds the backoff, so that a path that heals is noticed
 	ce           uint16        // last count of CE marks reported
 	peerAckDelay time.Duration
-	pause        time.Duration // that the peer was seen to make, not being scheduled
-	pausedAt     time.Duration
 	unasked      int // bytes sent since a packet asked for its acknowledgement
 	// lostFloor is the lowest packet number declared lost that may still turn
 	// out to be only late; 0: none.
 	lostFloor uint64
+	pause     time.Duration // that the peer was seen to make, not being scheduled
+	pausedAt  time.Duration
 }
 
 // mayProceed says whether one more packet may be put in flight.

@@ -387,9 +387,10 @@ func (r *Request) free() {
 	if r.in != nil {
 		e.buffers.put(r.in.buf)
 		e.recycleAssembly(&r.in)
+		r.Data = nil // or it would keep the buffer
 	}
 	r.state = requestReplied // whoever still has it can do no harm
-	r.Data, r.Serial, r.Deadline = nil, 0, 0
+	r.Serial, r.Deadline = 0, 0
 	if r.Canceled != nil || r.Released != nil {
 		r.Canceled, r.Released = nil, nil
 	}

@@ -99,10 +99,14 @@ func (e *Endpoint) forgetCopies(r *Request) {
 
 // copyOf is data in the memory of buf, or in new memory if it does not fit.
 func (e *Endpoint) copyOf(data, buf []byte) []byte {
-	before := cap(buf)
-	buf = append(buf[:0], data...)
-	if grown := cap(buf) - before; grown != 0 {
-		e.buffers.copies += int64(grown)
+	if cap(buf) < len(data) {
+		return e.copyAnew(data, buf)
 	}
-	return buf
+	return append(buf[:0], data...)
+}
+
+func (e *Endpoint) copyAnew(data, buf []byte) []byte {
+	fresh := append([]byte(nil), data...)
+	e.buffers.copies += int64(cap(fresh) - cap(buf))
+	return fresh
 }

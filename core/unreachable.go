@@ -11,7 +11,7 @@ import (
 // heedUnreachable takes in what the transport has heard of datagrams that could
 // not be delivered.
 func (e *Endpoint) heedUnreachable() {
-	for u, ok := e.unreachable.NextUnreachable(); ok; u, ok = e.unreachable.NextUnreachable() {
+	for u, ok := e.unreachable.NextUnreachable(); ok && !e.closed; u, ok = e.unreachable.NextUnreachable() {
 		e.stats.RxUnreachable++
 		e.takeUnreachable(&u)
 	}
