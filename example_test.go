@@ -2,7 +2,6 @@ package peregrine_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -25,7 +24,7 @@ func listen() *peregrine.Endpoint {
 
 // dial opens a session to server.
 func dial(server *peregrine.Endpoint) *peregrine.Session {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	session, err := peregrine.Dial(ctx, server.Addr().String())
 	if err != nil {
@@ -114,7 +113,7 @@ func ExampleSession_Call() {
 	session := dial(server)
 	defer session.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // travels with the request
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // travels with the request
 	defer cancel()
 	buf := make([]byte, 64) // the reply goes here, if it fits
 	reply, err := session.Call(ctx, echo, []byte("hello"), buf)
@@ -251,8 +250,8 @@ func ExampleGo() {
 	server := listen()
 	defer server.Close()
 	server.Handle(echo, func(r peregrine.Request) {
-		time.Sleep(100 * time.Millisecond)
-		r.Reply([]byte("too late"))
+		<-r.Context().Done() // there is never anything to say
+		r.Fail(peregrine.DeadlineExceeded, "the client has given up")
 	}, peregrine.Go(100))
 	session := dial(server)
 	defer session.Close()
@@ -260,8 +259,8 @@ func ExampleGo() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	_, err := session.Call(ctx, echo, nil, nil)
-	fmt.Println(errors.Is(err, context.DeadlineExceeded))
-	// Output: true
+	fmt.Println(peregrine.CodeOf(err))
+	// Output: DeadlineExceeded
 }
 
 // Requests of one key run one after the other on the same worker, so the

@@ -46,7 +46,7 @@ func TestASessionFollowsItsServersName(t *testing.T) {
 	second := sibling(t, first, "127.0.0.2")
 	var name directory
 	name.moves(first.Addr().Addr())
-	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), name.option(), hasty)
+	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), name.option())
 	require.NoError(t, err)
 	defer s.Close()
 	require.Equal(t, first.Addr(), s.Peer())
@@ -67,7 +67,7 @@ func TestACallWaitsUntilTheNameHasMoved(t *testing.T) {
 	first := listenOn(t, "udp://127.0.0.1:0")
 	var name directory
 	name.moves(first.Addr().Addr())
-	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), name.option(), hasty, peregrine.WithWaitForReady())
+	s, err := peregrine.Dial(within(t, 30*time.Second), at("service.example", first.Addr()), name.option(), peregrine.WithWaitForReady())
 	require.NoError(t, err)
 	defer s.Close()
 	require.NoError(t, first.Close())
