@@ -3,6 +3,7 @@ package peregrine
 import (
 	"go.uber.org/zap"
 
+	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/internal/goroutine"
 )
 
@@ -23,10 +24,10 @@ func (l *loop) turns() (over bool) {
 			return
 		}
 		value := recover()
-		switch {
-		case l.serving.serial != 0:
-			method := l.serving.request.Method
-			l.contain(value)
+		switch q := l.engine.Serving(); {
+		case q != nil:
+			method := q.Method
+			l.contain(q, value)
 			if h := l.handlers[method]; value == nil && h != nil {
 				l.handle(method, l.aside(h)) // it may do it again
 			}
@@ -49,13 +50,15 @@ func (l *loop) turns() (over bool) {
 	return true
 }
 
-// contain ends the request whose inline handler panicked with value, or ended
+// contain ends the request q, whose inline handler panicked with value, or ended
 // the goroutine if value is nil.
-func (l *loop) contain(value any) {
-	s := &l.serving
-	l.endpoint.mishaps.caught(value, s.request.Method, s.request.Peer())
-	Request{loop: l, serial: s.serial}.Fail(Internal, panicked)
-	s.end()
+func (l *loop) contain(q *core.Request, value any) {
+	l.endpoint.mishaps.caught(value, q.Method, q.Peer())
+	Request{loop: l, request: q, serial: q.Serial}.Fail(Internal, panicked)
+	l.engine.Left()
+	if l.deferred != nil {
+		l.served()
+	}
 }
 
 // aside runs h on a goroutine that it may end, in the loop's place, which waits.
@@ -68,7 +71,7 @@ func (l *loop) aside(h Handler) Handler {
 			defer close(ended)
 			defer func() {
 				if !returned {
-					l.contain(recover())
+					l.contain(r.request, recover())
 				}
 			}()
 			l.self.Store(uintptr(goroutine.Self()))

@@ -20,6 +20,7 @@ type deferred struct {
 	peer    netip.AddrPort
 	until   time.Time
 
+	handed   bool        // out by Defer of an inline handler; the loop's
 	kept     atomic.Bool // by a handler off the loop, to answer after it returns
 	canceled atomic.Bool // nobody waits any more
 	state    atomic.Int32

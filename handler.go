@@ -163,8 +163,9 @@ func (l *loop) handle(method uint16, h Handler) {
 		return
 	}
 	l.engine.Handle(method, func(q *core.Request) {
-		l.serving.begin(q)
-		h(Request{loop: l, serial: q.Serial})
-		l.serving.end()
+		h(Request{loop: l, request: q, serial: q.Serial})
+		if l.deferred != nil {
+			l.served()
+		}
 	})
 }

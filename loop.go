@@ -33,7 +33,7 @@ type loop struct {
 
 	// Owned by the loop:
 	handlers map[uint16]Handler
-	serving  serving
+	deferred *deferred // of the request whose inline handler runs, if it needs one
 	taken    []message // from the inbox
 	next     int       // of taken, to do
 	idle     idleness

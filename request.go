@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/internal/goroutine"
 )
 
 // Request is one request, in the hands of its handler. It is a small value.
@@ -20,40 +21,17 @@ import (
 // nothing. Using one is a mistake, which the endpoint logs once and counts
 // (Stats.RequestsMisused). The zero Request is none, and its methods panic.
 type Request struct {
-	loop   *loop
-	away   *deferred // off the loop
-	serial uint64    // of a request that is served inline
+	loop    *loop
+	away    *deferred     // off the loop
+	request *core.Request // inline, for the loop alone, and only
+	serial  uint64        // while it has this number
 }
 
-// serving is the request whose inline handler runs.
-type serving struct {
-	request  *core.Request
-	serial   uint64 // 0: no handler runs
-	answered bool
-	kept     bool      // by Defer, to be answered by deferred
-	deferred *deferred // once needed: by Defer, or for the context
-}
-
-func (s *serving) begin(q *core.Request) {
-	s.request, s.serial, s.answered, s.kept = q, q.Serial, false, false
-}
-
-// end makes the handles of the request inert.
-func (s *serving) end() {
-	s.serial = 0
-	if s.deferred != nil {
-		if !s.kept {
-			s.deferred.life.end()
-		}
-		s.deferred = nil
-	}
-}
-
-// current returns the engine's request of an inline handle; nil says that its
-// time is over.
+// current returns the engine's request while the handler of an inline handle
+// runs, and calls; nil says that the handle's time is over.
 func (r Request) current() *core.Request {
-	if l := r.loop; l != nil && l.here() && l.serving.serial == r.serial {
-		return l.serving.request
+	if l := r.loop; l != nil && l.here() && r.request.Serial == r.serial && l.engine.Serving() == r.request {
+		return r.request
 	}
 	r.misused()
 	return nil
@@ -84,6 +62,15 @@ func (r Request) Method() uint16 {
 // tests and under the race detector it is overwritten with 0xDB at once, so
 // that who keeps it notices.
 func (r Request) Data() []byte {
+	// What current does, spelled out here and in Reply: calls cost as much again.
+	if q := r.request; q != nil && uintptr(goroutine.Self()) == r.loop.self.Load() && q.Serial == r.serial && q.Open() {
+		return q.Data
+	}
+	return r.contents()
+}
+
+// contents is Data off the loop, and after an answer.
+func (r Request) contents() []byte {
 	if r.away != nil {
 		return r.away.contents()
 	}
@@ -141,21 +128,33 @@ var over = func() context.Context {
 
 // record is what outlives the inline handler of q, if it defers.
 func (r Request) record(q *core.Request) *deferred {
-	s := &r.loop.serving
-	if s.deferred == nil {
+	l := r.loop
+	if l.deferred == nil {
 		until, _ := r.Deadline()
-		s.deferred = &deferred{
-			request: q, loop: r.loop, serial: q.Serial, method: q.Method, peer: q.Peer(), until: until,
-		}
+		l.deferred = &deferred{request: q, loop: l, serial: q.Serial, method: q.Method, peer: q.Peer(), until: until}
 	}
-	return s.deferred
+	return l.deferred
+}
+
+// served ends what the handler that has returned did not defer.
+func (l *loop) served() {
+	if !l.deferred.handed {
+		l.deferred.life.end()
+	}
+	l.deferred = nil
 }
 
 // Reply answers the request. Inline, a reply that fits one packet is copied; a
 // longer one, and any reply given off the loop, must not change afterwards: see
 // [Request.ReplyThen]. Only the first answer counts; others do nothing, so that
 // a handler may end in a Fail for what it has not answered.
-func (r Request) Reply(data []byte) { r.ReplyThen(data, nil) }
+func (r Request) Reply(data []byte) {
+	if q := r.request; q != nil && uintptr(goroutine.Self()) == r.loop.self.Load() && q.Serial == r.serial && q.Open() {
+		q.Reply(data)
+		return
+	}
+	r.answer(OK, data, nil)
+}
 
 // ReplyThen answers as Reply does, and calls released once, when data may change
 // again: the client has the reply, or nobody will send it any more. released
@@ -177,17 +176,13 @@ func (r Request) answer(code Code, data []byte, released func()) {
 		return
 	}
 	q := r.current()
-	s := &r.loop.serving
 	switch {
-	case q == nil || s.answered:
-		if released != nil {
-			released()
-		}
-	case s.kept:
-		s.deferred.answer(code, data, released)
-	default:
-		s.answered = true
+	case q != nil && q.Open():
 		give(q, code, data, released)
+	case q != nil && r.loop.deferred != nil && r.loop.deferred.handed:
+		r.loop.deferred.answer(code, data, released)
+	case released != nil:
+		released()
 	}
 }
 
@@ -215,13 +210,13 @@ func (r Request) Defer() Request {
 	if q == nil {
 		return r
 	}
-	s, d := &r.loop.serving, r.record(q)
+	d := r.record(q)
 	switch {
-	case s.kept:
-	case s.answered:
+	case d.handed:
+	case !q.Open():
 		d.state.Store(stateAnswered)
 	default:
-		s.kept = true
+		d.handed = true
 		q.Defer()
 		d.data = q.Data
 		q.Canceled = d.cancel

@@ -160,12 +160,7 @@ func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 // resume ends what a handler or completion left that did not return.
 func (e *Endpoint) resume() {
 	e.injected = false
-	if id := e.running; id != 0 {
-		e.running = 0
-		if r := e.requests.at(id); r.state == requestRunning {
-			r.Fail(Internal, "handler ended without a reply")
-		}
-	}
+	e.Left()
 	if e.unread > 0 {
 		rest := e.hand[len(e.hand)-e.unread:]
 		e.unread = 0

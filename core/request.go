@@ -280,6 +280,30 @@ func (r *Request) run() {
 	}
 }
 
+// Open says whether the request's handler runs, and has neither answered nor
+// deferred.
+func (r *Request) Open() bool { return r.state == requestRunning }
+
+// Serving returns the request whose handler is on the stack, or was there last
+// and did not return; nil if none is.
+func (e *Endpoint) Serving() *Request {
+	if e.running == 0 {
+		return nil
+	}
+	return e.requests.at(e.running)
+}
+
+// Left takes in that the handler of Serving will not return, so that it is none
+// any more. The next Receive would find that out itself.
+func (e *Endpoint) Left() {
+	if r := e.Serving(); r != nil {
+		e.running = 0
+		if r.state == requestRunning {
+			r.Fail(Internal, "handler ended without a reply")
+		}
+	}
+}
+
 // refuse answers in the handler's place.
 func (r *Request) refuse(code Code, reason string) {
 	r.endpoint.stats.RequestsRefused++

@@ -141,3 +141,70 @@ func TestACompletionThatDoesNotReturnHarmsNoOtherCall(t *testing.T) {
 		}
 	}
 }
+
+// Serving names the request whose handler is on the stack, also if it does not
+// return, until Left or the next Receive.
+func TestServingIsTheRequestWhoseHandlerIsOnTheStack(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.survivor(Config{}), n.add(Config{})
+	ran := 0
+	server.Handle(9, func(r *Request) {
+		ran++
+		require.Same(t, r, server.Serving())
+		require.True(t, r.Open())
+		r.Reply(nil)
+		require.False(t, r.Open())
+		require.Same(t, r, server.Serving(), "answered, but it has not returned")
+	})
+	var left *Request
+	server.Handle(10, func(r *Request) {
+		left = r
+		panic("it does not return")
+	})
+	s := n.connect(client, server)
+	call := Call{Method: 9}
+	n.call(s, &call)
+	require.NoError(t, call.Err)
+	require.Equal(t, 1, ran)
+	require.Nil(t, server.Serving())
+
+	broken := Call{Method: 10}
+	n.submit(s, &broken)
+	n.run(time.Millisecond)
+	require.Equal(t, Internal, failure(t, &broken).Code)
+	require.Nil(t, server.Serving())
+	require.False(t, left.Open())
+	server.Left()
+	n.settled(server, client)
+}
+
+// A completion that does not return keeps Close from nothing: Close again goes on
+// behind it, and ends with the transport closed.
+func TestCloseGoesOnBehindACompletionThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.survivor(Config{}), n.add(Config{})
+	server.Handle(9, func(r *Request) { r.Defer() })
+	s := n.connect(client, server)
+	const calls = 5
+	ended := 0
+	for range calls {
+		s.Submit(&Call{Method: 9, Done: func(*Call) {
+			ended++
+			panic("it does not return")
+		}})
+	}
+	n.run(time.Millisecond)
+	rounds := 0
+	for closed := false; !closed; rounds++ {
+		func() {
+			defer func() { recover() }()
+			require.NoError(t, client.Close())
+			closed = true
+		}()
+	}
+	require.Equal(t, calls, ended)
+	require.Equal(t, calls+1, rounds)
+	require.NoError(t, client.Close())
+}
