@@ -133,7 +133,9 @@ func (o *options) transports() ([]transport.Transport, error) {
 		return nil, err
 	}
 	for i := range trs {
-		trs[i] = transport.NewFault(trs[i], o.faults)
+		if o.faults != (transport.Faults{}) {
+			trs[i] = transport.NewFault(trs[i], o.faults)
+		}
 	}
 	return trs, nil
 }

@@ -29,5 +29,6 @@
 // # Decorators
 //
 // [NewFault] wraps any Transport and loses, delays, duplicates, reorders and
-// corrupts datagrams, decided by a seed.
+// corrupts datagrams, decided by a seed. Its faults can be changed while it runs:
+// a partition in the middle of a test is Set(Faults{Loss: 1}).
 package transport

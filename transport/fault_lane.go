@@ -25,6 +25,7 @@ const (
 // datagrams have gone by, and on the line, until the delay is over.
 type lane struct {
 	faults    Faults
+	checked   bool // a flipped bit would be found out, and the datagram dropped
 	rng       *rand.Rand
 	fates     []fate // decided already, of the datagrams to come next
 	overtaken []held
@@ -51,9 +52,11 @@ type held struct {
 	ecn        ECN
 }
 
-// newLane makes the lane of one direction; salt tells the two apart.
-func newLane(f Faults, salt uint64) lane {
-	return lane{faults: f, rng: rand.New(rand.NewPCG(f.Seed, salt))}
+// set begins anew with other faults; salt tells the lanes of both directions apart.
+// What is held stays.
+func (l *lane) set(f Faults, checked bool, salt uint64) {
+	l.faults, l.checked, l.rng = f, checked, rand.New(rand.NewPCG(f.Seed, salt))
+	l.fates = l.fates[:0]
 }
 
 // fate returns what happens to the i-th datagram from now, without going there.
@@ -139,6 +142,7 @@ func (l *lane) enqueue(h held, now time.Duration) {
 func (l *lane) admit(h held, head, payload []byte, now time.Duration) (faults uint64) {
 	f := l.fate(0)
 	l.count(1)
+	f.lost = f.lost || f.corrupted && l.checked
 	copies := 1
 	switch {
 	case f.lost:

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ type hand struct{ time.Duration }
 func (h *hand) now() time.Duration { return h.Duration }
 
 // faulty decorates a fake.
-func faulty(spec string) (*fault, *fake, *hand) {
+func faulty(spec string) (*Fault, *fake, *hand) {
 	f, err := ParseFaults(spec)
 	if err != nil {
 		panic(err)
@@ -76,11 +77,38 @@ func recv(t *testing.T, tr Transport) []string {
 	}
 }
 
-func TestWithoutFaultsThereIsNoDecorator(t *testing.T) {
+func TestWithoutFaultsAllPassesAsItIs(t *testing.T) {
 	t.Parallel()
-	inner := newFake()
-	require.Same(t, inner, NewFault(inner, Faults{Seed: 7}))
-	require.NotEqual(t, inner, NewFault(inner, Faults{Loss: 0.1}))
+	tr, inner, _ := faulty("seed=7")
+	send(t, tr, numbers(100)...)
+	require.Equal(t, numbers(100), inner.texts())
+	inner.completed = 42
+	require.Equal(t, uint64(42), tr.Completed())
+	inner.arrive(numbers(100)...)
+	pkts := make([]RxPacket, 100)
+	data := &inner.inbox[42].Data[0]
+	n, err := tr.Recv(pkts)
+	require.NoError(t, err)
+	require.Equal(t, 100, n)
+	require.Same(t, data, &pkts[42].Data[0])
+	tr.Release(pkts)
+	require.Equal(t, uint64(1000), inner.released[0])
+	require.NoError(t, tr.Wait(-1))
+	require.Negative(t, inner.waited[0])
+	require.Equal(t, inner.Caps().Notes, tr.Caps().Notes)
+}
+
+func TestHandlesOfABackendAreAnything(t *testing.T) {
+	t.Parallel()
+	tr, inner, _ := faulty("")
+	inner.arrive("a", "b", "c")
+	inner.inbox[1].Handle = 1<<64 - 1
+	pkts := make([]RxPacket, 3)
+	_, err := tr.Recv(pkts)
+	require.NoError(t, err)
+	tr.Release(pkts[1:])
+	tr.Release(pkts[:1])
+	require.Equal(t, []uint64{1<<64 - 1, 1002, 1000}, inner.released)
 }
 
 func TestDatagramsWithoutAFaultPassUncopied(t *testing.T) {
@@ -383,6 +411,170 @@ func TestACloseIsSeenThroughTheDecorator(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	require.Contains(t, tr.Caps().Notes, "faults are injected: loss=0.5,reorder=0.5")
 	require.Equal(t, []string{"inner"}, inner.Caps().Notes)
+}
+
+func TestFaultsChangeWhileItRuns(t *testing.T) {
+	t.Parallel()
+	tr, inner, clock := faulty("")
+	round := func(texts ...string) (sent, got []string) {
+		before := len(inner.outbox)
+		send(t, tr, texts...)
+		inner.arrive(texts...)
+		for got = recv(t, tr); len(inner.inbox) > 0; {
+			got = append(got, recv(t, tr)...) // all of a burst may be lost
+		}
+		return inner.texts()[before:], got
+	}
+	all := numbers(50)
+	sent, got := round(all...)
+	require.Equal(t, all, sent)
+	require.Equal(t, all, got)
+
+	tr.Set(Faults{Loss: 1}) // a partition
+	require.Equal(t, Faults{Loss: 1}, tr.Faults())
+	sent, got = round(all...)
+	require.Empty(t, sent)
+	require.Empty(t, got)
+
+	tr.Set(Faults{})
+	sent, got = round(all...)
+	require.Equal(t, all, sent)
+	require.Equal(t, all, got)
+
+	// What was held back leaves when it was to.
+	tr.Set(Faults{Delay: time.Second})
+	sent, got = round("late")
+	require.Empty(t, append(sent, got...))
+	tr.Set(Faults{})
+	sent, got = round("early")
+	require.Equal(t, []string{"early", "early"}, append(sent, got...))
+	require.NoError(t, tr.Wait(-1))
+	require.Equal(t, time.Second, inner.waited[len(inner.waited)-1])
+	clock.Duration = time.Second
+	require.Equal(t, []string{"late"}, recv(t, tr))
+	require.Equal(t, "late", inner.outbox[len(inner.outbox)-1].text)
+	require.NoError(t, tr.Wait(-1))
+	require.Negative(t, inner.waited[len(inner.waited)-1])
+
+	inner.completed = uint64(len(inner.outbox))
+	require.Equal(t, uint64(50+50+50+2), tr.Completed(), "each that was taken counts once")
+}
+
+func TestPayloadsOnTheirWayOutliveAChangeOfFaults(t *testing.T) {
+	t.Parallel()
+	tr, inner, _ := faulty("")
+	send(t, tr, numbers(10)...)
+	inner.completed = 4
+	require.Equal(t, uint64(4), tr.Completed())
+	tr.Set(Faults{Loss: 1})
+	send(t, tr, numbers(10)...)
+	require.Equal(t, uint64(4), tr.Completed())
+	tr.Set(Faults{})
+	send(t, tr, numbers(10)...)
+	inner.completed = 9
+	require.Less(t, tr.Completed(), uint64(10))
+	inner.completed = 10
+	require.GreaterOrEqual(t, tr.Completed(), uint64(10))
+	require.LessOrEqual(t, tr.Completed(), uint64(20))
+	inner.completed = 20
+	require.Equal(t, uint64(30), tr.Completed())
+	send(t, tr, "once more")
+	require.Equal(t, uint64(30), tr.Completed())
+}
+
+func TestADamagedDatagramDoesNotPassAChecksum(t *testing.T) {
+	t.Parallel()
+	tr, inner, _ := faulty("")
+	require.True(t, tr.Caps().Integrity)
+	tr.Set(Faults{Corrupt: 1})
+	send(t, tr, "text")
+	require.Empty(t, inner.outbox)
+	require.Equal(t, uint64(1), tr.Stats().FaultsApplied)
+}
+
+func TestASeedBeginsAnewWhenFaultsAreSet(t *testing.T) {
+	t.Parallel()
+	lost := func(before int) []string {
+		tr, inner, _ := faulty("loss=0.5,seed=9")
+		send(t, tr, numbers(before)...)
+		passed := len(inner.outbox)
+		tr.Set(Faults{Loss: 0.3, Seed: 5})
+		send(t, tr, numbers(200)...)
+		return inner.texts()[passed:]
+	}
+	require.Equal(t, lost(0), lost(77))
+}
+
+func TestAnyoneMayChangeFaults(t *testing.T) {
+	t.Parallel()
+	tr, inner, _ := faulty("")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 1000 {
+			tr.Set(Faults{Loss: float64(i%3) / 4, Duplicate: float64(i%2) / 2, Seed: uint64(i)})
+			_ = tr.Faults()
+		}
+		tr.Set(Faults{})
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		send(t, tr, numbers(20)...)
+		inner.completed = uint64(len(inner.outbox))
+		require.LessOrEqual(t, tr.Completed(), tr.taken)
+		inner.arrive(numbers(20)...)
+		recv(t, tr)
+	}
+	send(t, tr, numbers(20)...)
+	recv(t, tr)
+	inner.completed = uint64(len(inner.outbox))
+	require.Equal(t, tr.taken, tr.Completed())
+}
+
+// chatty is a backend with all that a backend may have.
+type chatty struct{ *fake }
+
+func (chatty) Dial(netip.AddrPort) (Route, error) { return 99, nil }
+
+func (chatty) NextUnreachable() (Unreachable, bool) { return Unreachable{Data: []byte("word")}, true }
+
+func TestWhatABackendCanBesidesIsNotHidden(t *testing.T) {
+	t.Parallel()
+	tr := NewFault(chatty{newFake()}, Faults{Loss: 1})
+	r, err := Dial(tr, netip.AddrPort{})
+	require.NoError(t, err)
+	require.Equal(t, Route(99), r)
+	u, ok := tr.NextUnreachable()
+	require.True(t, ok)
+	require.Equal(t, "word", string(u.Data))
+
+	tr = NewFault(newFake(), Faults{})
+	r, err = Dial(tr, netip.AddrPort{})
+	require.NoError(t, err)
+	require.Equal(t, Route(7), r, "what cannot dial resolves")
+	_, ok = tr.NextUnreachable()
+	require.False(t, ok)
+}
+
+func TestACopyKeepsItsAddresses(t *testing.T) {
+	t.Parallel()
+	tr, inner, _ := faulty("dup=1")
+	inner.arrive("a")
+	inner.inbox[0].From = netip.MustParseAddrPort("192.0.2.1:7")
+	inner.inbox[0].To = netip.MustParseAddr("192.0.2.2")
+	want := inner.inbox[0]
+	pkts := make([]RxPacket, 2)
+	n, err := tr.Recv(pkts)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	for _, p := range pkts {
+		require.Equal(t, want.From, p.From)
+		require.Equal(t, want.To, p.To)
+	}
 }
 
 func TestFaultsAreReadAndWritten(t *testing.T) {

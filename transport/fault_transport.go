@@ -1,45 +1,50 @@
 package transport
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
 
 // NewFault returns a Transport that loses, duplicates, reorders, delays and
-// corrupts what inner sends and receives. Without any fault to apply it returns
-// inner itself. It owns inner from here on.
+// corrupts what inner sends and receives. It owns inner from here on.
 //
 // Datagrams that meet no fault pass without a copy, in runs as long as inner
-// would see them. The others are copied; each direction holds at most 4096 of
-// them back. A held one that is due leaves when the owner calls Send or Recv next,
-// and Wait returns for it. Where bits are flipped, Caps().Integrity is false.
+// would see them; while there is no fault to apply, all do, at next to no cost.
+// The others are copied; each direction holds at most 4096 of them back. A held
+// one that is due leaves when the owner calls Send or Recv next, and Wait returns
+// for it. Where bits are flipped from the start, Caps().Integrity is false.
 // Stats().FaultsApplied counts losses, duplicates, overtakings and flips.
-func NewFault(inner Transport, f Faults) Transport {
-	if !f.active() {
-		return inner
-	}
+func NewFault(inner Transport, faults Faults) *Fault {
 	start := time.Now()
-	return newFault(inner, f, func() time.Duration { return time.Since(start) })
+	return newFault(inner, faults, func() time.Duration { return time.Since(start) })
 }
 
 // newFault is NewFault on a clock of the caller's.
-func newFault(inner Transport, f Faults, clock func() time.Duration) *fault {
-	return &fault{
-		Transport: inner,
-		caps:      inner.Caps(),
-		faults:    f,
-		clock:     clock,
-		tx:        newLane(f, 1),
-		rx:        newLane(f, 2),
+func newFault(inner Transport, faults Faults, clock func() time.Duration) *Fault {
+	f := &Fault{Transport: inner, caps: inner.Caps(), clock: clock}
+	f.caps.RxBuffers = min(f.caps.RxBuffers, maxHeld)
+	f.caps.Integrity = f.caps.Integrity && faults.Corrupt <= 0
+	if faults.active() {
+		f.caps.Notes = append(f.caps.Notes[:len(f.caps.Notes):len(f.caps.Notes)], "faults are injected: "+faults.String())
 	}
+	f.Set(faults)
+	f.obey()
+	return f
 }
 
-// fault is the decorator. What it does not define goes to inner.
-type fault struct {
+// Fault is a Transport that is made unreliable; see [NewFault].
+type Fault struct {
+	// Transport is the one inside. What Fault does not define goes there.
 	Transport
-	caps   Caps // of inner
-	faults Faults
-	clock  func() time.Duration
+	caps  Caps
+	clock func() time.Duration
+
+	wanted atomic.Pointer[Faults] // by Set
+
+	// From here on it is the owner's.
+	obeyed *Faults // what lanes do
+	plain  bool    // they do nothing, and hold nothing
 	tx, rx lane
 
 	// Transmit.
@@ -51,7 +56,8 @@ type fault struct {
 	blocked    bool      // inner has no room for what is due
 	out        [32]TxPacket
 
-	// Receive. Handles are indices into lent.
+	// Receive. A handle with the bit ours is an index into lent; any other is
+	// inner's.
 	lent     []lent
 	lentFree []uint64
 	copies   int // lent that are ours
@@ -59,26 +65,77 @@ type fault struct {
 	applied atomic.Uint64
 }
 
+// ours marks handles.
+const ours = uint64(1) << 63
+
+// Set changes the faults from the next Send and Recv on. Any goroutine may call
+// it at any time. The seed begins anew: datagrams from then on meet the same
+// faults each time. What is held back already leaves when it was to.
+//
+// Where Caps().Integrity is true, a datagram with a flipped bit is lost, for the
+// checksum below would not pass it.
+func (f *Fault) Set(faults Faults) { f.wanted.Store(&faults) }
+
+// Faults is what was set last. Any goroutine may call it.
+func (f *Fault) Faults() Faults { return *f.wanted.Load() }
+
+// obey takes in what Set wants.
+func (f *Fault) obey() {
+	wanted := f.wanted.Load()
+	if wanted != f.obeyed {
+		f.obeyed = wanted
+		f.tx.set(*wanted, f.caps.Integrity, 1)
+		f.rx.set(*wanted, f.caps.Integrity, 2)
+	}
+	plain := !wanted.active() && f.tx.held() == 0 && f.rx.held() == 0
+	if f.plain && !plain && f.innerTaken > 0 {
+		// Payloads on their way were counted together with inner's.
+		f.completed = f.completedPlain()
+		f.sent = append(f.sent, sentRun{f.innerTaken, f.taken})
+	}
+	if plain && !f.plain {
+		f.Completed()
+		plain = len(f.sent) == 0
+	}
+	f.plain = plain
+}
+
+// asBefore says that there is nothing to obey and nothing to do but to pass on.
+func (f *Fault) asBefore() bool { return f.plain && f.wanted.Load() == f.obeyed }
+
 // sentRun relates inner's count of packets to the owner's, after a run of
 // untouched packets.
 type sentRun struct{ inner, outer uint64 }
 
-// lent is what was given to the owner by Recv: a packet of inner's, or a copy.
+// lent is what was given to the owner by Recv under a handle of ours: a copy, or a
+// packet whose handle by inner could be taken for one of ours.
 type lent struct {
 	handle uint64 // inner's
 	copy   []byte
 	ours   bool
 }
 
+// Dial implements [Dialer].
+func (f *Fault) Dial(addr netip.AddrPort) (Route, error) { return Dial(f.Transport, addr) }
+
+// NextUnreachable implements [UnreachableReporter], if inner does.
+func (f *Fault) NextUnreachable() (u Unreachable, ok bool) {
+	if r, reports := f.Transport.(UnreachableReporter); reports {
+		return r.NextUnreachable()
+	}
+	return u, false
+}
+
 // now reads the clock, where time decides anything.
-func (f *fault) now() time.Duration {
-	if f.faults.Delay > 0 || f.faults.Reorder > 0 {
+func (f *Fault) now() time.Duration {
+	if f.obeyed.Delay > 0 || f.obeyed.Reorder > 0 || f.tx.held() > 0 || f.rx.held() > 0 {
 		return f.clock()
 	}
 	return 0
 }
 
-func (f *fault) Reserve(pkts []TxPacket) int {
+// Reserve implements [Transport].
+func (f *Fault) Reserve(pkts []TxPacket) int {
 	n := 0
 	for ; n < len(pkts) && len(f.heads) > 0; n++ {
 		last := len(f.heads) - 1
@@ -92,11 +149,19 @@ func (f *fault) Reserve(pkts []TxPacket) int {
 }
 
 // unlend keeps a head for another packet: inner has no way to take it back.
-func (f *fault) unlend(head []byte) {
+func (f *Fault) unlend(head []byte) {
 	f.heads = append(f.heads, head[:f.caps.MaxPayload])
 }
 
-func (f *fault) Send(pkts []TxPacket) (int, error) {
+// Send implements [Transport].
+func (f *Fault) Send(pkts []TxPacket) (int, error) {
+	if f.asBefore() {
+		n, err := f.Transport.Send(pkts)
+		f.innerTaken += uint64(n)
+		f.taken += uint64(n)
+		return n, err
+	}
+	f.obey()
 	now := f.now()
 	if err := f.pump(now); err != nil {
 		return 0, err
@@ -133,12 +198,12 @@ func (f *fault) Send(pkts []TxPacket) (int, error) {
 	return n, nil
 }
 
-func (f *fault) tooLarge(p *TxPacket) bool {
+func (f *Fault) tooLarge(p *TxPacket) bool {
 	return len(p.Head)+len(p.Payload) > f.caps.MaxPayload
 }
 
 // sendRun sends the owner's packets as they are.
-func (f *fault) sendRun(pkts []TxPacket) (int, error) {
+func (f *Fault) sendRun(pkts []TxPacket) (int, error) {
 	n, err := f.Transport.Send(pkts)
 	if n > 0 {
 		f.innerTaken += uint64(n)
@@ -152,7 +217,10 @@ func (f *fault) sendRun(pkts []TxPacket) (int, error) {
 // Completed translates inner's count into the owner's. Payloads of our copies
 // were released when they were taken, so between two runs of inner's the count
 // moves on by itself.
-func (f *fault) Completed() uint64 {
+func (f *Fault) Completed() uint64 {
+	if f.plain {
+		return f.completedPlain()
+	}
 	inner := f.Transport.Completed()
 	done := 0
 	for done < len(f.sent) && f.sent[done].inner <= inner {
@@ -168,8 +236,12 @@ func (f *fault) Completed() uint64 {
 	return f.completed
 }
 
+// completedPlain is Completed while each packet that inner takes is one of the
+// owner's.
+func (f *Fault) completedPlain() uint64 { return f.Transport.Completed() + f.taken - f.innerTaken }
+
 // pump sends the copies that are due, as far as inner has room.
-func (f *fault) pump(now time.Duration) error {
+func (f *Fault) pump(now time.Duration) error {
 	f.tx.rejoin(now)
 	f.blocked = false
 	for {
@@ -208,7 +280,7 @@ func (f *fault) pump(now time.Duration) error {
 }
 
 // Forget sends all that is held at once, since the route is about to end.
-func (f *fault) Forget(r Route) {
+func (f *Fault) Forget(r Route) {
 	f.tx.flush()
 	_ = f.pump(0) // the next Send reports it
 	// What inner has no room for is lost, as it may be on any network.
@@ -221,7 +293,16 @@ func (f *fault) Forget(r Route) {
 	f.Transport.Forget(r)
 }
 
-func (f *fault) Recv(pkts []RxPacket) (int, error) {
+// Recv implements [Transport].
+func (f *Fault) Recv(pkts []RxPacket) (int, error) {
+	if f.asBefore() {
+		n, err := f.Transport.Recv(pkts)
+		for i := range pkts[:n] {
+			f.keepHandle(&pkts[i])
+		}
+		return n, err
+	}
+	f.obey()
 	now := f.now()
 	if err := f.pump(now); err != nil {
 		return 0, err
@@ -245,7 +326,7 @@ func (f *fault) Recv(pkts []RxPacket) (int, error) {
 		p := fresh[i]
 		if f.rx.untouched(1) == 1 {
 			f.rx.pass(1, now)
-			p.Handle = f.lend(lent{handle: p.Handle})
+			f.keepHandle(&p)
 			pkts[n] = p
 			n++
 		} else {
@@ -260,7 +341,7 @@ func (f *fault) Recv(pkts []RxPacket) (int, error) {
 }
 
 // deliver moves received copies that are due to pkts[n:], and returns the new n.
-func (f *fault) deliver(pkts []RxPacket, n int, now time.Duration) int {
+func (f *Fault) deliver(pkts []RxPacket, n int, now time.Duration) int {
 	for ; n < len(pkts); n++ {
 		h, ok := f.rx.leaving(0, now)
 		if !ok {
@@ -273,25 +354,36 @@ func (f *fault) deliver(pkts []RxPacket, n int, now time.Duration) int {
 	return n
 }
 
-// lend enters what Recv returns in the table, and returns its handle.
-func (f *fault) lend(l lent) uint64 {
-	if last := len(f.lentFree) - 1; last >= 0 {
-		handle := f.lentFree[last]
-		f.lentFree = f.lentFree[:last]
-		f.lent[handle] = l
-		return handle
+// keepHandle leaves a packet its handle, unless it looks like one of ours.
+func (f *Fault) keepHandle(p *RxPacket) {
+	if p.Handle&ours != 0 {
+		p.Handle = f.lend(lent{handle: p.Handle})
 	}
-	f.lent = append(f.lent, l)
-	return uint64(len(f.lent) - 1)
 }
 
-func (f *fault) Release(pkts []RxPacket) {
+// lend enters what Recv returns in the table, and returns its handle.
+func (f *Fault) lend(l lent) uint64 {
+	if last := len(f.lentFree) - 1; last >= 0 {
+		index := f.lentFree[last]
+		f.lentFree = f.lentFree[:last]
+		f.lent[index] = l
+		return ours | index
+	}
+	f.lent = append(f.lent, l)
+	return ours | uint64(len(f.lent)-1)
+}
+
+// Release implements [Transport].
+func (f *Fault) Release(pkts []RxPacket) {
 	run := 0 // the first of inner's not given back yet
 	for i := range pkts {
-		handle := pkts[i].Handle
-		l := f.lent[handle]
-		f.lent[handle] = lent{}
-		f.lentFree = append(f.lentFree, handle)
+		if pkts[i].Handle&ours == 0 {
+			continue
+		}
+		index := pkts[i].Handle &^ ours
+		l := f.lent[index]
+		f.lent[index] = lent{}
+		f.lentFree = append(f.lentFree, index)
 		if !l.ours {
 			pkts[i].Handle = l.handle
 			continue
@@ -304,7 +396,11 @@ func (f *fault) Release(pkts []RxPacket) {
 	f.Transport.Release(pkts[run:])
 }
 
-func (f *fault) Wait(timeout time.Duration) error {
+// Wait implements [Transport].
+func (f *Fault) Wait(timeout time.Duration) error {
+	if f.plain {
+		return f.Transport.Wait(timeout)
+	}
 	due := f.rx.due()
 	if !f.blocked { // else inner wakes us when it has room
 		due = min(due, f.tx.due())
@@ -318,15 +414,11 @@ func (f *fault) Wait(timeout time.Duration) error {
 	return f.Transport.Wait(timeout)
 }
 
-func (f *fault) Caps() Caps {
-	caps := f.caps
-	caps.RxBuffers = min(caps.RxBuffers, maxHeld)
-	caps.Integrity = caps.Integrity && f.faults.Corrupt <= 0
-	caps.Notes = append(caps.Notes[:len(caps.Notes):len(caps.Notes)], "faults are injected: "+f.faults.String())
-	return caps
-}
+// Caps implements [Transport].
+func (f *Fault) Caps() Caps { return f.caps }
 
-func (f *fault) Stats() Stats {
+// Stats implements [Transport].
+func (f *Fault) Stats() Stats {
 	s := f.Transport.Stats()
 	s.FaultsApplied += f.applied.Load()
 	return s

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/peregrine-rpc/peregrine/conformance"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 func TestConformance(t *testing.T) {
@@ -24,5 +25,20 @@ func TestConformanceOnAWildcard(t *testing.T) {
 	f := conformance.URL("mem://[::]:0")
 	f.OneProcess, f.Refuses = true, true
 	f.Also = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.1.2.3")}
+	conformance.Transport(t, f)
+}
+
+// A decorator that does nothing keeps all promises, of what it decorates too.
+func TestConformanceBehindADecorator(t *testing.T) {
+	f := conformance.URL("mem://127.0.0.9:0")
+	f.OneProcess, f.Refuses = true, true
+	open := f.Open
+	f.Open = func(side conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
+		tr, err := open(side, addr)
+		if err != nil {
+			return nil, err
+		}
+		return transport.NewFault(tr, transport.Faults{}), nil
+	}
 	conformance.Transport(t, f)
 }
