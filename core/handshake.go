@@ -125,7 +125,9 @@ func (e *Endpoint) takeHello(rest []byte, rx *transport.RxPacket) error {
 		e.reflected(p)
 		return nil
 	}
-	if e.cfg.ClientOnly { // shorter than the Hello, so that no cookie is needed
+	// The answer is shorter than the Hello, so that no cookie is needed. But another
+	// queue's Hello that came back is to be told by its cookie.
+	if e.cfg.ClientOnly && (e.caps.Queues < 2 || e.cookies.check(rx.From, hello, e.now)) {
 		e.refuse(rx, hello.Connection, hello.Token, Unavailable, "nobody serves here: this endpoint only dials")
 		return nil
 	}

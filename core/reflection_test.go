@@ -62,19 +62,30 @@ func TestAnEchoServiceIsNotTakenForAServer(t *testing.T) {
 
 func TestAnEchoServiceThatAnswersToAnotherQueueIsNotTakenForAServer(t *testing.T) {
 	t.Parallel()
-	n := newNetwork(t, 1)
-	to := n.addEcho()
-	queues := n.addQueues(Config{Seed: [32]byte{7}}, 2)
-	for range 20 {
-		s, err := queues[0].Connect(to)
+	for _, only := range []bool{false, true} {
+		n := newNetwork(t, 1)
+		to := n.addEcho()
+		queues := n.addQueues(Config{Seed: [32]byte{7}, ClientOnly: only}, 2)
+		for range 20 {
+			s, err := queues[0].Connect(to)
+			require.NoError(t, err)
+			failed := n.fails(s, &Call{Method: echo})
+			require.ErrorContains(t, failed, "sends back what it is sent")
+			s.Close()
+			n.run(time.Second)
+		}
+		require.Zero(t, queues[0].Stats().Peers+queues[1].Stats().Peers)
+		require.NotZero(t, queues[1].Stats().RxControl, "none of them got there")
+
+		stranger, err := n.add(Config{}).Connect(queues[0].addr)
 		require.NoError(t, err)
-		failed := n.fails(s, &Call{Method: echo})
-		require.ErrorContains(t, failed, "sends back what it is sent")
-		s.Close()
-		n.run(time.Second)
+		refused := n.fails(stranger, &Call{Method: echo})
+		if only {
+			require.ErrorContains(t, refused, "only dials")
+		} else {
+			require.Equal(t, Unimplemented, refused.Code)
+		}
 	}
-	require.Zero(t, queues[0].Stats().Peers+queues[1].Stats().Peers)
-	require.NotZero(t, queues[1].Stats().RxControl, "none of them got there")
 }
 
 func TestAnEndpointMayDialItself(t *testing.T) {

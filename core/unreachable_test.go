@@ -160,3 +160,41 @@ func TestWordOfANetworkThatIsNotThereEndsAnAttempt(t *testing.T) {
 		require.Equal(t, TransientFailure, s.State())
 	}
 }
+
+// FuzzUnreachable has reports quote anything, amid a handshake and of a
+// connection, which they end only with what proves them.
+func FuzzUnreachable(f *testing.F) {
+	f.Add([]byte{}, true, false)
+	f.Add([]byte{0xF7, 0x10}, false, false)
+	f.Add([]byte{0xF7, 0x12, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 0, 0, 0, 0, 1, 0, 0, 0}, true, true)
+	f.Fuzz(func(t *testing.T, data []byte, refused, proves bool) {
+		n := newNetwork(t, 1)
+		server, client := n.echoServer(Config{}), n.add(Config{})
+		s, err := client.Connect(server.addr)
+		require.NoError(t, err)
+		p := client.toward(server)
+		u := transport.Unreachable{To: server.addr, Err: syscall.EHOSTUNREACH, Data: data}
+		if refused {
+			u.Err = syscall.ECONNREFUSED
+		}
+		client.takeUnreachable(&u)
+		client.takeUnreachable(&transport.Unreachable{To: clientAddr, Err: u.Err, Data: data})
+		if s.State() == TransientFailure {
+			n.run(maxBackoff)
+			s.Ready(func(error) {})
+		}
+		n.run(100 * time.Millisecond)
+		require.Equal(t, Ready, s.State())
+
+		quote := data
+		if proves {
+			quote = make([]byte, wire.HeaderSize)
+			(&wire.Header{Type: wire.Data, Connection: p.remoteIndex, Token: p.remoteToken}).Put(quote)
+			quote = append(quote, data...)
+		}
+		u.Data = quote
+		client.takeUnreachable(&u)
+		server.takeUnreachable(&transport.Unreachable{To: client.addr, Err: u.Err, Data: data})
+		require.Equal(t, !(proves && refused), s.State() == Ready)
+	})
+}
