@@ -71,6 +71,24 @@ func TestBlockingInACompletionIsAnError(t *testing.T) {
 	}
 }
 
+// Submit belongs on the loop; elsewhere it does what Go does, and no harm.
+func TestSubmitOffTheLoopIsGo(t *testing.T) {
+	t.Parallel()
+	s := connect(t, serve(t))
+	const each = 200
+	ended := make(chan error, 4*each)
+	for range 4 {
+		go func() {
+			for range each {
+				s.Submit(&peregrine.Call{Method: echo, Done: func(c *peregrine.Call) { ended <- c.Err }})
+			}
+		}()
+	}
+	for range 4 * each {
+		require.NoError(t, <-ended)
+	}
+}
+
 // A handler may set handlers, also at the same time as one of another loop.
 func TestAHandlerSetsHandlers(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/internal/goroutine"
 )
 
 // Session is a client's line to a server. A bounded number of requests are
@@ -12,7 +13,7 @@ import (
 // connection is lost, requests under way fail with an [Error] that says whether
 // they may have executed, and the next call connects anew.
 //
-// Its methods may be called from any goroutine, save Submit.
+// Its methods may be called from any goroutine.
 type Session struct {
 	endpoint *Endpoint
 	loop     *loop
@@ -129,11 +130,11 @@ func (s *Session) post(m message) error {
 	return nil
 }
 
-// Submit starts c as Go does, but may only be called on the session's loop:
-// from a Call's Done, an inline handler of the same loop, or a function given
-// to Loop.
+// Submit starts c as Go does, but at once, on the session's loop: in a Call's
+// Done, an inline handler of the same loop, or a function given to Loop. That
+// saves the way through the inbox. Called elsewhere it is Go.
 func (s *Session) Submit(c *Call) {
-	if s.session == nil {
+	if s.loop == nil || uintptr(goroutine.Self()) != s.loop.self.Load() {
 		s.Go(c)
 		return
 	}
