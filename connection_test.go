@@ -126,8 +126,8 @@ func TestCallsThatWaitForReadyOutliveFailedAttempts(t *testing.T) {
 		waiting <- err
 	}()
 	s.Go(&peregrine.Call{Method: echo, Done: func(c *peregrine.Call) { waiting <- c.Err }})
-	for s.State() != peregrine.TransientFailure {
-		require.True(t, s.WaitForStateChange(within(t, 30*time.Second), s.State()))
+	for state := s.State(); state != peregrine.TransientFailure; state = s.State() {
+		require.True(t, s.WaitForStateChange(within(t, 30*time.Second), state))
 	}
 	err = outcome(s, &peregrine.Call{Method: echo, Timeout: 50 * time.Millisecond})
 	require.Equal(t, peregrine.DeadlineExceeded, peregrine.CodeOf(err))

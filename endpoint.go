@@ -159,6 +159,8 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 			o.log.Warn("peer lost", zap.Stringer("peer", event.Peer), zap.String("reason", event.Reason))
 		case core.PeerClosed:
 			o.log.Info("peer closed", zap.Stringer("peer", event.Peer), zap.String("reason", event.Reason))
+		case core.PeerMoved:
+			o.log.Info("peer moved", zap.Stringer("peer", event.Peer), zap.String("reason", event.Reason))
 		}
 		if o.config.Events != nil {
 			o.config.Events(event)

@@ -210,7 +210,7 @@ type ConfigError = core.ConfigError
 //
 //	Kind EventKind
 //	Peer netip.AddrPort
-//	// Reason says why a connection was lost.
+//	// Reason says why a connection was lost, or where a client was before.
 //	Reason string
 type Event = core.Event
 

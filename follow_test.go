@@ -77,8 +77,8 @@ func TestACallWaitsUntilTheNameHasMoved(t *testing.T) {
 		_, err := s.Call(within(t, 60*time.Second), echo, nil, nil)
 		waiting <- err
 	}()
-	for s.State() != peregrine.TransientFailure {
-		require.True(t, s.WaitForStateChange(within(t, 30*time.Second), s.State()))
+	for state := s.State(); state != peregrine.TransientFailure; state = s.State() {
+		require.True(t, s.WaitForStateChange(within(t, 30*time.Second), state))
 	}
 	second := sibling(t, first, "127.0.0.2")
 	name.moves(second.Addr().Addr())

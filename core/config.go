@@ -76,7 +76,7 @@ type Config struct {
 type Event struct {
 	Kind EventKind
 	Peer netip.AddrPort
-	// Reason says why a connection was lost.
+	// Reason says why a connection was lost, or where a client was before.
 	Reason string
 }
 
