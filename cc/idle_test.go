@@ -25,24 +25,29 @@ func noisyEnds(seed uint64) func(time.Duration) time.Duration {
 // eRPC's Timely falls to 1 or 2 Gbit/s on such a path.
 func TestNoiseDoesNotThrottleAnIdleNetwork(t *testing.T) {
 	t.Parallel()
-	paths := map[string]func() *bottleneck{
-		"kernel":        func() *bottleneck { return newBottleneck(20, 50*time.Microsecond, 8972) },
-		"kernel, small": func() *bottleneck { return newBottleneck(10, 50*time.Microsecond, 1472) },
-		"bypass":        func() *bottleneck { return newBottleneck(40, 10*time.Microsecond, 8972) },
+	type path struct {
+		name     string
+		gigabits float64
+		trip     time.Duration
+		datagram int
 	}
-	for path, network := range paths {
+	for _, p := range some(
+		path{"kernel", 20, 50 * time.Microsecond, 8972},
+		path{"kernel, small", 10, 50 * time.Microsecond, 1472},
+		path{"bypass", 40, 10 * time.Microsecond, 8972},
+	) {
 		goodput := func(name string, seed uint64) float64 {
-			b := network()
+			b := newBottleneck(p.gigabits, p.trip, p.datagram)
 			b.ends = noisyEnds(seed)
 			b.add(factory(t, name))
 			b.run(20 * time.Millisecond)
 			_, goodput := b.measure(100 * time.Millisecond)
 			return goodput[0]
 		}
-		for seed := uint64(1); seed < 3; seed++ {
+		for _, seed := range some[uint64](1, 2) {
 			most := goodput("none", seed)
 			for _, name := range []string{"timely", "swift", "dctcp"} {
-				require.GreaterOrEqual(t, goodput(name, seed)/most, 0.95, "%s on %s, seed %d", name, path, seed)
+				require.GreaterOrEqual(t, goodput(name, seed)/most, 0.95, "%s on %s, seed %d", name, p.name, seed)
 			}
 		}
 	}
@@ -51,7 +56,7 @@ func TestNoiseDoesNotThrottleAnIdleNetwork(t *testing.T) {
 func TestLossWithoutDelayDoesNotThrottle(t *testing.T) {
 	t.Parallel()
 	// About 20 and 200 packets are in flight.
-	for _, trip := range []time.Duration{20 * time.Microsecond, 240 * time.Microsecond} {
+	for _, trip := range some(20*time.Microsecond, 240*time.Microsecond) {
 		for _, name := range []string{"timely", "swift", "dctcp"} {
 			goodput := func(loss float64) float64 {
 				b := newBottleneck(10, trip, 1472)

@@ -247,8 +247,8 @@ func keep() *os.File {
 
 const backendVariable = "CONFORMANCE_TEST_BACKEND"
 
-// copies holds a token for each copy that runs: more would slow each other down.
-var copies = make(chan struct{}, 2)
+// copies holds a token for each copy that runs. They sleep for most of their time; more would slow each other down.
+var copies = make(chan struct{}, 4)
 
 // inCopy runs some tests of the backend of that name in a copy of this binary,
 // where what is left behind, or hangs, is nobody else's.
