@@ -37,6 +37,9 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 		{"256 calls at once", 500, perSession, func(n *network, s *Session) { n.stream(s, 256, 256, 100) }},
 	} {
 		count := use.count
+		if testing.Short() {
+			count = min(count, 2000)
+		}
 		n := newNetwork(t, 1)
 		server, client, first := pair(n, Config{})
 		n.echoes(first, 100)
