@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
@@ -27,8 +28,9 @@ type ConfigError = setting.Error
 //	driver://host?key=value&key=value
 //
 // and validates it. The host part is taken as written, up to the question mark:
-// it need not be an Internet address (dpdk://0000:00:06.0). Keys and values are
-// percent-decoded. Lists are separated by commas, durations have units (10ms).
+// it need not be an Internet address (dpdk://0000:00:06.0). Only the %25 that
+// URLs write before the zone of an address is a % there (RFC 6874). Keys and
+// values are percent-decoded. Lists are separated by commas, durations have units (10ms).
 //
 // An unknown key, a repeated one, a malformed value or a missing host is a
 // [*ConfigError]; a driver that this program lacks is [ErrUnavailable].
@@ -53,7 +55,7 @@ func ParseURL(raw string) (driver Driver, cfg any, err error) {
 // fill sets the fields of a configuration struct from what follows the scheme.
 func fill(driver string, cfg reflect.Value, rest string) error {
 	host, query, _ := strings.Cut(rest, "?")
-	host = strings.TrimSuffix(host, "/")
+	host = unescapeZone(strings.TrimSuffix(host, "/"))
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return fmt.Errorf("transport: %s: the query %q is malformed: write key=value&key=value: %w", driver, query, err)
@@ -83,6 +85,20 @@ func fill(driver string, cfg reflect.Value, rest string) error {
 		}
 	}
 	return nil
+}
+
+// unescapeZone turns [fe80::1%25eth0] into [fe80::1%eth0]. What is left of
+// [fe80::1%25] would be no zone: it is interface 25.
+func unescapeZone(host string) string {
+	open, end := strings.IndexByte(host, '['), strings.LastIndexByte(host, ']')
+	if open < 0 || end < open {
+		return host
+	}
+	addr, zone, found := strings.Cut(host[open:end], "%25")
+	if !found || zone == "" {
+		return host
+	}
+	return host[:open] + addr + "%" + zone + host[end:]
 }
 
 // validate checks what every configuration has in common, then what the
@@ -148,7 +164,7 @@ func keys(fields []configField) []string {
 func setField(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
-			return fmt.Errorf("%q is malformed: %w", text, err)
+			return malformed(v, text, err)
 		}
 		return nil
 	}
@@ -189,13 +205,29 @@ func setField(v reflect.Value, text string) error {
 		v.SetFloat(f)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() != reflect.String {
-			return fmt.Errorf("a URL cannot set a %v: use a configuration file", v.Type())
+			return errNotInURL
 		}
 		v.Set(reflect.ValueOf(strings.Split(text, ",")).Convert(v.Type()))
 	default:
-		return fmt.Errorf("a URL cannot set a %v: use a configuration file", v.Type())
+		return errNotInURL
 	}
 	return nil
+}
+
+// errNotInURL is about keys whose values have keys of their own.
+var errNotInURL = errors.New("a URL cannot hold its value: use a configuration file")
+
+// malformed says how to write a value that parses itself.
+func malformed(v reflect.Value, text string, err error) error {
+	switch v.Interface().(type) {
+	case netip.AddrPort:
+		return fmt.Errorf("%q is not an address with a port: write 127.0.0.1:31850, [::1]:31850 or such", text)
+	case netip.Addr:
+		return fmt.Errorf("%q is not an address: write 127.0.0.1, ::1 or such", text)
+	case netip.Prefix:
+		return fmt.Errorf("%q is malformed: write an address with its network's length, such as 10.0.1.7/24", text)
+	}
+	return fmt.Errorf("%q is malformed: %w", text, err)
 }
 
 func wholeNumber(text string, err error, lo int64, hi uint64) error {

@@ -102,6 +102,24 @@ func TestAURLKeepsDefaults(t *testing.T) {
 	require.Equal(t, &toyConfig{Address: "[::1]:80", Depth: 8, Linger: time.Second}, cfg)
 }
 
+func TestAZoneIsWrittenAsInURLsOrPlain(t *testing.T) {
+	t.Parallel()
+	register(t, "zoned")
+	for url, address := range map[string]string{
+		"zoned://[fe80::1%25eth0]:80":  "[fe80::1%eth0]:80",
+		"zoned://[fe80::1%eth0]:80":    "[fe80::1%eth0]:80",
+		"zoned://[fe80::1%253]:80":     "[fe80::1%3]:80",
+		"zoned://[fe80::1%3]:80":       "[fe80::1%3]:80",
+		"zoned://[fe80::1%25]:80":      "[fe80::1%25]:80",
+		"zoned://device,arg=%25x":      "device,arg=%25x",
+		"zoned://]fe80::1%25eth0[:80/": "]fe80::1%25eth0[:80",
+	} {
+		_, cfg, err := ParseURL(url)
+		require.NoError(t, err)
+		require.Equal(t, address, cfg.(*toyConfig).Address)
+	}
+}
+
 func TestAWrongURLNamesTheKeyAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	register(t, "wrong")
@@ -149,6 +167,9 @@ func TestAMissingBackendSaysHowToGetIt(t *testing.T) {
 		"iouring://[::1]:0":   `import _ "github.com/peregrine-rpc/peregrine/transport/iouring"`,
 		"iourin://[::1]:0":    `did you mean "iouring"?`,
 		"presemt://h":         `did you mean "present"?`,
+		"xdp://eth0":          "this version has no backend for AF_XDP: use udp",
+		"xdq://eth0":          "there is no",
+		"UDP://h":             `did you mean "udp"?`,
 		"quite-unknown://h":   "registered are ",
 	} {
 		_, err := Open(url)
@@ -211,7 +232,7 @@ func TestAStructOpensAsAURLDoes(t *testing.T) {
 	_, err = OpenConfig("struct", &toyConfig{}, 1)
 	require.ErrorContains(t, err, `key "address": missing`)
 	_, err = OpenConfig("struct", toyConfig{}, 1)
-	require.ErrorContains(t, err, "start from what its Config method returns")
+	require.EqualError(t, err, "transport: these settings are not those of struct: fill in what the Config method of its driver returns")
 	_, err = OpenConfig("structure", cfg, 1)
 	require.ErrorIs(t, err, ErrUnavailable)
 }

@@ -62,7 +62,7 @@ func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 		require.ErrorContains(t, err, "there is no queue")
 	}
 	_, err := driver{}.Open(1, 0, 1)
-	require.ErrorContains(t, err, "start from what Config returns")
+	require.ErrorContains(t, err, "fill in what this driver's Config returns")
 }
 
 func TestAURLTakesADeviceWithItsArguments(t *testing.T) {

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -105,7 +106,11 @@ func (driver) Config() any {
 }
 
 func (driver) Open(cfg any, queue, queues int) (transport.Transport, error) {
-	e, err := process.open(*cfg.(*Config), queue, queues)
+	c, ok := cfg.(*Config)
+	if !ok {
+		return nil, errors.New("mem: these settings are another backend's: fill in what this driver's Config returns")
+	}
+	e, err := process.open(*c, queue, queues)
 	if err != nil {
 		return nil, err
 	}

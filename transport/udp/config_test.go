@@ -73,7 +73,7 @@ func TestTheDriverOpensFromAURL(t *testing.T) {
 	_, err = transport.Open("udp://127.0.0.1:0?mtu=9")
 	require.ErrorContains(t, err, `key "mtu"`)
 	_, err = driver{}.Open(1, 0, 1)
-	require.ErrorContains(t, err, "start from what Config returns")
+	require.ErrorContains(t, err, "fill in what this driver's Config returns")
 }
 
 func TestWhereASystemCannotShareAPortAskingIsAnError(t *testing.T) {

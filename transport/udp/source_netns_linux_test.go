@@ -2,8 +2,10 @@ package udp
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,4 +104,43 @@ func TestAHostWithSeveralAddressesAnswersFromTheOneThatWasAsked(t *testing.T) {
 			client.Forget(r)
 		}
 	}
+}
+
+func TestAZoneIsTheNameOrTheNumberOfAnInterface(t *testing.T) {
+	hosts := [2]*netns.Namespace{}
+	for i := range hosts {
+		made, err := netns.New()
+		if errors.Is(err, netns.ErrNotPermitted) {
+			t.Skip(err)
+		}
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, made.Close()) })
+		hosts[i] = made
+	}
+	require.NoError(t, netns.Veth(1500,
+		netns.Port{Namespace: hosts[0], Name: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::7/64")}},
+		netns.Port{Namespace: hosts[1], Name: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::8/64")}}))
+	require.NoError(t, hosts[0].Do(func() error {
+		eth, err := net.InterfaceByName("eth0")
+		require.NoError(t, err)
+		for _, zone := range []string{"%25eth0", "%eth0", fmt.Sprintf("%%25%d", eth.Index)} {
+			tr, err := transport.Open("udp://[fe80::7" + zone + "]:0")
+			require.NoError(t, err, zone)
+			require.NoError(t, tr.Close())
+		}
+		_, err = transport.Open("udp://[fe80::7%25nosuch0]:0")
+		require.ErrorContains(t, err, "nosuch0")
+
+		// A client that is bound to no address finds the way by the zone too.
+		server := variants[0].in(t, hosts[1], "[::]:0")
+		client := variants[0].at(t, "[::]:0")
+		for _, zone := range []string{"eth0", strconv.Itoa(eth.Index)} {
+			at := netip.AddrPortFrom(netip.MustParseAddr("fe80::8%"+zone), server.LocalAddr().Port())
+			r, err := client.Resolve(at, netip.Addr{})
+			require.NoError(t, err)
+			send(t, client, r, "by "+zone)
+			require.Equal(t, []string{"by " + zone}, texts(t, server, 1))
+		}
+		return nil
+	}))
 }

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -20,7 +21,7 @@ func (driver) Config() any {
 func (driver) Open(cfg any, queue, queues int) (transport.Transport, error) {
 	c, ok := cfg.(*Config)
 	if !ok {
-		return nil, fmt.Errorf("udp: configured by a %T: start from what Config returns", cfg)
+		return nil, errors.New("udp: these settings are another backend's: fill in what this driver's Config returns")
 	}
 	return Open(*c, queue, queues)
 }
