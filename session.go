@@ -106,6 +106,8 @@ const maxPosted = 1 << 18
 
 // Go starts c and returns. c.Done runs on the session's loop, or on a goroutine
 // of its own if the endpoint is closed or its loop is held up; it must not block.
+// A panic there is the program's end, as in any goroutine of its own; after
+// runtime.Goexit, which FailNow of a test calls, the loop goes on.
 func (s *Session) Go(c *Call) {
 	if s.waitForReady {
 		c.WaitForReady = true
@@ -145,7 +147,7 @@ func (s *Session) Submit(c *Call) {
 }
 
 // Loop runs f on the session's loop, soon; false means that the endpoint is
-// closed. f must not block.
+// closed. f must not block. It may end as a call's Done may.
 func (s *Session) Loop(f func()) bool { return s.loop != nil && s.loop.post(message{do: f}) }
 
 // Cancel completes c with Canceled, if it is still under way. c must not be used
