@@ -70,7 +70,8 @@
 //
 // Import transport/mem, and "mem://" in place of "udp://..." runs a client and a
 // server in memory, without ports, as bufconn does for gRPC; the examples show it.
-// [WithFault] makes any transport lose, delay, repeat and damage datagrams.
+// [WithFault] makes any transport lose, delay, repeat and damage datagrams, and
+// [Endpoint.SetFaults] changes that while it runs, up to a partition.
 //
 // # Settings
 //

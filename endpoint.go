@@ -132,9 +132,9 @@ func (o *options) transports() ([]transport.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range trs {
-		if o.faults != (transport.Faults{}) {
-			trs[i] = transport.NewFault(trs[i], o.faults)
+	if o.faults != nil {
+		for i := range trs {
+			trs[i] = transport.NewFault(trs[i], *o.faults)
 		}
 	}
 	return trs, nil

@@ -114,10 +114,14 @@ func LoadConfig(path string) (*File, error) {
 
 // options are what the file says.
 func (f *File) options(more ...Option) *options {
-	o := newOptions(append([]Option{
+	opts := []Option{
 		WithConfig(f.Engine), WithConfig(Config{Controller: f.CC.factory}),
-		WithLoops(f.Loops), WithPoll(f.Poll), WithFault(f.Fault), WithCPU(f.CPUs...),
-	}, more...))
+		WithLoops(f.Loops), WithPoll(f.Poll), WithCPU(f.CPUs...),
+	}
+	if f.Fault != "" {
+		opts = append(opts, WithFault(f.Fault))
+	}
+	o := newOptions(append(opts, more...))
 	if o.url != "" || o.open != nil {
 		o.refuse("transport", "the file names it: leave out WithTransport and WithTransports")
 	}

@@ -23,8 +23,8 @@ type Option func(*options)
 type options struct {
 	url      string
 	open     func(queue, queues int) (transport.Transport, error)
-	file     *TransportConfig // from a file, instead of url and open
-	faults   transport.Faults
+	file     *TransportConfig  // from a file, instead of url and open
+	faults   *transport.Faults // nil: the transport is as it is
 	log      *zap.Logger
 	loops    int
 	poll     Poll
@@ -138,17 +138,6 @@ func WithTransports(open func(queue, queues int) (transport.Transport, error)) O
 			o.refuse("transport", "WithTransports(nil): give a function that opens them")
 		}
 		o.open = open
-	}
-}
-
-// WithFault makes the transport lose, delay, duplicate, reorder and corrupt
-// datagrams in both directions, as in "loss=0.01,dup=0.01,reorder=0.05,
-// delay=1ms,corrupt=0.001,seed=7".
-func WithFault(spec string) Option {
-	return func(o *options) {
-		f, err := transport.ParseFaults(spec)
-		o.add(err)
-		o.faults = f
 	}
 }
 

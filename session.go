@@ -181,6 +181,10 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
+// Endpoint is the one that the session runs on: its own if it is from the
+// package's Dial.
+func (s *Session) Endpoint() *Endpoint { return s.endpoint }
+
 // Close ends the session: what is under way fails with Canceled. A session from
 // the package's Dial closes its endpoint too, and waits for that as
 // [Endpoint.Close] does.

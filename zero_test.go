@@ -44,6 +44,7 @@ func TestZeroValuesFailClearly(t *testing.T) {
 	var e peregrine.Endpoint
 	_, err = e.Dial(ctx, "127.0.0.1:1")
 	unopened(err)
+	unopened(e.SetFaults(""))
 	require.Equal(t, netip.AddrPort{}, e.Addr())
 	require.Zero(t, e.Caps())
 	require.Zero(t, e.Stats())
