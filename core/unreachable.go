@@ -20,31 +20,25 @@ func (e *Endpoint) heedUnreachable() {
 // takeUnreachable believes a report about an attempt to connect, unless it quotes
 // another: at worst it is tried again later. A connection is given up only if
 // its secret is quoted, and the host says that nobody listens any more; networks
-// come back.
+// come back. And only by the client: where a client has been a NAT may have
+// forgotten it, and it may go on from elsewhere.
 func (e *Endpoint) takeUnreachable(u *transport.Unreachable) {
-	index, token, quoted := quotedConnection(u.Data)
-	if p := e.dialed[u.To]; p != nil {
-		switch {
-		case p.state == peerConnecting && (len(u.Data) == 0 || quotesHello(u.Data, p)):
-			p.refused(&Error{Code: Unavailable, Message: fmt.Sprintf("connect to %v: %v", p.addr, u.Err), Cause: u.Err})
-			return
-		case p.state == peerConnected && quoted && u.Refused() && index == p.remoteIndex && token == p.remoteToken:
-			p.lost(fmt.Sprintf("nobody listens at %v any more: %v", p.addr, u.Err), u.Err)
-			return
-		}
-	}
-	if p := e.accepted[acceptKey{u.To, index, token}]; p != nil && quoted && u.Refused() {
-		p.lost(fmt.Sprintf("client %v is gone: %v", p.addr, u.Err), u.Err)
+	p := e.dialed[u.To]
+	switch {
+	case p == nil:
+	case p.state == peerConnecting && (len(u.Data) == 0 || quotesHello(u.Data, p)):
+		p.refused(&Error{Code: Unavailable, Message: fmt.Sprintf("connect to %v: %v", p.addr, u.Err), Cause: u.Err})
+	case p.state == peerConnected && u.Refused() && quotesConnection(u.Data, p):
+		p.lost(fmt.Sprintf("nobody listens at %v any more: %v", p.addr, u.Err), u.Err)
 	}
 }
 
-// quotedConnection is whom a datagram of which the beginning is left addressed.
-func quotedConnection(data []byte) (index, token uint32, ok bool) {
-	const end = 12
-	if len(data) < end {
-		return 0, 0, false
-	}
-	return binary.LittleEndian.Uint32(data[4:]), binary.LittleEndian.Uint32(data[8:]), true
+// quotesConnection says whether data is the beginning of a datagram of the
+// connection.
+func quotesConnection(data []byte, p *peer) bool {
+	const index, token, end = 4, 8, 12 // in the header
+	return len(data) >= end && binary.LittleEndian.Uint32(data[index:]) == p.remoteIndex &&
+		binary.LittleEndian.Uint32(data[token:]) == p.remoteToken
 }
 
 // quotesHello says whether data is the beginning of p's Hello, as far as it goes.

@@ -67,20 +67,22 @@ func TestAConnectionIsGivenUpWhenItsHostProvesThatNobodyListens(t *testing.T) {
 	require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
 }
 
-func TestAClientThatIsGoneIsForgottenAtOnce(t *testing.T) {
+func TestAServerKeepsAClientThatANATHasForgotten(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
 	n.unreachable = true
-	server, deferred := n.slowServer(Config{})
-	client := n.add(Config{})
-	s := n.connect(client, server)
-	n.submit(s, &Call{Method: never})
+	server, deferred := n.slowServer(Config{KeepAlive: time.Second})
+	client, x, s := n.behindNAT(server, Config{KeepAlive: time.Second})
+	c := Call{Method: later, Buf: make([]byte, 10)}
+	done := n.submit(s, &c)
+	n.run(time.Millisecond)
+	x.rebind(n, n.Hosts()[1], 3000)
+	(*deferred)[0].Reply([]byte("after all"))
 	n.run(10 * time.Millisecond)
-	client.host.Kill()
-	(*deferred)[0].Reply(nil)
-	n.run(3 * n.delay)
-	require.Empty(t, server.accepted)
-	require.Zero(t, server.Stats().RequestsHeld)
+	require.NotZero(t, server.Stats().RxUnreachable)
+	n.until(func() bool { return *done == 1 })
+	require.NoError(t, c.Err)
+	require.Zero(t, server.Stats().PeersFailed+client.Stats().PeersFailed)
 }
 
 // hearsay is a port at which a test puts in what it hears of others.
