@@ -67,5 +67,9 @@ func bar(name string, done float64, width int) string {
 func (p *progress) end(how string) {
 	close(p.quit)
 	p.drawn.Wait()
-	fmt.Fprintf(p.out, "%-*s %s\n", nameWidth, p.name, how)
+	pad := nameWidth
+	if width := measure.Width(p.out); width > 0 && pad+1+len(how) > width {
+		pad = 0
+	}
+	fmt.Fprintf(p.out, "%-*s %s\n", pad, p.name, how)
 }
