@@ -143,7 +143,7 @@ func (p *peer) changed(why error) {
 
 // State is the state of the session's connection.
 func (s *Session) State() ConnState {
-	if s.closed {
+	if s.over() {
 		return Shutdown
 	}
 	return s.peer.connState()
@@ -166,7 +166,7 @@ type readiness struct {
 // wait for the end of a pause between two attempts. f must not panic.
 func (s *Session) Ready(f func(error)) {
 	p := s.peer
-	if p.state == peerConnected || s.closed {
+	if s.over() || p.state == peerConnected {
 		f(s.closedError())
 		return
 	}

@@ -194,7 +194,7 @@ func (e *Endpoint) settleFailed(count int) {
 // packet sent for the purpose or another, or with the error that ended the
 // connection.
 func (s *Session) Ping(done func(time.Duration, error)) {
-	if s.closed {
+	if s.over() {
 		done(0, s.closedError())
 		return
 	}

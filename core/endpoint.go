@@ -111,6 +111,9 @@ func (e *Endpoint) Advance(now time.Duration) { e.now = max(e.now, now) }
 
 // Poll does all there is to do at time now: Fetch, Receive, then Flush.
 func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
+	if e.tr == nil {
+		return false, errNotMade
+	}
 	e.Fetch()
 	received := e.Receive(now)
 	sent, err := e.Flush(now)
@@ -454,7 +457,7 @@ const closeRounds = 1000
 // Close tells all peers, fails all calls and closes the transport. If a completion
 // does not return, Close again goes on behind it.
 func (e *Endpoint) Close() error {
-	if e.ended {
+	if e.ended || e.tr == nil {
 		return nil
 	}
 	e.closed = true

@@ -9,7 +9,7 @@ import (
 // Calls under way fail as where a connection is lost; those that wait, for a slot
 // or for the connection, move along. An error leaves the session where it was.
 func (s *Session) Move(addr netip.AddrPort) error {
-	if s.closed {
+	if s.over() {
 		return s.closedError()
 	}
 	from, shown := s.peer, s.State()

@@ -53,6 +53,9 @@ type clientSlot struct {
 // Connect opens a session to the endpoint at addr, sharing the connection with
 // other sessions there. It does not wait: calls may be submitted at once.
 func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
+	if e.tr == nil {
+		return nil, errNotMade
+	}
 	if e.closed || e.draining {
 		return nil, &Error{Code: Unavailable, Message: "endpoint is closed"}
 	}
@@ -109,11 +112,19 @@ func (s *Session) attach(p *peer) {
 }
 
 // Peer is the server's address.
-func (s *Session) Peer() netip.AddrPort { return s.peer.addr }
+func (s *Session) Peer() netip.AddrPort {
+	if s.peer == nil {
+		return netip.AddrPort{}
+	}
+	return s.peer.addr
+}
 
 // LocalAddr is the address that the server reaches this endpoint by. Of an
 // endpoint on a wildcard address it is known once the session is connected.
 func (s *Session) LocalAddr() netip.AddrPort {
+	if s.peer == nil {
+		return netip.AddrPort{}
+	}
 	at := s.peer.ep.tr.LocalAddr()
 	if local := s.peer.local; local.IsValid() {
 		return netip.AddrPortFrom(local, at.Port())
@@ -122,12 +133,31 @@ func (s *Session) LocalAddr() netip.AddrPort {
 }
 
 // RTT is the smoothed round trip of the connection; 0 before there is one.
-func (s *Session) RTT() time.Duration { return s.peer.smoothed }
+func (s *Session) RTT() time.Duration {
+	if s.peer == nil {
+		return 0
+	}
+	return s.peer.smoothed
+}
 
 // MTU is how many bytes a datagram to the server may have, as probed so far.
-func (s *Session) MTU() int { return s.peer.mtu }
+func (s *Session) MTU() int {
+	if s.peer == nil {
+		return 0
+	}
+	return s.peer.mtu
+}
+
+// errNotMade is what the zero Endpoint and Session say.
+var errNotMade = &Error{Code: FailedPrecondition, Message: "zero Endpoint or Session: make it by New or Connect"}
+
+// over says that the session is closed, or never was.
+func (s *Session) over() bool { return s.closed || s.peer == nil }
 
 func (s *Session) closedError() error {
+	if s.peer == nil {
+		return errNotMade
+	}
 	if s.closed {
 		return &Error{Code: Canceled, Message: "session is closed"}
 	}
@@ -144,6 +174,11 @@ func (s *Session) connected() {
 func (s *Session) Submit(c *Call) {
 	if c.session != nil {
 		panic("peregrine: Call submitted while under way")
+	}
+	if s.peer == nil {
+		c.Err = errNotMade
+		c.Done(c)
+		return
 	}
 	e := s.peer.ep
 	e.stats.CallsStarted++
@@ -389,7 +424,7 @@ func (s *Session) failWaiting(err *Error, all bool) {
 // Close fails what is under way with Canceled and lets the server forget the
 // session. The connection ends with its last session. Closing twice is no error.
 func (s *Session) Close() error {
-	if s.closed {
+	if s.over() {
 		return nil
 	}
 	s.closed = true
