@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
 )
 
 // goTest runs tests of the module in dir, adds them to the results, and logs what the failed ones printed. args are
-// flags and packages.
+// flags and packages. Tests that wait for something to end leave the processors to one package more than there are. Only
+// what hangs meets the timeout.
 func goTest(log io.Writer, tests *results, dir string, args ...string) error {
-	cmd := exec.Command("go", append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=30m"}, args...)...)
+	packages := fmt.Sprintf("-p=%d", runtime.NumCPU()+1)
+	cmd := exec.Command("go", append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=30m", packages}, args...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
