@@ -234,4 +234,7 @@ type Stats struct {
 	TxRefused     uint64 // refused by kernel or device for another reason
 	TxUnresolved  uint64 // neighbour not known yet
 	FaultsApplied uint64 // by a Fault decorator
+
+	// Sends without a copy, and those asked to be that the kernel copied after all.
+	TxZeroCopied, TxCopied uint64
 }

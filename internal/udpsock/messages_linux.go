@@ -25,7 +25,8 @@ type Messages struct {
 	Msgs [MaxMessages]unix.Mmsghdr
 	Runs [MaxMessages]Run
 
-	Marking Marking
+	// Marking may be shared by several; Init makes one where there is none.
+	Marking *Marking
 
 	maxPayload int
 	iovs       [txIovecs]unix.Iovec
@@ -39,6 +40,9 @@ type Messages struct {
 // Init prepares for a socket that obtained caps.
 func (m *Messages) Init(caps transport.Caps) {
 	m.maxPayload = caps.MaxPayload
+	if m.Marking == nil {
+		m.Marking = new(Marking)
+	}
 	m.Marking.enabled = caps.ECN
 }
 
@@ -87,6 +91,11 @@ func (m *Messages) Build(pkts []transport.TxPacket, dests *routes.Table[Dest], s
 		pkts = pkts[r.Packets:]
 	}
 	return messages
+}
+
+// Joined tells whether message i was copied together.
+func (m *Messages) Joined(i int) bool {
+	return m.Runs[i].Packets > 1 && m.Msgs[i].Hdr.Iovlen == 1
 }
 
 // Clear lets go of the memory that the messages point to.

@@ -44,3 +44,10 @@ func probe(fd int, d *Dest) unix.Errno {
 
 // Ptr views the address as the bytes that a Msghdr's Name points to.
 func (a *Sockaddr) Ptr() *byte { return (*byte)(unsafe.Pointer(a)) }
+
+// ParseSockaddr copies an address as the kernel wrote it; what is missing of it is
+// zero.
+func ParseSockaddr(name []byte) (a Sockaddr) {
+	copy(unsafe.Slice(a.Ptr(), unsafe.Sizeof(a)), name)
+	return a
+}

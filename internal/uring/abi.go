@@ -85,6 +85,8 @@ const (
 	registerSendMsgRing  = 31 // 6.13
 	registerQuery        = 35 // 6.18
 
+	useRegisteredRing = 1 << 31 // 6.3
+
 	restrictRegisterOp   = 0
 	restrictSQEOp        = 1
 	restrictFlagsAllowed = 2

@@ -34,6 +34,12 @@ func (e *SQE) RecvMultishot(m *unix.Msghdr, group uint16, flags uint32) {
 	e.BufGroup = group
 }
 
+// Poll makes e complete when one of the events is there.
+func (e *SQE) Poll(events uint32) {
+	// The kernel has the halves of the word in this order on all machines.
+	e.Opcode, e.OpFlags = OpPollAdd, beside(uint16(events), uint16(events>>16))
+}
+
 // AddressOf is where the kernel finds memory, for Add. The caller keeps it
 // referenced; it is of the heap or mapped.
 func AddressOf(memory []byte) uint64 {

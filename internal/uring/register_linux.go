@@ -42,19 +42,20 @@ func (r *Ring) RegisterBusyPoll(d time.Duration) error {
 func (r *Ring) RegisterSelf() error {
 	index, errno := registerRing(r.fd)
 	if errno != 0 {
-		return fmt.Errorf("uring: the kernel refuses to register the ring with its thread (Linux 5.18): %w", errno)
+		return fmt.Errorf("uring: the kernel refuses to register the ring with its thread (Linux 6.3): %w", errno)
 	}
 	r.enterFD = uintptr(index)
 	r.flags |= enterRegistered
 	return nil
 }
 
-// UnregisterSelf ends what RegisterSelf began, on the same thread.
+// UnregisterSelf ends what RegisterSelf began, on the same thread, also after Close
+// (Linux 6.3).
 func (r *Ring) UnregisterSelf() error {
 	if r.flags&enterRegistered == 0 {
 		return nil
 	}
-	errno := unregisterRing(r.fd, uint32(r.enterFD))
+	errno := unregisterRing(uint32(r.enterFD))
 	if errno != 0 {
 		return fmt.Errorf("uring: the ring is not registered with this thread: %w", errno)
 	}

@@ -42,6 +42,9 @@ type Ring struct {
 	rings   []byte  // mapped
 	sqes    []byte  // mapped
 
+	// Enters is how many system calls Submit and Wait have made.
+	Enters uint64
+
 	wait    getEventsArg
 	timeout unix.Timespec
 	message SQE
@@ -138,11 +141,13 @@ func (r *Ring) Submit() unix.Errno {
 		if n == 0 || !r.raised(sqNeedWakeup) {
 			return 0
 		}
+		r.Enters++
 		return r.enter(uintptr(n), enterSQWakeup)
 	}
 	if n == 0 && !r.Pending() {
 		return 0
 	}
+	r.Enters++
 	return r.enter(uintptr(n), r.flags)
 }
 
@@ -159,6 +164,7 @@ func (r *Ring) Wait(timeout time.Duration) unix.Errno {
 		r.timeout = unix.NsecToTimespec(int64(timeout))
 		r.wait.timeout = addressOf(&r.timeout)
 	}
+	r.Enters++
 	errno := r.enterBlocking(uintptr(n), flags)
 	if errno == unix.ETIME {
 		return 0

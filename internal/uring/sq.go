@@ -47,5 +47,11 @@ func (q *sq) flush() uint32 {
 // Queued is how many entries are filled in and not yet published.
 func (q *sq) Queued() int { return int(q.next - q.published) }
 
+// Room is how many entries Next would give.
+func (q *sq) Room() int {
+	q.freed = atomic.LoadUint32(q.head)
+	return len(q.entries) - int(q.next-q.freed)
+}
+
 // raised tells whether the kernel has raised any of the flags.
 func (q *sq) raised(flags uint32) bool { return atomic.LoadUint32(q.flags)&flags != 0 }

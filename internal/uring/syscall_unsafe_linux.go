@@ -94,9 +94,10 @@ func registerRing(fd int) (uint32, unix.Errno) {
 	return u.offset, errno
 }
 
-func unregisterRing(fd int, index uint32) unix.Errno {
+// unregisterRing works on the registered ring itself: its descriptor may be closed.
+func unregisterRing(index uint32) unix.Errno {
 	u := fdUpdate{offset: index}
-	_, errno := register(fd, unregisterRingFDs, unsafe.Pointer(&u), 1)
+	_, errno := register(int(index), unregisterRingFDs|useRegisteredRing, unsafe.Pointer(&u), 1)
 	return errno
 }
 

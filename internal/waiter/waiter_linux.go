@@ -29,6 +29,10 @@ type Waiter struct {
 
 	woken bool // the last Wait ended, or would have, by a Wake
 
+	// Other means than ppoll and the eventfd, or nil.
+	sleep func(timeout time.Duration) error
+	rouse func() // guarded by life
+
 	// The kernel's view.
 	fds     [2]unix.PollFd
 	timeout unix.Timespec
@@ -52,6 +56,17 @@ func New() (*Waiter, error) {
 	return &Waiter{eventfd: fd}, nil
 }
 
+// Otherwise has Wait call sleep instead of polling descriptors, where it would have
+// slept, and with a timeout of 0. sleep returns when it likes, at the latest when
+// timeout has passed, unless that is negative, or after a call of rouse, which comes
+// from any goroutine, at any time since sleep was about to be called, but not after
+// Close. Where rouse is nil, sleep sleeps in Poll.
+func (w *Waiter) Otherwise(sleep func(timeout time.Duration) error, rouse func()) {
+	w.life.Lock()
+	defer w.life.Unlock()
+	w.sleep, w.rouse = sleep, rouse
+}
+
 // Wait polls fd, unless it is negative, for events, at most for timeout, or for
 // ever if that is negative. It returns at once after a Wake that no Wait has
 // seen. After Expel it returns ErrExpelled.
@@ -63,8 +78,12 @@ func (w *Waiter) Wait(fd int, events int16, timeout time.Duration) error {
 		return ErrExpelled
 	}
 	var err error
-	if timeout != 0 && w.state.CompareAndSwap(awake, sleeping) {
-		err = w.block(fd, events, timeout)
+	if (timeout != 0 || w.sleep != nil) && w.state.CompareAndSwap(awake, sleeping) {
+		if w.sleep != nil {
+			err = w.sleep(timeout)
+		} else {
+			err = w.Poll(fd, events, timeout)
+		}
 	}
 	w.woken = w.state.Swap(awake) == woken
 	if err != nil {
@@ -76,7 +95,9 @@ func (w *Waiter) Wait(fd int, events int16, timeout time.Duration) error {
 	return nil
 }
 
-func (w *Waiter) block(fd int, events int16, timeout time.Duration) error {
+// Poll polls fd for events, until a Wake, or until timeout has passed. Only sleep, as
+// given to Otherwise, may call it.
+func (w *Waiter) Poll(fd int, events int16, timeout time.Duration) error {
 	w.fds = [2]unix.PollFd{
 		{Fd: int32(fd), Events: events},
 		{Fd: int32(w.eventfd), Events: unix.POLLIN},
@@ -112,7 +133,11 @@ func (w *Waiter) Wake() {
 	}
 	w.life.Lock()
 	defer w.life.Unlock()
-	if w.eventfd >= 0 {
+	switch {
+	case w.eventfd < 0:
+	case w.rouse != nil:
+		w.rouse()
+	default:
 		var one [8]byte
 		binary.NativeEndian.PutUint64(one[:], 1)
 		_, _ = unix.Write(w.eventfd, one[:])

@@ -62,3 +62,22 @@ func TestAnOwnerIsExpelledForGood(t *testing.T) {
 	require.NoError(t, w.Close(), "closing twice is no error")
 	w.Wake() // touches no descriptor that another may have by now
 }
+
+func TestASleeperByOtherMeansIsWoken(t *testing.T) {
+	t.Parallel()
+	w := opened(t)
+	bell := make(chan bool, 1)
+	w.Otherwise(func(time.Duration) error {
+		<-bell
+		return nil
+	}, func() { bell <- true })
+	for range 1000 {
+		woken := make(chan error)
+		go func() { woken <- w.Wait(-1, 0, -1) }()
+		w.Wake()
+		require.NoError(t, <-woken)
+		for len(bell) > 0 { // rung when the owner was up already
+			<-bell
+		}
+	}
+}

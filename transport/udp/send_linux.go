@@ -96,7 +96,7 @@ func (s *socket) Send(pkts []transport.TxPacket) (taken int, err error) {
 func (s *socket) refused(f *front, first *transport.TxPacket, errno unix.Errno) (drop int) {
 	packets := s.tx.Runs[0].Packets
 	switch {
-	case packets > 1 && (errno == unix.EMSGSIZE || lacksSegmentation(errno)):
+	case packets > 1 && (errno == unix.EMSGSIZE || udpsock.LacksSegmentation(errno)):
 		f.plain, f.lasting = packets, errno != unix.EMSGSIZE
 		return 0
 	case errno == unix.EMSGSIZE:
@@ -107,12 +107,6 @@ func (s *socket) refused(f *front, first *transport.TxPacket, errno unix.Errno) 
 	}
 	f.lasting, f.tries = false, 0
 	return packets
-}
-
-// lacksSegmentation tells the answers of kernels and devices that cannot cut
-// runs apart. The same numbers have other causes too.
-func lacksSegmentation(errno unix.Errno) bool {
-	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.ENOPROTOOPT || errno == unix.EOPNOTSUPP
 }
 
 // push makes one call for packets at the front and says what went out. An error

@@ -1,0 +1,2 @@
+// Package iouring is UDP over io_uring.
+package iouring

@@ -1,0 +1,229 @@
+package iouring
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/udpsock"
+	"github.com/peregrine-rpc/peregrine/internal/uring"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+const (
+	// rxHeld is how many buffers the caller can hold while the kernel has its own.
+	rxHeld = 256
+	// rxProvided is how many the kernel has at most: enough for what arrives
+	// between two calls, and few, so that the ones last used are used again.
+	rxProvided = 64
+
+	rxBuffers = rxHeld + rxProvided
+	// rxName is the room for the sender, rxHeader that before the datagram.
+	rxName   = 32
+	rxHeader = uring.ReceivedHeader + rxName + udpsock.RxControl
+)
+
+// receiver has the kernel fill buffers with messages, each of one datagram or, with
+// UDP_GRO, of several of one sender, and lends views of them.
+type receiver struct {
+	msg    unix.Msghdr // says how much room there is; the kernel reads it when armed
+	armed  bool        // the kernel has a request
+	ashore bool        // the last look found several messages
+
+	memory   []byte
+	size     int              // of a buffer
+	free     []uint16         // the last one back is provided first: it is in the cache
+	views    []uint32         // of each buffer, not yet released
+	with     [rxBuffers]bool  // the kernel has it
+	provided int              // how many those are
+	arrived  [rxBuffers]valid // messages that Recv has not come to, from next on
+	next     int
+	count    int
+	broken   error // what no other request would cure
+
+	looked time.Time     // when the latest Recv that found something began
+	cut    udpsock.Burst // the message before next, if it is not all lent yet
+}
+
+// valid is a buffer and how much of it is filled.
+type valid struct {
+	buffer uint16
+	length int32
+}
+
+func (r *receiver) init(caps transport.Caps) {
+	payload := caps.MaxPayload
+	if caps.SegmentRx {
+		payload = udpsock.RxAggregate
+	}
+	r.size = rxHeader + payload
+	r.memory = make([]byte, rxBuffers*udpsock.Stride(r.size))
+	r.views = make([]uint32, rxBuffers)
+	r.free = make([]uint16, 0, rxBuffers)
+	for b := range uint16(rxBuffers) {
+		r.free = append(r.free, b)
+	}
+	r.msg.Namelen = rxName
+	r.msg.SetControllen(udpsock.RxControl)
+}
+
+// restart is for a new ring: the old one, if any, has nothing more to say.
+func (r *receiver) restart() {
+	r.armed, r.provided = false, 0
+	for b := range r.with {
+		if r.with[b] {
+			r.with[b] = false
+			r.free = append(r.free, uint16(b))
+		}
+	}
+}
+
+func (r *receiver) buffer(b uint16) []byte {
+	start := int(b) * udpsock.Stride(r.size)
+	return r.memory[start : start+r.size : start+r.size]
+}
+
+// arm provides buffers and asks for datagrams, where the kernel has no such request
+// and there is a buffer. It leaves that to the next submission.
+func (r *receiver) arm(g *rig) {
+	for r.provided < rxProvided && len(r.free) > 0 {
+		b := r.free[len(r.free)-1]
+		r.free = r.free[:len(r.free)-1]
+		r.with[b] = true
+		r.provided++
+		g.buffers.Add(uring.AddressOf(r.buffer(b)), uint32(r.size), b)
+	}
+	g.buffers.Publish()
+	if r.armed || r.provided == 0 {
+		return
+	}
+	e := g.ring.Next()
+	if e == nil {
+		return
+	}
+	var flags uint32
+	if g.mode == anyThread {
+		flags = unix.MSG_DONTWAIT // take what is there, and end
+	}
+	e.RecvMultishot(&r.msg, group, flags)
+	e.Flags |= uring.FixedFile
+	e.UserData = dataReceive
+	r.armed = true
+}
+
+// received takes in a completion. Whatever it says, the request has ended where
+// there will be no more.
+func (r *receiver) received(e *uring.CQE) {
+	if e.Flags&uring.CQEMore == 0 {
+		r.armed = false
+	}
+	if e.Flags&uring.CQEBuffer != 0 {
+		if b := e.Buffer(); int(b) < rxBuffers && r.with[b] {
+			r.with[b] = false
+			r.provided--
+			if e.Result < 0 {
+				r.free = append(r.free, b)
+			} else {
+				r.arrived[(r.next+r.count)%rxBuffers] = valid{b, e.Result}
+				r.count++
+			}
+		}
+	}
+	switch errno := unix.Errno(-e.Result); {
+	case e.Result >= 0:
+	case errno == unix.EBADF, errno == unix.ENOTSOCK, errno == unix.EFAULT, errno == unix.EINVAL, errno == unix.EACCES, errno == unix.EOPNOTSUPP:
+		r.broken = fmt.Errorf("iouring: the kernel refuses to receive: %w", errno)
+	}
+}
+
+// able tells whether the kernel has, or can be given, a buffer.
+func (r *receiver) able() bool { return r.provided > 0 || len(r.free) > 0 }
+
+// pending tells whether datagrams are here that no Recv has returned yet.
+func (r *receiver) pending() bool { return r.count > 0 || r.cut.Left() }
+
+// Recv implements [transport.Transport].
+func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
+	if q.closed.Load() {
+		return 0, q.gone()
+	}
+	r := &q.rx
+	if !r.pending() {
+		if err := q.look(); err != nil {
+			return 0, err
+		}
+		if !r.pending() {
+			return 0, nil
+		}
+	}
+	if q.sock.Caps.RxTimestamps {
+		r.looked = time.Now()
+		r.cut.Look(r.looked)
+	}
+	n, bytes := 0, 0
+	for n < len(pkts) && q.nextBurst() {
+		k, b := r.cut.Cut(pkts[n:])
+		n += k
+		bytes += b
+	}
+	if n > 0 {
+		q.stats.RxPackets.Add(uint64(n))
+		q.stats.RxBytes.Add(uint64(bytes))
+	}
+	return n, nil
+}
+
+// look asks the kernel for datagrams, by a system call only if there is a reason.
+func (q *queue) look() error {
+	before := q.ring.Enters
+	q.rx.arm(&q.rig)
+	err := q.submit()
+	q.rx.ashore = q.rx.count > 1
+	calls := q.ring.Enters - before
+	if q.mode == poller && q.rx.count > 0 {
+		calls = 1 // none, but a burst
+	}
+	if calls > 0 {
+		q.stats.RxCalls.Add(calls)
+	}
+	if err == nil && len(q.tx.back) > 0 && !q.tx.stalled {
+		err = q.sendBack()
+	}
+	return err
+}
+
+// nextBurst makes cut a message with something left, if there is one.
+func (q *queue) nextBurst() bool {
+	r := &q.rx
+	for !r.cut.Left() {
+		if r.count == 0 {
+			return false
+		}
+		v := r.arrived[r.next]
+		r.next = (r.next + 1) % rxBuffers
+		r.count--
+		m, ok := uring.ParseReceived(r.buffer(v.buffer), int(v.length), rxName, udpsock.RxControl)
+		if !ok || m.Flags&unix.MSG_TRUNC != 0 {
+			q.stats.RxTruncated.Add(1)
+			r.free = append(r.free, v.buffer)
+			continue
+		}
+		from := udpsock.ParseSockaddr(m.Name)
+		r.cut = udpsock.NewBurst(m.Payload, from.AddrPort(q.sock.Zones),
+			udpsock.ParseControl(m.Control, q.sock.Zones), uint64(v.buffer), r.looked)
+		r.views[v.buffer] = uint32(r.cut.Packets())
+	}
+	return true
+}
+
+// Release implements [transport.Transport].
+func (q *queue) Release(pkts []transport.RxPacket) {
+	r := &q.rx
+	for i := range pkts {
+		b := uint16(pkts[i].Handle)
+		if r.views[b]--; r.views[b] == 0 {
+			r.free = append(r.free, b)
+		}
+	}
+}

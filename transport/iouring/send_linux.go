@@ -1,0 +1,338 @@
+package iouring
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/udpsock"
+	"github.com/peregrine-rpc/peregrine/internal/uring"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+const (
+	// txHeads is how many Heads can be lent or under way at a time.
+	txHeads = 256
+	// fewFlights are enough where all completes within a call, manyFlights where
+	// buffers may stay out.
+	fewFlights, manyFlights = 4, 16
+	// txNumbers bounds the packets between the first that has not completed and
+	// the last that was taken.
+	txNumbers = 4096
+
+	// copiedLimit is after how many zero-copy sends that were copies no more are
+	// tried.
+	copiedLimit = 32
+)
+
+// sender turns packets into messages, and messages into requests.
+type sender struct {
+	flights []flight
+	free    []*flight
+	marking udpsock.Marking
+	// back are packets that were taken and are to be sent again, before any others.
+	back  []parcel
+	again [flightPackets]transport.TxPacket
+	// forgotten are routes that packets on their way still need, the oldest first.
+	forgotten []forgotten
+
+	segment bool // the kernel cuts runs, as far as known
+	// stalled says that the socket's buffer is full, and back is not empty; watched,
+	// that the kernel was asked to say when there is room.
+	stalled, watched bool
+
+	zeroCopy int // threshold; 0: none
+	copies   int // zero-copy sends in a row that were copies
+
+	taken, completed uint64
+	done             [txNumbers]bool // by number, from completed on
+	broken           error
+}
+
+func (t *sender) init(caps transport.Caps, cfg Config) {
+	t.flights = make([]flight, fewFlights)
+	if cfg.SQPoll || cfg.ZeroCopy > 0 {
+		t.flights = make([]flight, manyFlights)
+	}
+	for i := range t.flights {
+		f := &t.flights[i]
+		f.index = i
+		f.Marking = &t.marking
+		f.Init(caps)
+		t.free = append(t.free, f)
+	}
+	t.segment = caps.SegmentTx
+	t.zeroCopy = cfg.ZeroCopy
+}
+
+// Send implements [transport.Transport].
+func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
+	if q.closed.Load() {
+		return 0, q.gone()
+	}
+	t := &q.tx
+	before := q.ring.Enters
+	if q.async() {
+		q.reap()
+	}
+	if len(t.free) == len(t.flights) {
+		t.marking.Follow(q.sock) // the kernel has nothing that was built before
+	}
+	err = q.sendBack()
+	for err == nil && taken < len(pkts) && !t.stalled {
+		n := 0
+		for n < len(pkts)-taken && q.room() {
+			n += q.load(pkts[taken+n:])
+		}
+		if n == 0 {
+			break // no flight is free
+		}
+		taken += n
+		if q.mode == anyThread && q.rx.ashore {
+			q.rx.arm(&q.rig) // what has arrived meanwhile comes with the same call
+		}
+		if err = q.submit(); err == nil {
+			err = q.sendBack()
+		}
+	}
+	calls := q.ring.Enters - before
+	if q.mode == poller && taken > 0 {
+		calls = 1 // none, but a burst
+	}
+	if calls > 0 {
+		q.stats.TxCalls.Add(calls)
+	}
+	if err == nil {
+		err = t.broken
+	}
+	return taken, err
+}
+
+// room tells whether a flight can be loaded and submitted.
+func (q *queue) room() bool {
+	t := &q.tx
+	return len(t.free) > 0 && q.ring.Room() > udpsock.MaxMessages && t.taken-t.completed < txNumbers-flightPackets
+}
+
+// load makes a flight of packets at the front and queues its requests. It returns
+// how many it took, of which the first may have been dropped.
+func (q *queue) load(pkts []transport.TxPacket) (n int) {
+	t := &q.tx
+	pkts = pkts[:min(len(pkts), flightPackets)]
+	f := t.free[len(t.free)-1]
+	messages := f.Build(pkts, &q.sock.Routes, t.segment)
+	if messages == 0 {
+		// Not worth a request: the kernel would answer the same.
+		q.drop(&pkts[0], t.taken)
+		t.taken++
+		t.complete(t.taken - 1)
+		return 1
+	}
+	for i := range messages {
+		n += f.Runs[i].Packets
+	}
+	copy(f.pkts[:], pkts[:n])
+	for i := range n {
+		f.cargo[i] = cargo{number: t.taken}
+		t.taken++
+		pkts[i].Head, pkts[i].Payload = nil, nil
+	}
+	q.launch(f, messages)
+	return n
+}
+
+// launch queues the requests of a flight that is built and has its packets.
+func (q *queue) launch(f *flight, messages int) {
+	t := &q.tx
+	t.free = t.free[:len(t.free)-1]
+	at := 0
+	for i := range messages {
+		f.first[i], f.moved[i] = at, false
+		at += f.Runs[i].Packets
+		f.prepare(q.ring.Next(), i, q.zeroCopy())
+		if q.mode == poller {
+			// Its completion is seen some time after the peer has the datagram.
+			q.countSent(f.Runs[i])
+		}
+	}
+	f.packets, f.out = at, messages
+}
+
+// zeroCopy is the threshold in use. The kernel's word that memory is free comes to
+// a thread, so there has to be one.
+func (q *queue) zeroCopy() int {
+	if q.mode == anyThread {
+		return 0
+	}
+	return q.tx.zeroCopy
+}
+
+// drop ends a packet that cannot be sent.
+func (q *queue) drop(p *transport.TxPacket, number uint64) {
+	if len(p.Head)+len(p.Payload) > q.sock.Caps.MaxPayload {
+		q.stats.TxTooLarge.Add(1)
+	} else {
+		q.stats.TxRefused.Add(1)
+	}
+	q.heads.Take([]transport.TxPacket{*p})
+	p.Head, p.Payload = nil, nil
+}
+
+// sent takes in a completion.
+func (q *queue) sent(e *uring.CQE) {
+	t := &q.tx
+	f, i := &t.flights[e.UserData>>8&0xff], int(e.UserData&0xff)
+	run := f.Runs[i]
+	switch {
+	case e.Flags&uring.CQENotif != 0:
+		q.notified(e)
+		if !f.moved[i] {
+			q.settle(f, i)
+		}
+	case e.Result >= 0:
+		if q.mode != poller {
+			q.countSent(run)
+		}
+		if f.cargo[f.first[i]].lacked {
+			t.segment = false // it goes alone, and not as a part of a run
+		}
+		if e.Flags&uring.CQEMore == 0 {
+			q.settle(f, i)
+		}
+	default:
+		q.refused(f, i, unix.Errno(-e.Result))
+	}
+	if e.Flags&uring.CQEMore != 0 {
+		return // its memory is still out
+	}
+	if f.out--; f.out == 0 {
+		f.Clear()
+		t.free = append(t.free, f)
+	}
+}
+
+func (q *queue) countSent(r udpsock.Run) {
+	q.stats.TxPackets.Add(uint64(r.Packets))
+	q.stats.TxBytes.Add(uint64(r.Bytes))
+}
+
+// settle ends the packets of a message.
+func (q *queue) settle(f *flight, i int) {
+	a, b := f.first[i], f.first[i]+f.Runs[i].Packets
+	q.heads.Take(f.pkts[a:b])
+	for j := a; j < b; j++ {
+		q.tx.complete(f.cargo[j].number)
+	}
+}
+
+// complete notes that a packet's memory is its owner's again.
+func (t *sender) complete(number uint64) {
+	t.done[number%txNumbers] = true
+	for t.completed < t.taken && t.done[t.completed%txNumbers] {
+		t.done[t.completed%txNumbers] = false
+		t.completed++
+	}
+}
+
+// refused decides on a message that the kernel did not take.
+func (q *queue) refused(f *flight, i int, errno unix.Errno) {
+	t := &q.tx
+	run := f.Runs[i]
+	first := &f.cargo[f.first[i]]
+	if q.mode == poller {
+		q.stats.unsentPackets.Add(uint64(run.Packets))
+		q.stats.unsentBytes.Add(uint64(run.Bytes))
+	}
+	change := func(*cargo) {}
+	switch {
+	case errno == unix.EAGAIN:
+		t.stalled = true
+	case f.lent[i] && (errno == unix.ENOMEM || errno == unix.ENOBUFS || errno == unix.EMSGSIZE):
+		// Over the limit of locked memory, or of pieces.
+		if errno != unix.EMSGSIZE {
+			t.zeroCopy = 0
+		}
+		change = func(c *cargo) { c.copied = true }
+	case run.Packets > 1 && (errno == unix.EMSGSIZE || udpsock.LacksSegmentation(errno)):
+		change = func(c *cargo) { c.plain, c.lacked = true, errno != unix.EMSGSIZE }
+	case errno == unix.EMSGSIZE:
+		q.stats.TxTooLarge.Add(1)
+		q.settle(f, i)
+		f.moved[i] = true
+		return
+	case errno == unix.EBADF || errno == unix.ENOTSOCK:
+		t.broken = fmt.Errorf("iouring: the socket is gone: %w", errno)
+		fallthrough
+	case first.again:
+		q.stats.TxRefused.Add(uint64(run.Packets))
+		q.settle(f, i)
+		f.moved[i] = true
+		return
+	default:
+		// An ICMP message about an earlier packet is reported once, by whichever
+		// send comes next.
+		change = func(c *cargo) { c.again = true }
+	}
+	for j := f.first[i]; j < f.first[i]+run.Packets; j++ {
+		change(&f.cargo[j])
+		t.back = append(t.back, parcel{f.pkts[j], f.cargo[j]})
+		f.pkts[j] = transport.TxPacket{}
+	}
+	f.moved[i] = true
+}
+
+// sendBack sends again what is to be, until nothing is, or the socket's buffer is
+// full, or no flight is free.
+func (q *queue) sendBack() error {
+	t := &q.tx
+	if len(t.back) == 0 {
+		return nil
+	}
+	t.stalled = false
+	for len(t.back) > 0 && !t.stalled && q.room() {
+		plain, n := t.back[0].plain, 0
+		for n < min(len(t.back), flightPackets) && t.back[n].plain == plain {
+			t.again[n] = t.back[n].TxPacket
+			n++
+		}
+		f := t.free[len(t.free)-1]
+		messages := f.Build(t.again[:n], &q.sock.Routes, t.segment && !plain)
+		clear(t.again[:n])
+		n = 0
+		for i := range messages {
+			n += f.Runs[i].Packets
+		}
+		if messages == 0 {
+			// Its route was forgotten meanwhile.
+			q.drop(&t.back[0].TxPacket, t.back[0].number)
+			t.complete(t.back[0].number)
+			n = 1
+		} else {
+			for i := range n {
+				f.pkts[i], f.cargo[i] = t.back[i].TxPacket, t.back[i].cargo
+			}
+			q.launch(f, messages)
+		}
+		rest := copy(t.back, t.back[n:])
+		clear(t.back[rest:])
+		t.back = t.back[:rest]
+		if err := q.submit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notified takes in what became of a zero-copy send.
+func (q *queue) notified(e *uring.CQE) {
+	t := &q.tx
+	if uint32(e.Result)&uring.Copied == 0 {
+		q.stats.zeroCopied.Add(1)
+		t.copies = 0
+		return
+	}
+	q.stats.copied.Add(1)
+	if t.copies++; t.copies >= copiedLimit {
+		t.zeroCopy = 0 // this path copies, and asking costs more than not
+	}
+}

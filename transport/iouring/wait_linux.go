@@ -1,0 +1,122 @@
+package iouring
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/uring"
+	"github.com/peregrine-rpc/peregrine/internal/waiter"
+)
+
+// Wait implements [transport.Transport].
+func (q *queue) Wait(timeout time.Duration) error {
+	if q.closed.Load() {
+		return q.gone()
+	}
+	err := q.waiter.Wait(-1, 0, timeout)
+	if err == waiter.ErrExpelled {
+		return q.gone()
+	}
+	return err
+}
+
+// sleeps chooses how Wait sleeps, and Wake ends it. The queue is the owner's while it
+// does: Close waits for it to end.
+func (q *queue) sleeps() {
+	switch {
+	case !q.async():
+		q.waiter.Otherwise(q.sleepOnSocket, nil)
+	case !q.messages:
+		q.waiter.Otherwise(q.sleepOnRing, nil)
+	default:
+		fd := q.ring.FD()
+		q.waiter.Otherwise(q.sleepInRing, func() {
+			_ = uring.Message(fd, dataWake) // a thread that has ended needs no waking
+		})
+	}
+}
+
+// sleepOnSocket is for a ring without requests under way.
+func (q *queue) sleepOnSocket(timeout time.Duration) error {
+	if q.rx.pending() {
+		return nil
+	}
+	// With no buffer free an arrived datagram is no reason to return.
+	var events int16
+	if q.rx.able() {
+		events |= unix.POLLIN
+	}
+	if q.tx.stalled {
+		events |= unix.POLLOUT
+	}
+	if err := q.waiter.Poll(q.sock.FD, events, timeout); err != nil {
+		return err
+	}
+	if q.waiter.Ready(unix.POLLOUT) {
+		q.tx.stalled = false
+	}
+	return q.risen()
+}
+
+// sleepOnRing is for a ring that cannot be sent to.
+func (q *queue) sleepOnRing(timeout time.Duration) error {
+	if q.rx.pending() {
+		return nil
+	}
+	q.ask()
+	if err := q.submit(); err != nil {
+		return err
+	}
+	if !q.rx.pending() {
+		if err := q.waiter.Poll(q.ring.FD(), unix.POLLIN, timeout); err != nil {
+			return err
+		}
+	}
+	return q.risen()
+}
+
+// sleepInRing is for a ring that can.
+func (q *queue) sleepInRing(timeout time.Duration) error {
+	if q.rx.pending() {
+		return nil
+	}
+	q.ask()
+	before := q.ring.Enters
+	errno := q.ring.Wait(timeout)
+	q.stats.RxCalls.Add(q.ring.Enters - before)
+	if err := q.fatal(errno); err != nil {
+		return err
+	}
+	return q.risen()
+}
+
+// ask queues the requests whose completions end a sleep.
+func (q *queue) ask() {
+	q.rx.arm(&q.rig)
+	t := &q.tx
+	if !t.stalled || t.watched {
+		return
+	}
+	if e := q.ring.Next(); e != nil {
+		e.Poll(unix.POLLOUT)
+		e.Flags |= uring.FixedFile
+		e.UserData = dataWritable
+		t.watched = true
+	}
+}
+
+// risen is what there is to do after a sleep.
+func (q *queue) risen() error {
+	if q.closed.Load() {
+		// Here, where the thread is the right one, and before Close goes on.
+		return q.dismantle()
+	}
+	if q.async() {
+		q.reap()
+	}
+	if len(q.tx.back) > 0 && !q.tx.stalled {
+		return q.sendBack()
+	}
+	return nil
+}
