@@ -2,11 +2,12 @@ package uring
 
 import (
 	"errors"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/uring/uringtest"
 )
 
 func TestARefusalSaysWhatToDo(t *testing.T) {
@@ -40,17 +41,10 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 func TestASeccompFilterIsRecognized(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []unix.Errno{unix.EPERM, unix.ENOSYS} {
-		refusal := make(chan error)
-		go func() {
-			runtime.LockOSThread() // the filter ends with this thread
-			if err := forbid(unix.SYS_IO_URING_SETUP, errno); err != nil {
-				refusal <- err
-				return
-			}
+		err := uringtest.Without(errno, func() error {
 			_, err := Setup(Options{Requests: 1, Completions: 2})
-			refusal <- err
-		}()
-		err := <-refusal
+			return err
+		})
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		require.ErrorIs(t, err, errno)
 		require.ErrorContains(t, err, "seccomp")

@@ -103,7 +103,7 @@ func (w *Waiter) Poll(fd int, events int16, timeout time.Duration) error {
 		{Fd: int32(w.eventfd), Events: unix.POLLIN},
 	}
 	var limit *unix.Timespec
-	if timeout > 0 {
+	if timeout >= 0 {
 		w.timeout = unix.NsecToTimespec(int64(timeout))
 		limit = &w.timeout
 	}
@@ -163,3 +163,7 @@ func (w *Waiter) Close() error {
 	w.eventfd = -1
 	return err
 }
+
+// Asleep tells whether the owner is in Wait, and has to be woken. Any goroutine may
+// call it.
+func (w *Waiter) Asleep() bool { return w.state.Load() == sleeping }

@@ -4,7 +4,11 @@ package iouring
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -31,6 +35,16 @@ var variants = []variant{
 		c.ZeroCopy = 1
 		return bound(c)
 	}},
+	{"one thread, not sent to", func(c Config) (transport.Transport, error) {
+		// Linux before 6.13.
+		tr, err := bound(c)
+		if err == nil {
+			q := inside(tr)
+			q.messages = false
+			q.sleeps()
+		}
+		return tr, err
+	}},
 	{"poller", func(c Config) (transport.Transport, error) {
 		c.SQPoll = true
 		return Open(c, 0, 1)
@@ -48,6 +62,14 @@ func bound(c Config) (transport.Transport, error) {
 		return nil, errors.Join(err, o.Close())
 	}
 	return o, nil
+}
+
+// inside is the queue behind a transport of a variant.
+func inside(tr transport.Transport) *queue {
+	if o, ok := tr.(*owner); ok {
+		return inside(o.Transport)
+	}
+	return tr.(*queue)
 }
 
 // each tells a story of every variant.
@@ -76,4 +98,91 @@ func (v variant) at(t testing.TB, address string, change ...func(*Config)) trans
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	return tr
+}
+
+// to resolves b's address for a.
+func to(t testing.TB, a, b transport.Transport) transport.Route {
+	t.Helper()
+	r, err := a.Resolve(b.LocalAddr(), netip.Addr{})
+	require.NoError(t, err)
+	return r
+}
+
+// loaded is packets that are ready to be sent, all of it in the Payload.
+func loaded(t testing.TB, tr transport.Transport, r transport.Route, texts ...string) []transport.TxPacket {
+	t.Helper()
+	pkts := make([]transport.TxPacket, len(texts))
+	require.Equal(t, len(pkts), tr.Reserve(pkts))
+	for i := range pkts {
+		pkts[i].Route, pkts[i].Head, pkts[i].Payload = r, pkts[i].Head[:0], []byte(texts[i])
+	}
+	return pkts
+}
+
+// send sends one packet per text.
+func send(t testing.TB, tr transport.Transport, r transport.Route, texts ...string) {
+	t.Helper()
+	for len(texts) > 0 {
+		n := min(len(texts), tr.Caps().TxBatch)
+		pkts := loaded(t, tr, r, texts[:n]...)
+		for len(pkts) > 0 {
+			n, err := tr.Send(pkts)
+			require.NoError(t, err)
+			pkts = pkts[n:]
+			if len(pkts) > 0 {
+				require.NoError(t, tr.Wait(time.Second))
+			}
+		}
+		texts = texts[n:]
+	}
+}
+
+// soon bounds what a story waits for; it is far more than it takes.
+const soon = 20 * time.Second
+
+// receive waits for n packets and returns them, unreleased.
+func receive(t testing.TB, tr transport.Transport, n int) []transport.RxPacket {
+	t.Helper()
+	pkts := make([]transport.RxPacket, n)
+	have := 0
+	for end := time.Now().Add(soon); have < n; {
+		k, err := tr.Recv(pkts[have:])
+		require.NoError(t, err)
+		have += k
+		if k == 0 {
+			require.True(t, time.Now().Before(end), "%d of %d packets have arrived: %+v", have, n, tr.Stats())
+			require.NoError(t, tr.Wait(time.Second))
+		}
+	}
+	return pkts
+}
+
+// texts waits for n packets and returns their contents.
+func texts(t testing.TB, tr transport.Transport, n int) []string {
+	t.Helper()
+	pkts := receive(t, tr, n)
+	out := make([]string, n)
+	for i, p := range pkts {
+		out[i] = string(p.Data)
+	}
+	tr.Release(pkts)
+	return out
+}
+
+// numbered returns n different texts of that size, which is 8 at least.
+func numbered(n, size int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("%08d%s", i, strings.Repeat("x", size-8))
+	}
+	return out
+}
+
+// completed waits until all packets that were taken have completed.
+func completed(t testing.TB, tr transport.Transport, n uint64) {
+	t.Helper()
+	for end := time.Now().Add(soon); tr.Completed() < n; {
+		require.True(t, time.Now().Before(end), "%d of %d have completed", tr.Completed(), n)
+		require.NoError(t, tr.Wait(10*time.Millisecond))
+	}
 }

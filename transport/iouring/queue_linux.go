@@ -165,10 +165,10 @@ func (q *queue) submit() error {
 
 // fatal makes an error of an errno of enter, unless it is about that call only.
 func (q *queue) fatal(errno unix.Errno) error {
-	switch errno {
-	case 0, unix.EINTR, unix.EAGAIN, unix.EBUSY:
+	switch {
+	case errno == 0 || errno == unix.EINTR || errno == unix.EAGAIN || errno == unix.EBUSY:
 		return q.rx.broken
-	case unix.EEXIST:
+	case q.mode == oneThread && !q.mine():
 		return fmt.Errorf("iouring: this queue is bound to the thread that called BindThread, which is another one or has ended: %w", errno)
 	}
 	return fmt.Errorf("iouring: the ring is gone: %w", errno)

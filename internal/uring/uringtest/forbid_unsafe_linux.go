@@ -1,11 +1,27 @@
-package uring
+package uringtest
 
 import (
 	"os"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// Without runs f on a thread of its own whose io_uring_setup is answered with errno,
+// as a container's filter does, and returns what f returns.
+func Without(errno unix.Errno, f func() error) error {
+	answer := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the filter ends with this thread
+		err := forbid(unix.SYS_IO_URING_SETUP, errno)
+		if err == nil {
+			err = f()
+		}
+		answer <- err
+	}()
+	return <-answer
+}
 
 // forbid has the calling thread's system calls of that number answered with errno.
 func forbid(number uint32, errno unix.Errno) error {

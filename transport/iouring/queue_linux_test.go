@@ -1,0 +1,299 @@
+package iouring
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/uring/uringtest"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+const loopback = "127.0.0.1:0"
+
+// one is the variant that is bound to a thread; anyone is not.
+var one, anyone = variants[1], variants[0]
+
+func TestARunIsOneSendAndOneReceive(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		a, b := v.at(t, loopback), v.at(t, loopback)
+		if !a.Caps().SegmentTx || !b.Caps().SegmentRx {
+			return
+		}
+		want := append(numbered(63, 48), "a shorter one")
+		send(t, a, to(t, a, b), want...)
+		require.Equal(t, want, texts(t, b, 64))
+		require.Equal(t, uint64(1), a.Stats().TxCalls)
+	})
+}
+
+func TestACallSendsAndReceives(t *testing.T) {
+	t.Parallel()
+	a, b := one.at(t, loopback), one.at(t, loopback)
+	ab, ba := to(t, a, b), to(t, b, a)
+	send(t, a, ab, "begin")
+	texts(t, b, 1)
+	const rounds = 20
+	before := a.Stats()
+	for range rounds {
+		send(t, b, ba, "ping") // it is there before a calls next
+		send(t, a, ab, "pong")
+		require.Equal(t, []string{"ping"}, texts(t, a, 1))
+		require.Equal(t, []string{"pong"}, texts(t, b, 1))
+	}
+	after := a.Stats()
+	require.Equal(t, before.TxCalls+rounds, after.TxCalls)
+	require.LessOrEqual(t, after.RxCalls, before.RxCalls+1, "what was there came with the sends; one call was for the first receive")
+}
+
+func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {
+	t.Parallel()
+	a := one.at(t, loopback)
+	look := func(times int) {
+		for range times {
+			n, err := a.Recv(make([]transport.RxPacket, 1))
+			require.NoError(t, err)
+			require.Zero(t, n)
+		}
+	}
+	look(10)
+	before := a.Stats().RxCalls
+	look(1000)
+	require.Equal(t, before, a.Stats().RxCalls)
+}
+
+func TestNothingIsAllocatedPerPacket(t *testing.T) {
+	// Alone, because allocations are counted for the whole process; and on one
+	// thread, which the decorator of the others is not.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, bind := range []bool{false, true} {
+		a, b := anyone.at(t, loopback), anyone.at(t, loopback)
+		if bind {
+			require.NoError(t, transport.BindThread(a))
+			require.NoError(t, transport.BindThread(b))
+		}
+		r := to(t, a, b)
+		tx, rx := make([]transport.TxPacket, 8), make([]transport.RxPacket, 8)
+		round := func() {
+			a.Reserve(tx)
+			for i := range tx {
+				tx[i].Route, tx[i].Head, tx[i].ECN = r, tx[i].Head[:48+i%3], transport.ECT0
+			}
+			if n, err := a.Send(tx); n != len(tx) || err != nil {
+				t.Fatal(n, err)
+			}
+			for have := 0; have < len(tx); {
+				n, err := b.Recv(rx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == 0 {
+					_ = b.Wait(time.Second)
+				}
+				b.Release(rx[:n])
+				have += n
+			}
+		}
+		round()
+		require.Zero(t, testing.AllocsPerRun(100, round))
+	}
+}
+
+func TestABoundQueueRefusesOtherThreads(t *testing.T) {
+	t.Parallel()
+	a := one.at(t, loopback)
+	q := inside(a)
+	refusal := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		_, err := q.Recv(make([]transport.RxPacket, 1))
+		refusal <- err
+	}()
+	require.ErrorContains(t, <-refusal, "bound to the thread that called BindThread")
+}
+
+// boundHere opens a queue and binds it to a thread that goes on with then.
+func boundHere(t *testing.T, then func(q *queue)) *queue {
+	t.Helper()
+	q := inside(anyone.at(t, loopback))
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		ready <- q.BindThread()
+		_, _ = q.Recv(make([]transport.RxPacket, 1)) // a request is under way
+		ready <- nil
+		then(q)
+	}()
+	require.NoError(t, <-ready)
+	<-ready
+	return q
+}
+
+// free requires that a port is free, at once.
+func free(t testing.TB, addr netip.AddrPort) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}))
+}
+
+// eventuallyFree requires that the kernel lets go of a port.
+func eventuallyFree(t testing.TB, addr netip.AddrPort) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		return unix.Bind(fd, &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}) == nil
+	}, soon, time.Millisecond)
+}
+
+func TestTheThreadInWaitTakesTheRingApart(t *testing.T) {
+	for range 20 {
+		over := make(chan error, 1)
+		q := boundHere(t, func(q *queue) {
+			var err error
+			for err == nil {
+				err = q.Wait(-1)
+			}
+			over <- err
+		})
+		require.Eventually(t, q.waiter.Asleep, soon, time.Microsecond)
+		require.NoError(t, q.Close())
+		free(t, q.LocalAddr())
+		require.ErrorIs(t, <-over, transport.ErrClosed)
+	}
+}
+
+func TestTheThreadThatComesByTakesTheRingApart(t *testing.T) {
+	q := boundHere(t, func(q *queue) {
+		for {
+			if _, err := q.Recv(make([]transport.RxPacket, 1)); err != nil {
+				return
+			}
+		}
+	})
+	require.NoError(t, q.Close())
+	eventuallyFree(t, q.LocalAddr())
+}
+
+func TestAThreadThatDoesNotComeByIsNotWaitedFor(t *testing.T) {
+	on := make(chan bool)
+	q := boundHere(t, func(q *queue) {
+		<-on
+		_ = q.Wait(-1)
+		on <- true
+	})
+	require.NoError(t, q.Close())
+	on <- true // late
+	<-on
+	eventuallyFree(t, q.LocalAddr())
+}
+
+func TestAQueueWhoseThreadHasEndedSaysSoAndCloses(t *testing.T) {
+	q := boundHere(t, func(*queue) {})
+	require.Eventually(t, func() bool { return !alive(q.tid) }, soon, time.Millisecond)
+	r, err := q.Resolve(q.LocalAddr(), netip.Addr{})
+	require.NoError(t, err)
+	_, err = q.Send(loaded(t, q, r, "anybody?"))
+	require.ErrorContains(t, err, "has ended")
+	require.NoError(t, q.Close())
+	eventuallyFree(t, q.LocalAddr())
+}
+
+// Not parallel, nor are the ones above: others would be given the ports.
+func TestOpeningAndClosingLeaksNothing(t *testing.T) {
+	cycles := 10_000
+	if testing.Short() {
+		cycles = 200
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	left := func() (descriptors, mappings int) {
+		fds, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		maps, err := os.ReadFile("/proc/self/maps")
+		require.NoError(t, err)
+		return len(fds), strings.Count(string(maps), "io_uring")
+	}
+	c := DefaultConfig()
+	c.Address, c.MTU, c.GRO = loopback, 1500, false
+	c.RecvBuffer, c.SendBuffer = 1<<16, 1<<16
+	descriptors, mappings := left()
+	for i := range cycles {
+		tr, err := Open(c, 0, 1)
+		require.NoError(t, err)
+		if i%2 == 0 {
+			require.NoError(t, transport.BindThread(tr))
+		}
+		_, err = tr.Recv(make([]transport.RxPacket, 1))
+		require.NoError(t, err)
+		addr := tr.LocalAddr()
+		require.NoError(t, tr.Close())
+		free(t, addr)
+	}
+	fds, maps := left()
+	require.Equal(t, descriptors, fds)
+	require.Equal(t, mappings, maps)
+}
+
+func TestAChildProcessKeepsNoPort(t *testing.T) {
+	each := func(v variant) {
+		a := v.at(t, loopback)
+		child := exec.Command("sleep", "60")
+		require.NoError(t, child.Start())
+		defer func() {
+			_ = child.Process.Kill()
+			_ = child.Wait()
+		}()
+		send(t, a, to(t, a, a), "to itself")
+		require.Equal(t, []string{"to itself"}, texts(t, a, 1))
+		require.NoError(t, a.Close())
+		free(t, a.LocalAddr())
+	}
+	each(anyone)
+	each(one)
+}
+
+func TestWithoutIoUringAnErrorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	err := uringtest.Without(unix.EPERM, func() error {
+		_, err := Open(DefaultConfig(), 0, 1)
+		return err
+	})
+	require.ErrorIs(t, err, transport.ErrUnavailable)
+	require.ErrorContains(t, err, "seccomp")
+}
+
+func TestAQueueThatCannotBeBoundGoesOn(t *testing.T) {
+	t.Parallel()
+	a := anyone.at(t, loopback)
+	err := uringtest.Without(unix.EPERM, func() error { return transport.BindThread(a) })
+	require.ErrorContains(t, err, "not bound to its thread")
+	send(t, a, to(t, a, a), "to itself")
+	require.Equal(t, []string{"to itself"}, texts(t, a, 1))
+}
+
+func TestWhatArrivedBeforeAQueueIsBoundIsNotLost(t *testing.T) {
+	t.Parallel()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	a, b := anyone.at(t, loopback), anyone.at(t, loopback, func(c *Config) { c.GRO = false })
+	r := to(t, a, b)
+	want := numbered(60, 20)
+	send(t, a, r, want[:30]...)
+	got := texts(t, b, 1)
+	require.NoError(t, transport.BindThread(b))
+	require.NoError(t, transport.BindThread(b), "twice is no error")
+	send(t, a, r, want[30:]...)
+	require.Equal(t, want, append(got, texts(t, b, 59)...))
+}
