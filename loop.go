@@ -139,7 +139,14 @@ func (l *loop) pin() (undo func()) {
 		return func() {}
 	}
 	l.pinned = true
-	return undo
+	release, err := transport.BindThread(l.tr)
+	if err != nil {
+		l.log.Warn("transport is not bound to the loop's thread, which makes it slower", zap.Error(err))
+	}
+	return func() {
+		release()
+		undo()
+	}
 }
 
 // turn does what there is to do, and waits if there is nothing. last says that

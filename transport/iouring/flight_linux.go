@@ -21,13 +21,37 @@ type flight struct {
 	// out is how many completions are still to come.
 	out int
 
-	pkts    [flightPackets]transport.TxPacket
-	cargo   [flightPackets]cargo
-	packets int
+	// pkts are the caller's own until its Send returns, and kept from then on.
+	pkts []transport.TxPacket
+	kept [flightPackets]transport.TxPacket
+	// cargo is what is known of each packet; nil if they are new and numbered from
+	// number on.
+	cargo  []cargo
+	number uint64
 	// first is where each message's packets begin; lent, that it is sent without a
 	// copy; moved, that its packets have left.
 	first       [udpsock.MaxMessages]int
 	lent, moved [udpsock.MaxMessages]bool
+}
+
+// keep takes the packets from the caller, unless it has done so.
+func (f *flight) keep() {
+	if len(f.pkts) == 0 || &f.pkts[0] == &f.kept[0] {
+		return
+	}
+	n := copy(f.kept[:], f.pkts)
+	for i := range f.pkts {
+		f.pkts[i].Head, f.pkts[i].Payload = nil, nil
+	}
+	f.pkts = f.kept[:n]
+}
+
+// of is what is known of packet j.
+func (f *flight) of(j int) cargo {
+	if f.cargo == nil {
+		return cargo{number: f.number + uint64(j)}
+	}
+	return f.cargo[j]
 }
 
 // cargo is what is known of a packet besides itself.
@@ -59,7 +83,7 @@ const zcPieces = 17
 // zeroCopies tells whether message i is worth sending without a copy, and can be.
 func (f *flight) zeroCopies(i, threshold int) bool {
 	at := f.first[i]
-	if threshold == 0 || f.cargo[at].copied || f.Joined(i) {
+	if threshold == 0 || f.of(at).copied || f.Joined(i) {
 		return false
 	}
 	payload, pieces := 0, 0

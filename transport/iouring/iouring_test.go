@@ -58,7 +58,7 @@ func bound(c Config) (transport.Transport, error) {
 		return nil, err
 	}
 	o := newOwner(tr)
-	if err := o.do(func() error { return transport.BindThread(tr) }); err != nil {
+	if err := o.do(func() error { _, err := transport.BindThread(tr); return err }); err != nil {
 		return nil, errors.Join(err, o.Close())
 	}
 	return o, nil

@@ -1,6 +1,7 @@
 package iouring
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -77,8 +78,10 @@ func TestNothingIsAllocatedPerPacket(t *testing.T) {
 	for _, bind := range []bool{false, true} {
 		a, b := anyone.at(t, loopback), anyone.at(t, loopback)
 		if bind {
-			require.NoError(t, transport.BindThread(a))
-			require.NoError(t, transport.BindThread(b))
+			for _, tr := range []transport.Transport{a, b} {
+				_, err := transport.BindThread(tr)
+				require.NoError(t, err)
+			}
 		}
 		r := to(t, a, b)
 		tx, rx := make([]transport.TxPacket, 8), make([]transport.RxPacket, 8)
@@ -127,7 +130,8 @@ func boundHere(t *testing.T, then func(q *queue)) *queue {
 	ready := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		ready <- q.BindThread()
+		_, err := q.BindThread()
+		ready <- err
 		_, _ = q.Recv(make([]transport.RxPacket, 1)) // a request is under way
 		ready <- nil
 		then(q)
@@ -233,7 +237,8 @@ func TestOpeningAndClosingLeaksNothing(t *testing.T) {
 		tr, err := Open(c, 0, 1)
 		require.NoError(t, err)
 		if i%2 == 0 {
-			require.NoError(t, transport.BindThread(tr))
+			_, err := transport.BindThread(tr)
+			require.NoError(t, err)
 		}
 		_, err = tr.Recv(make([]transport.RxPacket, 1))
 		require.NoError(t, err)
@@ -277,23 +282,44 @@ func TestWithoutIoUringAnErrorSaysWhatToDo(t *testing.T) {
 func TestAQueueThatCannotBeBoundGoesOn(t *testing.T) {
 	t.Parallel()
 	a := anyone.at(t, loopback)
-	err := uringtest.Without(unix.EPERM, func() error { return transport.BindThread(a) })
+	err := uringtest.Without(unix.EPERM, func() error { _, err := transport.BindThread(a); return err })
 	require.ErrorContains(t, err, "not bound to its thread")
 	send(t, a, to(t, a, a), "to itself")
 	require.Equal(t, []string{"to itself"}, texts(t, a, 1))
 }
 
-func TestWhatArrivedBeforeAQueueIsBoundIsNotLost(t *testing.T) {
+func TestNothingIsLostWhereAQueueIsBoundAndReleased(t *testing.T) {
 	t.Parallel()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	a, b := anyone.at(t, loopback), anyone.at(t, loopback, func(c *Config) { c.GRO = false })
 	r := to(t, a, b)
 	want := numbered(60, 20)
-	send(t, a, r, want[:30]...)
-	got := texts(t, b, 1)
-	require.NoError(t, transport.BindThread(b))
-	require.NoError(t, transport.BindThread(b), "twice is no error")
-	send(t, a, r, want[30:]...)
-	require.Equal(t, want, append(got, texts(t, b, 59)...))
+	var got []string
+	for part := range 6 {
+		send(t, a, r, want[10*part:10*part+10]...)
+		got = append(got, texts(t, b, 1)...)
+		turn := make(chan error)
+		go func() { // a thread that ends
+			runtime.LockOSThread()
+			release, err := transport.BindThread(b)
+			got = append(got, texts(t, b, 1)...)
+			_, again := transport.BindThread(b)
+			release()
+			turn <- errors.Join(err, again)
+		}()
+		require.NoError(t, <-turn)
+	}
+	require.Equal(t, want, append(got, texts(t, b, len(want)-len(got))...))
+}
+
+func TestAReleaseAfterCloseIsLate(t *testing.T) {
+	t.Parallel()
+	a := anyone.at(t, loopback)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	release, err := transport.BindThread(a)
+	require.NoError(t, err)
+	require.NoError(t, a.Close())
+	release()
+	_, err = transport.BindThread(a)
+	require.ErrorIs(t, err, transport.ErrClosed)
 }

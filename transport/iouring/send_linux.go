@@ -95,6 +95,13 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 			err = q.sendBack()
 		}
 	}
+	if len(t.free) < len(t.flights) {
+		for i := range t.flights {
+			if f := &t.flights[i]; f.out > 0 {
+				f.keep()
+			}
+		}
+	}
 	calls := q.ring.Enters - before
 	if q.mode == poller && taken > 0 {
 		calls = 1 // none, but a burst
@@ -125,18 +132,14 @@ func (q *queue) load(pkts []transport.TxPacket) (n int) {
 		// Not worth a request: the kernel would answer the same.
 		q.drop(&pkts[0], t.taken)
 		t.taken++
-		t.complete(t.taken - 1)
+		t.complete(t.taken-1, 1)
 		return 1
 	}
 	for i := range messages {
 		n += f.Runs[i].Packets
 	}
-	copy(f.pkts[:], pkts[:n])
-	for i := range n {
-		f.cargo[i] = cargo{number: t.taken}
-		t.taken++
-		pkts[i].Head, pkts[i].Payload = nil, nil
-	}
+	f.pkts, f.cargo, f.number = pkts[:n], nil, t.taken
+	t.taken += uint64(n)
 	q.launch(f, messages)
 	return n
 }
@@ -155,7 +158,7 @@ func (q *queue) launch(f *flight, messages int) {
 			q.countSent(f.Runs[i])
 		}
 	}
-	f.packets, f.out = at, messages
+	f.out = messages
 }
 
 // zeroCopy is the threshold in use. The kernel's word that memory is free comes to
@@ -193,7 +196,7 @@ func (q *queue) sent(e *uring.CQE) {
 		if q.mode != poller {
 			q.countSent(run)
 		}
-		if f.cargo[f.first[i]].lacked {
+		if f.of(f.first[i]).lacked {
 			t.segment = false // it goes alone, and not as a part of a run
 		}
 		if e.Flags&uring.CQEMore == 0 {
@@ -206,9 +209,27 @@ func (q *queue) sent(e *uring.CQE) {
 		return // its memory is still out
 	}
 	if f.out--; f.out == 0 {
-		f.Clear()
-		t.free = append(t.free, f)
+		q.land(f)
 	}
+}
+
+// land makes a flight free.
+func (q *queue) land(f *flight) {
+	f.Clear()
+	f.pkts = nil
+	q.tx.free = append(q.tx.free, f)
+}
+
+// abandon ends a flight whose completions will not come.
+func (q *queue) abandon(f *flight) {
+	for i, at := 0, 0; at < len(f.pkts); i++ {
+		if !f.moved[i] && f.pkts[at].Head != nil {
+			q.settle(f, i)
+		}
+		at += f.Runs[i].Packets
+	}
+	f.out = 0
+	q.land(f)
 }
 
 func (q *queue) countSent(r udpsock.Run) {
@@ -220,14 +241,24 @@ func (q *queue) countSent(r udpsock.Run) {
 func (q *queue) settle(f *flight, i int) {
 	a, b := f.first[i], f.first[i]+f.Runs[i].Packets
 	q.heads.Take(f.pkts[a:b])
+	if f.cargo == nil {
+		q.tx.complete(f.number+uint64(a), uint64(b-a))
+		return
+	}
 	for j := a; j < b; j++ {
-		q.tx.complete(f.cargo[j].number)
+		q.tx.complete(f.cargo[j].number, 1)
 	}
 }
 
-// complete notes that a packet's memory is its owner's again.
-func (t *sender) complete(number uint64) {
-	t.done[number%txNumbers] = true
+// complete notes that the memory of n packets is its owner's again.
+func (t *sender) complete(number, n uint64) {
+	if number == t.completed {
+		t.completed += n
+	} else {
+		for i := range n {
+			t.done[(number+i)%txNumbers] = true
+		}
+	}
 	for t.completed < t.taken && t.done[t.completed%txNumbers] {
 		t.done[t.completed%txNumbers] = false
 		t.completed++
@@ -238,7 +269,7 @@ func (t *sender) complete(number uint64) {
 func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 	t := &q.tx
 	run := f.Runs[i]
-	first := &f.cargo[f.first[i]]
+	again := f.of(f.first[i]).again
 	if q.mode == poller {
 		q.stats.unsentPackets.Add(uint64(run.Packets))
 		q.stats.unsentBytes.Add(uint64(run.Bytes))
@@ -263,7 +294,7 @@ func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 	case errno == unix.EBADF || errno == unix.ENOTSOCK:
 		t.broken = fmt.Errorf("iouring: the socket is gone: %w", errno)
 		fallthrough
-	case first.again:
+	case again:
 		q.stats.TxRefused.Add(uint64(run.Packets))
 		q.settle(f, i)
 		f.moved[i] = true
@@ -274,9 +305,10 @@ func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 		change = func(c *cargo) { c.again = true }
 	}
 	for j := f.first[i]; j < f.first[i]+run.Packets; j++ {
-		change(&f.cargo[j])
-		t.back = append(t.back, parcel{f.pkts[j], f.cargo[j]})
-		f.pkts[j] = transport.TxPacket{}
+		c := f.of(j)
+		change(&c)
+		t.back = append(t.back, parcel{f.pkts[j], c})
+		f.pkts[j].Head, f.pkts[j].Payload = nil, nil
 	}
 	f.moved[i] = true
 }
@@ -305,12 +337,15 @@ func (q *queue) sendBack() error {
 		if messages == 0 {
 			// Its route was forgotten meanwhile.
 			q.drop(&t.back[0].TxPacket, t.back[0].number)
-			t.complete(t.back[0].number)
+			t.complete(t.back[0].number, 1)
 			n = 1
 		} else {
+			f.cargo = f.cargo[:0]
 			for i := range n {
-				f.pkts[i], f.cargo[i] = t.back[i].TxPacket, t.back[i].cargo
+				f.kept[i] = t.back[i].TxPacket
+				f.cargo = append(f.cargo, t.back[i].cargo)
 			}
+			f.pkts = f.kept[:n]
 			q.launch(f, messages)
 		}
 		rest := copy(t.back, t.back[n:])
