@@ -13,7 +13,8 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/transport"
-	_ "github.com/peregrine-rpc/peregrine/transport/udp" // the backend that runs everywhere
+	_ "github.com/peregrine-rpc/peregrine/transport/iouring" // a backend of many Linux hosts
+	_ "github.com/peregrine-rpc/peregrine/transport/udp"     // the backend that runs everywhere
 )
 
 // Endpoint serves and calls at one address, by one or more loops. Its methods

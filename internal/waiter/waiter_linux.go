@@ -113,10 +113,18 @@ func (w *Waiter) Poll(fd int, events int16, timeout time.Duration) error {
 	// A wake that found the owner asleep may write after the owner is up: the
 	// eventfd is emptied whenever it is seen full, not whenever woken is.
 	if w.fds[1].Revents != 0 {
-		var count [8]byte
-		_, _ = unix.Read(w.eventfd, count[:])
+		w.Quiet()
 	}
 	return nil
+}
+
+// Bell is the descriptor that is readable after a Wake, until Quiet.
+func (w *Waiter) Bell() int { return w.eventfd }
+
+// Quiet makes the bell unreadable. Only sleep, as given to Otherwise, may call it.
+func (w *Waiter) Quiet() {
+	var count [8]byte
+	_, _ = unix.Read(w.eventfd, count[:])
 }
 
 // Ready tells whether the last wait ended with that event.

@@ -132,6 +132,7 @@ const (
 	dataReceive uint64 = iota << 32
 	dataSend           // with flight and message
 	dataWritable
+	dataBell
 	dataWake
 	dataKind uint64 = 0xff << 32
 )
@@ -146,6 +147,9 @@ func (q *queue) reap() {
 			q.sent(e)
 		case dataWritable:
 			q.tx.watched, q.tx.stalled = false, false
+		case dataBell:
+			q.listens = false
+			q.waiter.Quiet()
 		}
 	}
 	q.ring.Free()

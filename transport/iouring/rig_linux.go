@@ -32,7 +32,8 @@ type rig struct {
 	buffers *uring.Buffers
 	// messages says that a completion can be sent to the ring by anyone.
 	messages bool
-	tid      int // the one thread
+	listens  bool // a request watches the waiter's bell
+	tid      int  // the one thread
 	note     string
 }
 

@@ -28,7 +28,9 @@ func (q *queue) sleeps() {
 	case !q.async():
 		q.waiter.Otherwise(q.sleepOnSocket, nil)
 	case !q.messages:
-		q.waiter.Otherwise(q.sleepOnRing, nil)
+		// A thread that polls the ring's descriptor is not told of work that the
+		// kernel has left to it: the ring polls the bell instead.
+		q.waiter.Otherwise(q.sleepInRing, nil)
 	default:
 		fd := q.ring.FD()
 		q.waiter.Otherwise(q.sleepInRing, func() {
@@ -59,24 +61,7 @@ func (q *queue) sleepOnSocket(timeout time.Duration) error {
 	return q.risen()
 }
 
-// sleepOnRing is for a ring that cannot be sent to.
-func (q *queue) sleepOnRing(timeout time.Duration) error {
-	if q.rx.pending() {
-		return nil
-	}
-	q.ask()
-	if err := q.submit(); err != nil {
-		return err
-	}
-	if !q.rx.pending() {
-		if err := q.waiter.Poll(q.ring.FD(), unix.POLLIN, timeout); err != nil {
-			return err
-		}
-	}
-	return q.risen()
-}
-
-// sleepInRing is for a ring that can.
+// sleepInRing is for a ring with requests under way.
 func (q *queue) sleepInRing(timeout time.Duration) error {
 	if q.rx.pending() {
 		return nil
@@ -94,15 +79,21 @@ func (q *queue) sleepInRing(timeout time.Duration) error {
 // ask queues the requests whose completions end a sleep.
 func (q *queue) ask() {
 	q.rx.arm(&q.rig)
-	t := &q.tx
-	if !t.stalled || t.watched {
-		return
+	if t := &q.tx; t.stalled && !t.watched {
+		if e := q.ring.Next(); e != nil {
+			e.Poll(unix.POLLOUT)
+			e.Flags |= uring.FixedFile
+			e.UserData = dataWritable
+			t.watched = true
+		}
 	}
-	if e := q.ring.Next(); e != nil {
-		e.Poll(unix.POLLOUT)
-		e.Flags |= uring.FixedFile
-		e.UserData = dataWritable
-		t.watched = true
+	if !q.messages && !q.listens {
+		if e := q.ring.Next(); e != nil {
+			e.Poll(unix.POLLIN)
+			e.FD = int32(q.waiter.Bell())
+			e.UserData = dataBell
+			q.listens = true
+		}
 	}
 }
 
