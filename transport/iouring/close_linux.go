@@ -67,6 +67,7 @@ func (q *queue) dismantle() error {
 		err = errors.Join(q.ring.UnregisterFile(), q.ring.UnregisterSelf())
 	}
 	q.endError = errors.Join(err, q.sock.Close(), q.rig.close())
+	q.memory.Free()
 	close(q.dismantled)
 	return q.endError
 }

@@ -57,10 +57,11 @@ func (f *flight) of(j int) cargo {
 // cargo is what is known of a packet besides itself.
 type cargo struct {
 	number uint64 // in the order taken
-	// again says that the kernel has refused it once; plain, that it refused it as
+	// tries is how often the kernel has refused it. plain says that it refused it as
 	// a part of a run; lacked, that it may be unable to take any; copied, that it
 	// refused to send it without a copy.
-	again, plain, lacked, copied bool
+	tries                 uint8
+	plain, lacked, copied bool
 }
 
 // forgotten is a route that is given back when that many packets have completed.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/arena"
 	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/internal/waiter"
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -21,9 +22,10 @@ type queue struct {
 	rig
 	cfg Config
 
-	heads udpsock.Heads
-	tx    sender
-	rx    receiver
+	memory *arena.Arena
+	heads  udpsock.Heads
+	tx     sender
+	rx     receiver
 
 	stats  counters
 	waiter *waiter.Waiter
@@ -54,15 +56,24 @@ func open(cfg Config, index, queues int) (_ transport.Transport, err error) {
 			if q.waiter != nil {
 				_ = q.waiter.Close()
 			}
+			if q.memory != nil {
+				q.memory.Free()
+			}
 		}
 	}()
 	if q.waiter, err = waiter.New(); err != nil {
 		return nil, fmt.Errorf("iouring: %w", err)
 	}
+	sock.ReportErrors()
 	c := &sock.Caps
 	c.RxBatch, c.TxBatch, c.RxBuffers = 64, 64, rxHeld
-	q.heads = udpsock.NewHeads(txHeads, c.MaxPayload)
-	q.rx.init(*c)
+	heads := udpsock.HeadsSize(txHeads, c.MaxPayload)
+	if q.memory, err = arena.New(heads + rxMemory(*c)); err != nil {
+		return nil, fmt.Errorf("iouring: no memory for buffers: %w", err)
+	}
+	memory := q.memory.Bytes()
+	q.heads = udpsock.NewHeads(txHeads, c.MaxPayload, memory[:heads])
+	q.rx.init(*c, memory[heads:])
 	q.tx.init(*c, cfg)
 	mode := anyThread
 	if cfg.SQPoll {
@@ -107,6 +118,9 @@ func (q *queue) Reserve(pkts []transport.TxPacket) int {
 	}
 	return n
 }
+
+// NextUnreachable implements [transport.UnreachableReporter].
+func (q *queue) NextUnreachable() (transport.Unreachable, bool) { return q.sock.NextUnreachable() }
 
 func (q *queue) Completed() uint64 { return q.tx.completed }
 

@@ -40,6 +40,7 @@ type receiver struct {
 	arrived  [rxBuffers]valid // messages that Recv has not come to, from next on
 	next     int
 	count    int
+	told     bool  // a request failed, maybe for what became of an earlier packet
 	broken   error // what no other request would cure
 
 	looked time.Time     // when the latest Recv that found something began
@@ -52,13 +53,19 @@ type valid struct {
 	length int32
 }
 
-func (r *receiver) init(caps transport.Caps) {
-	payload := caps.MaxPayload
+// rxSize is the size of a buffer.
+func rxSize(caps transport.Caps) int {
 	if caps.SegmentRx {
-		payload = udpsock.RxAggregate
+		return rxHeader + udpsock.RxAggregate
 	}
-	r.size = rxHeader + payload
-	r.memory = make([]byte, rxBuffers*udpsock.Stride(r.size))
+	return rxHeader + caps.MaxPayload
+}
+
+// rxMemory is what all of them take.
+func rxMemory(caps transport.Caps) int { return rxBuffers * udpsock.Stride(rxSize(caps)) }
+
+func (r *receiver) init(caps transport.Caps, memory []byte) {
+	r.size, r.memory = rxSize(caps), memory
 	r.views = make([]uint32, rxBuffers)
 	r.free = make([]uint16, 0, rxBuffers)
 	for b := range uint16(rxBuffers) {
@@ -130,10 +137,15 @@ func (r *receiver) received(e *uring.CQE) {
 			}
 		}
 	}
-	switch errno := unix.Errno(-e.Result); {
-	case e.Result >= 0:
-	case errno == unix.EBADF, errno == unix.ENOTSOCK, errno == unix.EFAULT, errno == unix.EINVAL, errno == unix.EACCES, errno == unix.EOPNOTSUPP:
+	if e.Result >= 0 {
+		return
+	}
+	switch errno := unix.Errno(-e.Result); errno {
+	case unix.EAGAIN, unix.ENOBUFS, unix.ECANCELED:
+	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL, unix.EACCES, unix.EOPNOTSUPP:
 		r.broken = fmt.Errorf("iouring: the kernel refuses to receive: %w", errno)
+	default:
+		r.told = true
 	}
 }
 
@@ -179,6 +191,11 @@ func (q *queue) look() error {
 	before := q.ring.Enters
 	q.rx.arm(&q.rig)
 	err := q.submit()
+	for tries := 0; q.rx.told && err == nil && tries < maxTries; tries++ {
+		q.hear()
+		q.rx.arm(&q.rig)
+		err = q.submit()
+	}
 	q.rx.ashore = q.rx.count > 1
 	calls := q.ring.Enters - before
 	if q.mode == poller && q.rx.count > 0 {
@@ -191,6 +208,16 @@ func (q *queue) look() error {
 		err = q.sendBack()
 	}
 	return err
+}
+
+// maxTries bounds how often what failed is tried again, where it may have failed for
+// what became of earlier packets.
+const maxTries = 8
+
+// hear takes what the kernel has to tell of packets that were not delivered.
+func (q *queue) hear() (others int) {
+	q.rx.told = false
+	return q.sock.DrainErrors()
 }
 
 // nextBurst makes cut a message with something left, if there is one.

@@ -2,6 +2,7 @@ package iouring
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -265,11 +266,18 @@ func (t *sender) complete(number, n uint64) {
 	}
 }
 
+// lose ends the packets of a message that is not sent, and counts them.
+func (q *queue) lose(f *flight, i int, cause *atomic.Uint64) {
+	cause.Add(uint64(f.Runs[i].Packets))
+	q.settle(f, i)
+	f.moved[i] = true
+}
+
 // refused decides on a message that the kernel did not take.
 func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 	t := &q.tx
 	run := f.Runs[i]
-	again := f.of(f.first[i]).again
+	tries := f.of(f.first[i]).tries
 	if q.mode == poller {
 		q.stats.unsentPackets.Add(uint64(run.Packets))
 		q.stats.unsentBytes.Add(uint64(run.Bytes))
@@ -287,22 +295,20 @@ func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 	case run.Packets > 1 && (errno == unix.EMSGSIZE || udpsock.LacksSegmentation(errno)):
 		change = func(c *cargo) { c.plain, c.lacked = true, errno != unix.EMSGSIZE }
 	case errno == unix.EMSGSIZE:
-		q.stats.TxTooLarge.Add(1)
-		q.settle(f, i)
-		f.moved[i] = true
+		q.lose(f, i, &q.stats.TxTooLarge)
 		return
 	case errno == unix.EBADF || errno == unix.ENOTSOCK:
 		t.broken = fmt.Errorf("iouring: the socket is gone: %w", errno)
-		fallthrough
-	case again:
-		q.stats.TxRefused.Add(uint64(run.Packets))
-		q.settle(f, i)
-		f.moved[i] = true
+		q.lose(f, i, &q.stats.TxRefused)
+		return
+	case q.hear() == 0 && tries > 0 || tries == maxTries:
+		q.sock.Undeliverable(&f.pkts[f.first[i]], errno)
+		q.lose(f, i, &q.stats.TxRefused)
 		return
 	default:
 		// An ICMP message about an earlier packet is reported once, by whichever
-		// send comes next.
-		change = func(c *cargo) { c.again = true }
+		// message comes next: of several that failed together, who knows.
+		change = func(c *cargo) { c.tries++ }
 	}
 	for j := f.first[i]; j < f.first[i]+run.Packets; j++ {
 		c := f.of(j)

@@ -41,8 +41,8 @@ func (q *queue) sleeps() {
 
 // sleepOnSocket is for a ring without requests under way.
 func (q *queue) sleepOnSocket(timeout time.Duration) error {
-	if q.rx.pending() {
-		return nil
+	if err := q.catchUp(); err != nil || q.ready() {
+		return err
 	}
 	// With no buffer free an arrived datagram is no reason to return.
 	var events int16
@@ -55,6 +55,9 @@ func (q *queue) sleepOnSocket(timeout time.Duration) error {
 	if err := q.waiter.Poll(q.sock.FD, events, timeout); err != nil {
 		return err
 	}
+	if q.waiter.Ready(unix.POLLERR) {
+		q.hear() // or the next Wait would return at once
+	}
 	if q.waiter.Ready(unix.POLLOUT) {
 		q.tx.stalled = false
 	}
@@ -63,8 +66,8 @@ func (q *queue) sleepOnSocket(timeout time.Duration) error {
 
 // sleepInRing is for a ring with requests under way.
 func (q *queue) sleepInRing(timeout time.Duration) error {
-	if q.rx.pending() {
-		return nil
+	if err := q.catchUp(); err != nil || q.ready() {
+		return err
 	}
 	q.ask()
 	before := q.ring.Enters
@@ -97,14 +100,25 @@ func (q *queue) ask() {
 	}
 }
 
+// ready tells whether there is a reason not to sleep.
+func (q *queue) ready() bool { return q.rx.pending() || q.sock.Reports() }
+
 // risen is what there is to do after a sleep.
 func (q *queue) risen() error {
 	if q.closed.Load() {
 		// Here, where the thread is the right one, and before Close goes on.
 		return q.dismantle()
 	}
+	return q.catchUp()
+}
+
+// catchUp takes in what has completed, and goes on with what that allows.
+func (q *queue) catchUp() error {
 	if q.async() {
 		q.reap()
+	}
+	if q.rx.told {
+		q.hear()
 	}
 	if len(q.tx.back) > 0 && !q.tx.stalled {
 		return q.sendBack()
