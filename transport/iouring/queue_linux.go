@@ -176,6 +176,7 @@ func (q *queue) reap() {
 // submit gives the kernel what was queued and takes in what has completed. An
 // error means that the ring is of no more use.
 func (q *queue) submit() error {
+	q.tx.heard = false
 	errno := q.ring.Submit()
 	q.reap()
 	return q.fatal(errno)

@@ -215,9 +215,11 @@ func (q *queue) look() error {
 const maxTries = 8
 
 // hear takes what the kernel has to tell of packets that were not delivered.
-func (q *queue) hear() (others int) {
+func (q *queue) hear() {
 	q.rx.told = false
-	return q.sock.DrainErrors()
+	if q.sock.DrainErrors() > 0 {
+		q.tx.heard = true
+	}
 }
 
 // nextBurst makes cut a message with something left, if there is one.

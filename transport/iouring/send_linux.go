@@ -42,6 +42,8 @@ type sender struct {
 	// that the kernel was asked to say when there is room.
 	stalled, watched bool
 
+	heard bool // of earlier packets, since the latest submission
+
 	zeroCopy int // threshold; 0: none
 	copies   int // zero-copy sends in a row that were copies
 
@@ -266,6 +268,13 @@ func (t *sender) complete(number, n uint64) {
 	}
 }
 
+// ownFault tells whether nothing was heard of earlier packets that a message of the
+// latest submission may have failed for.
+func (q *queue) ownFault() bool {
+	q.hear()
+	return !q.tx.heard
+}
+
 // lose ends the packets of a message that is not sent, and counts them.
 func (q *queue) lose(f *flight, i int, cause *atomic.Uint64) {
 	cause.Add(uint64(f.Runs[i].Packets))
@@ -301,7 +310,7 @@ func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 		t.broken = fmt.Errorf("iouring: the socket is gone: %w", errno)
 		q.lose(f, i, &q.stats.TxRefused)
 		return
-	case q.hear() == 0 && tries > 0 || tries == maxTries:
+	case q.ownFault() && tries > 0 || tries == maxTries:
 		q.sock.Undeliverable(&f.pkts[f.first[i]], errno)
 		q.lose(f, i, &q.stats.TxRefused)
 		return
