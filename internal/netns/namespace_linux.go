@@ -38,6 +38,19 @@ func New() (*Namespace, error) {
 	return &n, nil
 }
 
+// Path is where another process finds the namespace, for Open, as long as this
+// one has not closed it.
+func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.ref.Fd()) }
+
+// Open refers to a namespace of another process by its Path.
+func Open(path string) (*Namespace, error) {
+	ref, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("netns: cannot refer to the namespace of another process: %w", err)
+	}
+	return &Namespace{ref}, nil
+}
+
 // Do runs f inside the namespace, on a thread of its own. Sockets that f opens
 // and processes that it starts stay there; goroutines that it starts do not.
 func (n *Namespace) Do(f func() error) error {

@@ -68,6 +68,9 @@ func (r *Consumer[E]) Available() int {
 	return int(r.arrived - r.next)
 }
 
+// Peek returns the entry that Take would.
+func (r *Consumer[E]) Peek() E { return r.entries[r.next&r.mask] }
+
 // Take returns the next entry; there must be one available.
 func (r *Consumer[E]) Take() E {
 	e := r.entries[r.next&r.mask]

@@ -51,6 +51,11 @@ func layOut[E uint64 | Desc](memory []byte, off unix.XDPRingOffset, entries int)
 	}
 }
 
+// Address is where in the UMEM memory lies that Bytes returned, or the front of it.
+func (u *Umem) Address(b []byte) uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))) - uintptr(unsafe.Pointer(unsafe.SliceData(u.bytes))))
+}
+
 func sizeOf[E uint64 | Desc]() int {
 	var e E
 	return int(unsafe.Sizeof(e))

@@ -1,0 +1,269 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/netstack"
+	"github.com/peregrine-rpc/peregrine/internal/xsk"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// ports are the open interfaces of this process.
+var ports struct {
+	sync.Mutex
+	open map[place]*port
+}
+
+// place is an interface, in a network namespace.
+type place struct {
+	namespace uint64
+	index     int
+}
+
+// port is an open interface. Fields are constant unless they say who changes
+// them.
+type port struct {
+	place  place
+	cfg    Config
+	device device // as it was found
+	mode   string // native or generic
+	local  netip.AddrPort
+	notes  []string
+	mtu    int // of IP packets, in bytes
+	frames int // of each queue
+
+	umem    *xsk.Umem
+	maps    maps
+	program *ebpf.Program // the follower's
+	// link must stay referenced: one that is garbage takes the program off.
+	link    link.Link
+	queues  []atomic.Pointer[queue] // changed under ports
+	kernels int                     // the kernel's socket at our port
+	tables  tables
+
+	// For anybody to read.
+	view       atomic.Pointer[view]
+	generation atomic.Uint64 // changes with view, and with what a path leads to
+	gone       atomic.Bool   // removed, or moved to another namespace
+}
+
+// view is what a queue's owner knows of the interface.
+type view struct {
+	mac    netstack.MAC
+	mtu    int
+	up     bool
+	parser netstack.Parser
+	addrs  []netip.Addr
+}
+
+// open opens a queue, and the interface with the first.
+func open(cfg *Config, index, queues int) (_ transport.Transport, err error) {
+	ports.Lock()
+	defer ports.Unlock()
+	p, err := portOf(cfg, queues)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.closeIfIdle())
+		}
+	}()
+	if err := p.agree(cfg, queues); err != nil {
+		return nil, err
+	}
+	if p.queues[index].Load() != nil {
+		return nil, fmt.Errorf("xdp: queue %d of %s is in use: close it first", cfg.Queue+index, cfg.Interface)
+	}
+	q, err := openQueue(p, index)
+	if err != nil {
+		return nil, err
+	}
+	p.queues[index].Store(q)
+	return q, nil
+}
+
+// portOf returns the interface, open.
+func portOf(cfg *Config, queues int) (*port, error) {
+	t, err := openTables()
+	if err != nil {
+		return nil, err
+	}
+	d, err := findDevice(t.handle, cfg.Interface)
+	if err != nil {
+		return nil, errors.Join(err, t.close())
+	}
+	at := place{t.namespace, d.base}
+	if p := ports.open[at]; p != nil {
+		return p, t.close()
+	}
+	p := &port{place: at, cfg: *cfg, device: *d, queues: make([]atomic.Pointer[queue], queues), kernels: -1, tables: t}
+	if err := p.start(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	if ports.open == nil {
+		ports.open = make(map[place]*port)
+	}
+	ports.open[at] = p
+	return p, nil
+}
+
+// start makes all that the queues share.
+func (p *port) start() (err error) {
+	d := &p.device
+	if err := p.checkQueues(); err != nil {
+		return err
+	}
+	if p.mtu = p.cfg.MTU; p.mtu == 0 {
+		p.mtu = d.mtu
+	}
+	if p.mtu > d.mtu {
+		return wrong("mtu", "%s has %d: give that at most, or raise it by ip link set %s mtu %d", d.name, d.mtu, d.name, p.mtu)
+	}
+	size, err := d.frameSize(d.mtu) // others may send as much
+	if err != nil {
+		return err
+	}
+	if err := p.look(); err != nil {
+		return err
+	}
+	addrs := p.view.Load().addrs
+	if p.kernels, p.local, err = claimPort(d, addrs[0], p.cfg.Port); err != nil {
+		return err
+	}
+	if p.maps, err = makeMaps(p.cfg.Queue + len(p.queues)); err != nil {
+		return unattached(d, p.cfg.Mode, err)
+	}
+	if p.program, err = p.filter(addrs).load(p.maps, redirect()); err != nil {
+		return unattached(d, p.cfg.Mode, err)
+	}
+	if err := p.attach(); err != nil {
+		return err
+	}
+	p.frames = p.cfg.RxRing + p.cfg.TxRing + p.cfg.Buffers
+	if p.umem, err = xsk.NewUmem(p.frames*len(p.queues), size); err != nil {
+		return fmt.Errorf("xdp: %w", err)
+	}
+	p.note()
+	return p.follow()
+}
+
+// checkQueues makes sure that no packet of ours arrives where nobody looks.
+func (p *port) checkQueues() error {
+	d, first, n := &p.device, p.cfg.Queue, len(p.queues)
+	switch {
+	case first+n > d.queues:
+		return fmt.Errorf("xdp: %s has %d receive queues, and queues %d to %d are wanted: open fewer, or give it more by ethtool -L %s combined %d (on veth: rx %d)",
+			d.name, d.queues, first, first+n-1, d.name, first+n, first+n)
+	case n < d.queues && !p.cfg.Steered:
+		return fmt.Errorf("xdp: %s has %d receive queues, and packets that arrive at other queues than the %d that are opened would be lost to us: "+
+			"open %d endpoints, or leave it %d by ethtool -L %s combined %d (on veth: rx %d); if the device is told what to deliver where (ethtool -N), say steered=true",
+			d.name, d.queues, n, d.queues, n, d.name, n, n)
+	}
+	return nil
+}
+
+// filter is the program's, for such addresses.
+func (p *port) filter(addrs []netip.Addr) filter {
+	return filter{addrs: addrs, port: p.local.Port(), vlan: p.device.vlan}
+}
+
+// attach puts the program on the interface, in the best mode that is allowed.
+func (p *port) attach() error {
+	var refusals error
+	for _, m := range []struct {
+		name string
+		flag link.XDPAttachFlags
+	}{{"native", link.XDPDriverMode}, {"generic", link.XDPGenericMode}} {
+		if p.cfg.Mode != m.name && p.cfg.Mode != "auto" {
+			continue
+		}
+		attached, err := link.AttachXDP(link.XDPOptions{Program: p.program, Interface: p.device.base, Flags: m.flag})
+		if err == nil {
+			p.link, p.mode = attached, m.name
+			break
+		}
+		refusals = errors.Join(refusals, unattached(&p.device, m.name, err))
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
+			break // it would be no other
+		}
+	}
+	if p.link == nil {
+		return refusals
+	}
+	if refusals != nil {
+		p.notes = append(p.notes, fmt.Sprintf("mode is generic, which is slower: %v", refusals))
+	}
+	return nil
+}
+
+func (p *port) note() {
+	if p.mode == "generic" && p.cfg.Mode == "generic" {
+		p.notes = append(p.notes, "mode is generic, as asked for: the kernel makes a buffer of its own of each packet first")
+	}
+}
+
+// agree says what of a further queue's configuration is not the first one's.
+func (p *port) agree(cfg *Config, queues int) error {
+	if !reflect.DeepEqual(*cfg, p.cfg) {
+		return wrong("interface", "%s is open with other settings: give all its queues the same", p.device.name)
+	}
+	if queues != len(p.queues) {
+		return fmt.Errorf("xdp: %s is open with %d queues, not %d: close it first", p.device.name, len(p.queues), queues)
+	}
+	return nil
+}
+
+// socketOfOther is a bound socket over the port's memory, if there is one.
+func (p *port) socketOfOther() *xsk.Socket {
+	for i := range p.queues {
+		if q := p.queues[i].Load(); q != nil {
+			return q.socket
+		}
+	}
+	return nil
+}
+
+// release gives back a queue, and the interface with the last.
+func (p *port) release(index int) error {
+	ports.Lock()
+	defer ports.Unlock()
+	p.queues[index].Store(nil)
+	return p.closeIfIdle()
+}
+
+func (p *port) closeIfIdle() error {
+	if p.socketOfOther() != nil {
+		return nil
+	}
+	delete(ports.open, p.place)
+	return p.close()
+}
+
+// close takes the program off and gives everything back.
+func (p *port) close() error {
+	err := p.tables.stop()
+	if p.link != nil {
+		err = errors.Join(err, p.link.Close())
+	}
+	if p.program != nil {
+		err = errors.Join(err, p.program.Close())
+	}
+	err = errors.Join(err, p.maps.close())
+	if p.umem != nil {
+		err = errors.Join(err, p.umem.Close())
+	}
+	if p.kernels >= 0 {
+		err = errors.Join(err, unix.Close(p.kernels))
+	}
+	return errors.Join(err, p.tables.close())
+}

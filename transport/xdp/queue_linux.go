@@ -1,0 +1,235 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/netstack"
+	"github.com/peregrine-rpc/peregrine/internal/routes"
+	"github.com/peregrine-rpc/peregrine/internal/waiter"
+	"github.com/peregrine-rpc/peregrine/internal/xsk"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+var (
+	errClosed = fmt.Errorf("xdp: %w", transport.ErrClosed)
+	errGone   = errors.New("xdp: the interface was removed, or moved to another network namespace: open it again where it is")
+)
+
+// queue is a socket on one receive queue of an interface.
+//
+// Its frames are of two kinds. Those of receiving circulate between fill ring, RX
+// ring and whoever holds what was received; those of sending between whoever
+// reserved them, TX ring and completion ring. Neither kind starves the other.
+type queue struct {
+	port   *port
+	index  int
+	socket *xsk.Socket
+	umem   *xsk.Umem
+	local  netip.AddrPort
+	caps   transport.Caps
+
+	parser     netstack.Parser
+	datagram   netstack.Datagram
+	routes     routes.Table[destination]
+	generation uint64 // of the port, as parser and routes know it
+	mac        netstack.MAC
+	mtu        int
+	up         bool
+
+	rxFrames xsk.Frames // free
+	filled   int        // frames in the fill ring, with the kernel, or in the RX ring
+	held     int        // received, and not released
+
+	txFrames xsk.Frames // free
+	reserved int        // lent, and not sent
+	inFlight int        // in the TX ring, with the kernel, or in the completion ring
+	pending  []pending  // by place in the TX ring: what is not known to be sent
+	put      uint32     // counts what was put into the TX ring
+	settled  uint32     // counts what is known to have left it
+	taken    uint64
+	full     bool
+
+	stats     counters
+	waiter    *waiter.Waiter
+	inside    sync.Mutex // held by the owner in Wait
+	closed    atomic.Bool
+	life      sync.Mutex // guards the socket against Close in Stats
+	overflows uint64     // of a closed socket
+}
+
+// pending is a datagram in the TX ring.
+type pending struct{ payload uint16 }
+
+// counters are written once per batch, and read by anybody.
+type counters struct {
+	rxPackets, rxBytes, rxCalls, rxMalformed                   atomic.Uint64
+	txPackets, txBytes, txCalls, tooLarge, refused, unresolved atomic.Uint64
+}
+
+// headers4 and headers6 are the sizes of IP and UDP headers.
+const headers4, headers6 = 20 + 8, 40 + 8
+
+// batch is how many packets a caller best gives or takes at a time: the kernel
+// takes as many of a copying sender.
+const batch = 32
+
+// openQueue opens one of the port's queues.
+func openQueue(p *port, index int) (_ *queue, err error) {
+	c := &p.cfg
+	q := &queue{
+		port: p, index: index, umem: p.umem, local: p.local,
+		rxFrames: p.umem.Frames(index*p.frames, c.RxRing+c.Buffers/2),
+		txFrames: p.umem.Frames(index*p.frames+c.RxRing+c.Buffers/2, c.TxRing+c.Buffers/2),
+		pending:  make([]pending, c.TxRing),
+	}
+	if q.waiter, err = waiter.New(); err != nil {
+		return nil, fmt.Errorf("xdp: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			if q.socket != nil {
+				err = errors.Join(err, q.socket.Close())
+			}
+			err = errors.Join(err, q.waiter.Close())
+		}
+	}()
+	// Completions have room for every frame: a full ring stops the sender.
+	sizes := xsk.Sizes{Fill: c.RxRing, RX: c.RxRing, TX: c.TxRing, Completion: powerOfTwo(p.frames)}
+	if q.socket, err = xsk.Open(p.umem, p.socketOfOther(), sizes); err != nil {
+		return nil, unsocketed(&p.device, c.Queue+index, err)
+	}
+	if err := q.socket.SendBuffer(p.frames * p.umem.FrameSize()); err != nil {
+		return nil, fmt.Errorf("xdp: %w", err)
+	}
+	q.socket.RaiseBudget(c.TxRing)
+	q.refill()
+	flags := uint16(unix.XDP_USE_NEED_WAKEUP)
+	switch {
+	case p.mode == "generic" || c.ZeroCopy == "off":
+		flags |= unix.XDP_COPY
+	case c.ZeroCopy == "on":
+		flags |= unix.XDP_ZEROCOPY
+	}
+	if err := q.socket.Bind(p.device.base, c.Queue+index, flags); err != nil {
+		return nil, unsocketed(&p.device, c.Queue+index, err)
+	}
+	zeroCopy, err := q.socket.ZeroCopy()
+	if err != nil {
+		return nil, fmt.Errorf("xdp: %w", err)
+	}
+	q.follow()
+	q.describe(zeroCopy)
+	if err := p.maps.sockets.Put(uint32(c.Queue+index), uint32(q.socket.FD())); err != nil {
+		return nil, fmt.Errorf("xdp: cannot lead packets to the socket: %w", err)
+	}
+	return q, nil
+}
+
+func powerOfTwo(n int) int {
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	return size
+}
+
+func (q *queue) describe(zeroCopy bool) {
+	p := q.port
+	headers := headers4
+	for _, a := range p.view.Load().addrs {
+		if a.Is6() {
+			headers = headers6
+		}
+	}
+	q.caps = transport.Caps{
+		Backend:    name,
+		MaxPayload: p.mtu - headers,
+		RxBatch:    2 * batch,
+		TxBatch:    batch,
+		RxBuffers:  p.cfg.Buffers / 2,
+		Queue:      q.index,
+		Queues:     len(p.queues),
+		ZeroCopyRx: zeroCopy,
+		ZeroCopyTx: zeroCopy,
+		ECN:        true,
+		Integrity:  true,
+		Notes:      p.notes,
+	}
+	if !zeroCopy && p.mode == "native" {
+		why := fmt.Sprintf("its driver (%s) has none", p.device.driver)
+		if p.cfg.ZeroCopy == "off" {
+			why = "zero_copy=off"
+		}
+		q.caps.Notes = append(q.caps.Notes[:len(p.notes):len(p.notes)],
+			fmt.Sprintf("mode is native, and the kernel copies each packet once: %s", why))
+	}
+}
+
+// follow takes over what has changed of the interface, and of neighbours.
+func (q *queue) follow() {
+	g := q.port.generation.Load()
+	if g == q.generation {
+		return
+	}
+	q.generation = g
+	v := q.port.view.Load()
+	q.parser, q.mac, q.mtu, q.up = v.parser, v.mac, v.mtu, v.up
+	q.routes.Each(q.point)
+}
+
+// LocalAddr implements [transport.Transport].
+func (q *queue) LocalAddr() netip.AddrPort { return q.local }
+
+// Caps implements [transport.Transport].
+func (q *queue) Caps() transport.Caps { return q.caps }
+
+// Stats implements [transport.Transport].
+func (q *queue) Stats() transport.Stats {
+	c := &q.stats
+	return transport.Stats{
+		RxPackets:    c.rxPackets.Load(),
+		RxBytes:      c.rxBytes.Load(),
+		RxCalls:      c.rxCalls.Load(),
+		RxMalformed:  c.rxMalformed.Load(),
+		RxOverflow:   q.overflow(),
+		TxPackets:    c.txPackets.Load(),
+		TxBytes:      c.txBytes.Load(),
+		TxCalls:      c.txCalls.Load(),
+		TxTooLarge:   c.tooLarge.Load(),
+		TxRefused:    c.refused.Load(),
+		TxUnresolved: c.unresolved.Load(),
+	}
+}
+
+func (q *queue) overflow() uint64 {
+	q.life.Lock()
+	defer q.life.Unlock()
+	if !q.closed.Load() {
+		q.overflows = q.socket.Overflows()
+	}
+	return q.overflows
+}
+
+// Close implements [transport.Transport].
+func (q *queue) Close() error {
+	q.life.Lock()
+	if q.closed.Load() {
+		q.life.Unlock()
+		return nil
+	}
+	q.overflows = q.socket.Overflows()
+	q.closed.Store(true)
+	q.life.Unlock()
+	q.waiter.Expel()
+	q.inside.Lock() // until the owner is out of Wait
+	defer q.inside.Unlock()
+	q.routes.Each(func(d *destination) { q.port.forget(d.path) })
+	err := q.port.maps.sockets.Delete(uint32(q.port.cfg.Queue + q.index))
+	return errors.Join(err, q.socket.Close(), q.port.release(q.index), q.waiter.Close())
+}

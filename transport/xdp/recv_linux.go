@@ -1,0 +1,167 @@
+package xdp
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/netstack"
+	"github.com/peregrine-rpc/peregrine/internal/xsk"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// Recv implements [transport.Transport].
+func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
+	if err := q.poll(); err != nil {
+		return 0, err
+	}
+	rx := &q.socket.RX
+	n, bytes, took := 0, 0, 0
+	for available := rx.Available(); took < available && n < len(pkts); took++ {
+		d := rx.Take()
+		if p := &pkts[n]; q.accept(d, p) {
+			bytes += len(p.Data)
+			n++
+		} else {
+			q.rxFrames.Put(d.Addr)
+		}
+	}
+	if took == 0 {
+		return 0, nil
+	}
+	rx.Free()
+	q.filled -= took
+	q.held += n
+	q.refill()
+	q.stats.rxCalls.Add(1)
+	q.stats.rxPackets.Add(uint64(n))
+	q.stats.rxBytes.Add(uint64(bytes))
+	return n, nil
+}
+
+// poll is what comes before receiving: changes, frames for the kernel, and what a
+// send left undone.
+func (q *queue) poll() error {
+	switch {
+	case q.closed.Load():
+		return errClosed
+	case q.port.gone.Load():
+		return errGone
+	}
+	if q.port.generation.Load() != q.generation {
+		q.follow()
+	}
+	if q.filled < q.port.cfg.RxRing && q.rxFrames.Len() > 0 {
+		q.refill()
+	}
+	if q.inFlight > 0 {
+		if q.put != q.settled {
+			q.kick()
+		}
+		q.reap()
+	}
+	return nil
+}
+
+// refill gives the kernel free frames to receive into.
+func (q *queue) refill() {
+	fill := &q.socket.Fill
+	n := min(fill.Room(), q.rxFrames.Len())
+	for range n {
+		fill.Put(q.rxFrames.Take())
+	}
+	q.filled += n
+	fill.Publish()
+	if n > 0 && fill.NeedsWakeup() {
+		_ = q.socket.Nudge() // what matters shows when sending
+	}
+}
+
+// accept looks at a frame; true means that p is a datagram for us, lent with the
+// frame's memory.
+func (q *queue) accept(d xsk.Desc, p *transport.RxPacket) bool {
+	b := q.umem.Bytes(d.Addr, int(d.Len))
+	p.Waited, p.Handle = 0, d.Addr
+	if payload := q.parser.ParseUsual(b, 0); payload != nil {
+		u := netstack.Usual(b)
+		p.Data, p.From, p.ECN = payload, u.From(), transport.ECN(u.ECN())
+		return true
+	}
+	g := &q.datagram
+	switch q.parser.Parse(b, 0, g) {
+	case netstack.UDP:
+		p.Data, p.From, p.ECN = g.Payload, g.From, transport.ECN(g.ECN)
+		return true
+	case netstack.ForStack, netstack.NotForUs:
+	default:
+		q.stats.rxMalformed.Add(1)
+	}
+	return false
+}
+
+// Release implements [transport.Transport].
+func (q *queue) Release(pkts []transport.RxPacket) {
+	if q.closed.Load() {
+		return
+	}
+	q.held -= len(pkts)
+	for i := range pkts {
+		q.rxFrames.Put(pkts[i].Handle)
+	}
+}
+
+// reap takes back the frames of what was sent.
+func (q *queue) reap() int {
+	c := &q.socket.Completion
+	n := c.Available()
+	for range n {
+		q.txFrames.Put(c.Take())
+	}
+	q.inFlight -= n
+	c.Free()
+	return n
+}
+
+// kick has the kernel send what is in the TX ring, until that is empty or the
+// kernel has enough for now: then the next poll goes on.
+func (q *queue) kick() {
+	tx := &q.socket.TX
+	for left := tx.Left(); left > 0 && tx.NeedsWakeup(); {
+		errno := q.socket.Kick()
+		q.stats.txCalls.Add(1)
+		now := tx.Left()
+		switch errno {
+		case unix.EBUSY:
+			q.settle(now, 1) // the last one was dropped, and is completed
+		case unix.ENXIO:
+			q.port.vanish()
+			return
+		default:
+			q.settle(now, 0)
+		}
+		reaped := q.reap()
+		if now == left && (errno != unix.EAGAIN || reaped == 0) {
+			return
+		}
+		left = now
+	}
+	q.settle(tx.Left(), 0)
+}
+
+// settle counts what has left the TX ring, of which the kernel dropped some at
+// the end.
+func (q *queue) settle(left, dropped int) {
+	bytes, n := 0, 0
+	for mask := uint32(len(q.pending) - 1); q.settled != q.put-uint32(left); q.settled++ {
+		bytes += int(q.pending[q.settled&mask].payload)
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	if dropped > 0 {
+		bytes -= int(q.pending[(q.settled-1)&uint32(len(q.pending)-1)].payload)
+		q.stats.refused.Add(1)
+		n--
+	}
+	q.stats.txPackets.Add(uint64(n))
+	q.stats.txBytes.Add(uint64(bytes))
+}

@@ -1,0 +1,143 @@
+package xdp
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/peregrine-rpc/peregrine/internal/netstack"
+	"github.com/peregrine-rpc/peregrine/internal/xsk"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// destination is a route: the headers of every packet on it, once the neighbour's
+// MAC is known.
+type destination struct {
+	path     *path
+	from, to netip.AddrPort
+	headers  netstack.Headers
+	resolved bool
+	limit    int // the most bytes of a datagram
+}
+
+// Resolve implements [transport.Transport].
+func (q *queue) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
+	if q.closed.Load() {
+		return 0, errClosed
+	}
+	if addr.Port() == 0 {
+		return 0, fmt.Errorf("xdp: %v is no destination: give an address and a port", addr)
+	}
+	to := netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port())
+	path, err := q.port.resolve(to.Addr(), source.Unmap().WithZone(""))
+	if err != nil {
+		return 0, err
+	}
+	d := destination{path: path, from: netip.AddrPortFrom(path.from, q.local.Port()), to: to}
+	q.point(&d)
+	return transport.Route(q.routes.Add(d)), nil
+}
+
+// point builds the headers of d, if its neighbour is known.
+func (q *queue) point(d *destination) {
+	mac, known := d.path.hop.Load().MAC()
+	if d.resolved = known; known {
+		link := netstack.Link{From: q.mac, To: mac, VLAN: q.port.device.vlan}
+		d.headers = netstack.NewHeaders(link, d.from, d.to)
+		d.limit = min(q.caps.MaxPayload, q.mtu+d.headers.LinkLen()-d.headers.Len())
+	}
+}
+
+// Forget implements [transport.Transport].
+func (q *queue) Forget(r transport.Route) {
+	if d := q.routes.Get(uint32(r)); d != nil && !q.closed.Load() {
+		q.port.forget(d.path)
+		q.routes.Forget(uint32(r))
+	}
+}
+
+// Reserve implements [transport.Transport].
+func (q *queue) Reserve(pkts []transport.TxPacket) int {
+	if q.closed.Load() {
+		return 0
+	}
+	if q.txFrames.Len() < len(pkts) {
+		q.reap()
+	}
+	n := min(len(pkts), q.txFrames.Len())
+	for i := range pkts[:n] {
+		pkts[i].Head = q.umem.Bytes(q.txFrames.Take()+headroom, q.caps.MaxPayload)
+	}
+	q.reserved += n
+	return n
+}
+
+// Send implements [transport.Transport].
+func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
+	switch {
+	case q.closed.Load():
+		return 0, errClosed
+	case q.port.gone.Load():
+		return 0, errGone
+	}
+	q.full = false
+	q.reap()
+	tx := &q.socket.TX
+	for room := tx.Room(); taken < len(pkts); taken++ {
+		p := &pkts[taken]
+		d := q.routes.Get(uint32(p.Route))
+		size := len(p.Head) + len(p.Payload)
+		if d == nil || !d.resolved || size > d.limit || !q.up {
+			q.drop(p, d, size)
+			continue
+		}
+		if room == 0 {
+			tx.Publish()
+			q.kick()
+			if room = tx.Room(); room == 0 {
+				q.full = true
+				break
+			}
+		}
+		tx.Put(q.build(p, d, size))
+		q.pending[q.put&uint32(len(q.pending)-1)] = pending{uint16(size)}
+		q.put++
+		q.inFlight++
+		room--
+		p.Head, p.Payload = nil, nil
+	}
+	tx.Publish()
+	q.kick()
+	q.reserved -= taken
+	q.taken += uint64(taken)
+	return taken, nil
+}
+
+// build completes the frame that a packet's Head lies in.
+func (q *queue) build(p *transport.TxPacket, d *destination, size int) xsk.Desc {
+	head := d.headers.Len()
+	addr := q.umem.Address(p.Head) - uint64(head)
+	frame := q.umem.Bytes(addr, head+size)
+	if len(p.Payload) > 0 {
+		copy(frame[head+len(p.Head):], p.Payload) // the only copy
+	}
+	d.headers.Put(frame, size, uint8(p.ECN))
+	d.headers.Complete(frame)
+	return xsk.Desc{Addr: addr, Len: uint32(len(frame))}
+}
+
+// drop takes a packet that cannot be sent, and says why in the counters.
+func (q *queue) drop(p *transport.TxPacket, d *destination, size int) {
+	switch {
+	case d != nil && d.resolved && size > d.limit:
+		q.stats.tooLarge.Add(1)
+	case d != nil && !d.resolved:
+		q.stats.unresolved.Add(1)
+	default:
+		q.stats.refused.Add(1)
+	}
+	q.txFrames.Put(q.umem.Address(p.Head))
+	p.Head, p.Payload = nil, nil
+}
+
+// Completed implements [transport.Transport].
+func (q *queue) Completed() uint64 { return q.taken }

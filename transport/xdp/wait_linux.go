@@ -1,0 +1,73 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/waiter"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// unsentPause is how long Wait sleeps while packets are left in the TX ring that
+// the kernel would not take: nothing tells when it would.
+const unsentPause = time.Millisecond
+
+// Wait implements [transport.Transport].
+func (q *queue) Wait(timeout time.Duration) error {
+	q.inside.Lock()
+	defer q.inside.Unlock()
+	for began := time.Now(); ; {
+		if q.closed.Load() {
+			return errClosed
+		}
+		idle := q.idle()
+		limit := timeout
+		if timeout >= 0 {
+			limit = max(0, timeout-time.Since(began))
+		}
+		switch {
+		case !idle || q.full && q.socket.TX.Room() > 0:
+			limit = 0
+		case q.put != q.settled && (limit < 0 || limit > unsentPause):
+			limit = unsentPause
+		}
+		err := q.waiter.Wait(q.socket.FD(), unix.POLLIN, limit)
+		switch {
+		case q.closed.Load() || errors.Is(err, waiter.ErrExpelled):
+			return errClosed
+		case err != nil:
+			return fmt.Errorf("xdp: %w", err)
+		case q.full && q.socket.TX.Room() > 0:
+			q.full = false
+			return nil
+		case q.waiter.Woken() || !idle || timeout >= 0 && time.Since(began) >= timeout:
+			return nil
+		}
+	}
+}
+
+// idle looks for datagrams; true means that there are none. What is none it takes
+// out: were it to end Wait, an owner who waits on would spin. A device that is
+// gone is something to receive: an error.
+func (q *queue) idle() bool {
+	if q.poll() != nil {
+		return false
+	}
+	var p transport.RxPacket
+	rx := &q.socket.RX
+	for rx.Available() > 0 {
+		if q.accept(rx.Peek(), &p) {
+			return false
+		}
+		q.rxFrames.Put(rx.Take().Addr)
+		q.filled--
+		rx.Free()
+	}
+	return true
+}
+
+// Wake implements [transport.Transport].
+func (q *queue) Wake() { q.waiter.Wake() }
