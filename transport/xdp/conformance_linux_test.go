@@ -6,11 +6,40 @@ import (
 	"github.com/peregrine-rpc/peregrine/conformance"
 )
 
+// Every mode, either family, and plain UDP at either end. Where the sender is a
+// kernel its checksums are unfinished.
 func TestConformance(t *testing.T) {
-	for _, m := range []string{"native", "generic"} {
-		t.Run(m, func(t *testing.T) {
-			w := wired(t, 1500, "10.9.0.1/24", "10.9.0.2/24")
-			conformance.Transport(t, w.between(w.near.xdp(mode(m)), w.far.xdp(mode(m))))
+	four, six := []string{"10.9.0.1/24", "10.9.0.2/24"}, []string{"fd09::1/64", "fd09::2/64"}
+	native, generic := mode("native"), mode("generic")
+	for _, l := range []struct {
+		name    string
+		ips     []string
+		factory func(*wire) conformance.Factory
+	}{
+		{"native to native", four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
+		{"generic to generic, IPv6", six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
+		{"native to generic, IPv6", six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
+		{"native to udp", four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
+		{"udp to generic", four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
+		{"udp to native, IPv6", six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
+	} {
+		t.Run(l.name, func(t *testing.T) {
+			conformance.Transport(t, l.factory(wired(t, 1500, l.ips...)))
 		})
 	}
+}
+
+func TestConformanceOfRPC(t *testing.T) {
+	w := wired(t, 1500, "10.10.0.1/24", "10.10.0.2/24")
+	conformance.RPC(t, w.between(w.near.xdp(mode("native")), w.far.xdp(mode("native"))))
+}
+
+func TestConformanceOfRPCInGenericMode(t *testing.T) {
+	w := wired(t, 1500, "10.10.0.1/24", "10.10.0.2/24")
+	conformance.RPC(t, w.between(w.near.xdp(mode("generic")), w.far.xdp(mode("generic"))))
+}
+
+func TestConformanceOfRPCWithPlainUDP(t *testing.T) {
+	w := wired(t, 1500, "fd10::1/64", "fd10::2/64")
+	conformance.RPC(t, w.between(w.near.udp, w.far.xdp(mode("native"))))
 }
