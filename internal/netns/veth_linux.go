@@ -20,6 +20,8 @@ type Port struct {
 	// Addresses are the kernel's own, usable at once. Where there are none the
 	// kernel is silent: the device is for a backend that does without it.
 	Addresses []netip.Prefix
+	// Queues is how many transmit and receive queues the device has; 0 is one.
+	Queues int
 }
 
 // Veth makes two devices of which each receives what the other sends, and
@@ -30,6 +32,8 @@ func Veth(mtu int, a, b Port) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.HardwareAddr = a.Name, mtu, a.MAC
 	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: b.Name, PeerMTU: uint32(mtu), PeerHardwareAddr: b.MAC}
+	pair.NumTxQueues, pair.NumRxQueues = max(1, a.Queues), max(1, a.Queues)
+	pair.PeerNumTxQueues, pair.PeerNumRxQueues = uint32(max(1, b.Queues)), uint32(max(1, b.Queues))
 	if a.Namespace != nil {
 		pair.Namespace = netlink.NsFd(a.Namespace.ref.Fd())
 	}

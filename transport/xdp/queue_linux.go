@@ -35,6 +35,7 @@ type queue struct {
 	caps   transport.Caps
 
 	parser     netstack.Parser
+	usualTo    netip.Addr // whom frames that parse the short way are for
 	datagram   netstack.Datagram
 	routes     routes.Table[destination]
 	generation uint64 // of the port, as parser and routes know it
@@ -179,7 +180,7 @@ func (q *queue) follow() {
 	}
 	q.generation = g
 	v := q.port.view.Load()
-	q.parser, q.mac, q.mtu, q.up = v.parser, v.mac, v.mtu, v.up
+	q.parser, q.usualTo, q.mac, q.mtu, q.up = v.parser, v.parser.UsualTo(), v.mac, v.mtu, v.up
 	q.routes.Each(q.point)
 }
 

@@ -82,13 +82,13 @@ func (q *queue) accept(d xsk.Desc, p *transport.RxPacket) bool {
 	p.Waited, p.Handle = 0, d.Addr
 	if payload := q.parser.ParseUsual(b, 0); payload != nil {
 		u := netstack.Usual(b)
-		p.Data, p.From, p.ECN = payload, u.From(), transport.ECN(u.ECN())
+		p.Data, p.From, p.To, p.ECN = payload, u.From(), q.usualTo, transport.ECN(u.ECN())
 		return true
 	}
 	g := &q.datagram
 	switch q.parser.Parse(b, 0, g) {
 	case netstack.UDP:
-		p.Data, p.From, p.ECN = g.Payload, g.From, transport.ECN(g.ECN)
+		p.Data, p.From, p.To, p.ECN = g.Payload, g.From, g.To, transport.ECN(g.ECN)
 		return true
 	case netstack.ForStack, netstack.NotForUs:
 	default:
