@@ -241,7 +241,9 @@ func requireEachOnce(t *testing.T, u *Umem, held map[*party][]uint64, all ...*pa
 		}
 	}
 	for frame, n := range found {
-		require.Equal(t, 1, n, "frame %d", frame)
+		if n != 1 {
+			require.Failf(t, "not in exactly one place", "frame %d is in %d", frame, n)
+		}
 	}
 }
 

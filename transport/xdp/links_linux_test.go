@@ -2,12 +2,16 @@ package xdp
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 
 	"github.com/peregrine-rpc/peregrine/conformance"
 	"github.com/peregrine-rpc/peregrine/internal/netns"
@@ -31,7 +35,14 @@ type side struct {
 // A process that the test starts finds it made.
 func wired(t *testing.T, mtu int, ips ...string) *wire {
 	t.Helper()
-	const variable = "PEREGRINE_XDP_TEST_WIRE"
+	return wiredQueues(t, mtu, 1, 1, ips...)
+}
+
+// wireVariable holds the paths of namespaces.
+const wireVariable = "PEREGRINE_XDP_TEST_WIRE"
+
+func wiredQueues(t *testing.T, mtu, near, far int, ips ...string) *wire {
+	t.Helper()
 	w := &wire{near: side{name: "near"}, far: side{name: "far"}}
 	var ports [2]netns.Port
 	for i, ip := range ips {
@@ -40,7 +51,8 @@ func wired(t *testing.T, mtu int, ips ...string) *wire {
 		s := [2]*side{&w.near, &w.far}[i%2]
 		s.addrs = append(s.addrs, prefix.Addr())
 	}
-	paths, inherited := os.LookupEnv(variable)
+	paths := os.Getenv(wireVariable)
+	inherited := paths != ""
 	for i, s := range []*side{&w.near, &w.far} {
 		var err error
 		if inherited {
@@ -53,13 +65,13 @@ func wired(t *testing.T, mtu int, ips ...string) *wire {
 		}
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.space.Close()) })
-		ports[i].Namespace, ports[i].Name = s.space, s.name
+		ports[i].Namespace, ports[i].Name, ports[i].Queues = s.space, s.name, [2]int{near, far}[i]
 	}
 	if inherited {
 		return w
 	}
 	require.NoError(t, netns.Veth(mtu, ports[0], ports[1]))
-	t.Setenv(variable, w.near.space.Path()+" "+w.far.space.Path())
+	t.Setenv(wireVariable, w.near.space.Path()+" "+w.far.space.Path())
 	return w
 }
 
@@ -68,19 +80,40 @@ type opener func(port uint16) (transport.Transport, error)
 
 // xdp opens this backend, with settings beside the interface's name.
 func (s side) xdp(settings func(*Config)) opener {
-	return func(port uint16) (tr transport.Transport, err error) {
-		c := DefaultConfig()
-		c.Interface, c.Port = s.name, port
-		c.RxRing, c.TxRing, c.Buffers = 512, 512, 512
+	return func(port uint16) (transport.Transport, error) {
+		c := s.config()
+		c.Port = port
 		if settings != nil {
 			settings(&c)
 		}
-		doErr := s.space.Do(func() error {
-			tr, err = Open(c, 0, 1)
-			return nil
-		})
-		return tr, errors.Join(err, doErr)
+		return s.open(c, 0, 1)
 	}
+}
+
+func (s side) config() Config {
+	c := DefaultConfig()
+	c.Interface, c.RxRing, c.TxRing, c.Buffers = s.name, 512, 512, 512
+	return c
+}
+
+func (s side) open(c Config, queue, queues int) (tr transport.Transport, err error) {
+	doErr := s.space.Do(func() error {
+		tr, err = Open(c, queue, queues)
+		return nil
+	})
+	return tr, errors.Join(err, doErr)
+}
+
+// set changes the interface.
+func (s side) set(t *testing.T, how func(netlink.Link) error) {
+	t.Helper()
+	require.NoError(t, s.space.Do(func() error {
+		link, err := netlink.LinkByName(s.name)
+		if err != nil {
+			return err
+		}
+		return how(link)
+	}))
 }
 
 // udp opens plain UDP.
@@ -110,7 +143,94 @@ func (w *wire) between(near, far opener) conformance.Factory {
 	}
 }
 
-// attached says what program is on either interface.
-func (w *wire) attached() string { return "" }
+// attached says on which interfaces a program is.
+func (w *wire) attached() string {
+	left := ""
+	for _, s := range []side{w.near, w.far} {
+		err := s.space.Do(func() error {
+			link, err := netlink.LinkByName(s.name)
+			if err == nil && link.Attrs().Xdp != nil && link.Attrs().Xdp.Attached {
+				left += fmt.Sprintf("program %d is on %s ", link.Attrs().Xdp.ProgId, s.name)
+			}
+			return err
+		})
+		if err != nil {
+			left += err.Error()
+		}
+	}
+	return left
+}
+
+// within is eventually on this goroutine, which owns transports.
+func within(t *testing.T, condition func() bool) {
+	t.Helper()
+	for began := time.Now(); !condition(); time.Sleep(time.Millisecond) {
+		require.Less(t, time.Since(began), 30*time.Second)
+	}
+}
+
+// opened opens until the test ends.
+func opened(t *testing.T, o opener) transport.Transport {
+	t.Helper()
+	tr, err := o(0)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	return tr
+}
+
+// send sends one datagram, which may be lost.
+func send(t *testing.T, tr transport.Transport, route transport.Route, text string) {
+	t.Helper()
+	p := []transport.TxPacket{{Route: route}}
+	within(t, func() bool { return tr.Reserve(p) == 1 })
+	p[0].Head = p[0].Head[:copy(p[0].Head, text)]
+	n, err := tr.Send(p)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}
+
+// take receives and releases what is there.
+func take(t *testing.T, tr transport.Transport) (texts []string, from []netip.AddrPort) {
+	t.Helper()
+	rx := make([]transport.RxPacket, 8)
+	n, err := tr.Recv(rx)
+	require.NoError(t, err)
+	for _, p := range rx[:n] {
+		texts, from = append(texts, string(p.Data)), append(from, p.From)
+	}
+	tr.Release(rx[:n])
+	return texts, from
+}
+
+// reaches sends from one to another, at an address of it, until that is received.
+func reaches(t *testing.T, from, to transport.Transport, at netip.AddrPort) {
+	t.Helper()
+	route, err := from.Resolve(at, netip.Addr{})
+	require.NoError(t, err)
+	defer from.Forget(route)
+	reachesBy(t, from, to, route)
+}
+
+func reachesBy(t *testing.T, from, to transport.Transport, route transport.Route) {
+	t.Helper()
+	marks++
+	text := fmt.Sprintf("datagram %d", marks)
+	within(t, func() bool {
+		send(t, from, route, text)
+		require.NoError(t, to.Wait(10*time.Millisecond))
+		for {
+			texts, _ := take(t, to)
+			if slices.Contains(texts, text) {
+				return true
+			}
+			if len(texts) == 0 {
+				_, _ = take(t, from)
+				return false
+			}
+		}
+	})
+}
+
+var marks int
 
 func mode(m string) func(*Config) { return func(c *Config) { c.Mode = m } }
