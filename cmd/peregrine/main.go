@@ -5,6 +5,7 @@ import (
 	"os"
 
 	_ "github.com/peregrine-rpc/peregrine/transport/dpdk" // where it is built with the tag
+	_ "github.com/peregrine-rpc/peregrine/transport/xdp"
 )
 
 func main() {

@@ -1,13 +1,17 @@
 package xsk
 
-import (
-	"sync/atomic"
+import "sync/atomic"
 
-	"golang.org/x/sys/unix"
-)
+// Desc is an entry of the TX and RX rings (struct xdp_desc): where in the UMEM a
+// packet lies.
+type Desc struct {
+	Addr    uint64
+	Len     uint32
+	Options uint32
+}
 
-// Desc is an entry of the TX and RX rings: where in the UMEM a packet lies.
-type Desc = unix.XDPDesc
+// needWakeup is the kernel's flag of a ring, XDP_RING_NEED_WAKEUP.
+const needWakeup = 1
 
 // ring is what both kinds have.
 type ring[E uint64 | Desc] struct {
@@ -49,7 +53,7 @@ func (r *Producer[E]) Left() int { return int(r.published - atomic.LoadUint32(r.
 
 // NeedsWakeup tells whether the kernel looks at the ring only when it is told to.
 func (r *Producer[E]) NeedsWakeup() bool {
-	return atomic.LoadUint32(r.flags)&unix.XDP_RING_NEED_WAKEUP != 0
+	return atomic.LoadUint32(r.flags)&needWakeup != 0
 }
 
 // Consumer is a ring that the kernel fills, completion or RX.

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -95,7 +94,7 @@ func TestTheKernelMayAskToBeWoken(t *testing.T) {
 	t.Parallel()
 	r, w := plainProducer(2)
 	require.False(t, r.NeedsWakeup())
-	w.flags = unix.XDP_RING_NEED_WAKEUP
+	w.flags = needWakeup
 	require.True(t, r.NeedsWakeup())
 }
 
