@@ -19,8 +19,9 @@ func (p *port) follow() error {
 	go func() {
 		defer close(p.tables.ended)
 		buffer := make([]byte, 1<<16)
-		for p.tables.waiter.Wait(p.tables.events, unix.POLLIN, p.pause()) == nil {
+		for p.tables.waiter.Wait(p.tables.epoll, unix.POLLIN, p.pause()) == nil {
 			p.takeEvents(buffer)
+			p.takeReports()
 			p.tick(time.Now())
 		}
 	}()
@@ -261,6 +262,10 @@ func (p *port) vanish() {
 	if p.gone.Swap(true) {
 		return
 	}
+	p.wake()
+}
+
+func (p *port) wake() {
 	for i := range p.queues {
 		if q := p.queues[i].Load(); q != nil {
 			q.Wake()

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netstack"
+	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/internal/xsk"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -45,15 +46,16 @@ type port struct {
 	maps    maps
 	program *ebpf.Program // the follower's
 	// link must stay referenced: one that is garbage takes the program off.
-	link    link.Link
-	queues  []atomic.Pointer[queue] // changed under ports
-	kernels int                     // the kernel's socket at our port
-	tables  tables
+	link   link.Link
+	queues []atomic.Pointer[queue] // changed under ports
+	claim  *udpsock.Socket         // the kernel's, at our port
+	tables tables
 
 	// For anybody to read.
 	view       atomic.Pointer[view]
 	generation atomic.Uint64 // changes with view, and with what a path leads to
 	gone       atomic.Bool   // removed, or moved to another namespace
+	news       news          // of what could not be delivered
 }
 
 // view is what a queue's owner knows of the interface.
@@ -106,7 +108,7 @@ func portOf(cfg *Config, queues int) (*port, error) {
 	if p := ports.open[at]; p != nil {
 		return p, t.close()
 	}
-	p := &port{place: at, cfg: *cfg, device: *d, queues: make([]atomic.Pointer[queue], queues), kernels: -1, tables: t}
+	p := &port{place: at, cfg: *cfg, device: *d, queues: make([]atomic.Pointer[queue], queues), tables: t}
 	if err := p.start(); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -137,7 +139,12 @@ func (p *port) start() (err error) {
 		return err
 	}
 	addrs := p.view.Load().addrs
-	if p.kernels, p.local, err = claimPort(d, addrs[0], p.cfg.Port); err != nil {
+	var udp uint16
+	if p.claim, udp, err = claimPort(d, p.cfg.Port); err != nil {
+		return err
+	}
+	p.local = netip.AddrPortFrom(addrs[0], udp)
+	if err := p.tables.watch(p.claim.FD, unix.EPOLLERR); err != nil {
 		return err
 	}
 	if p.maps, err = makeMaps(p.cfg.Queue + len(p.queues)); err != nil {
@@ -262,8 +269,8 @@ func (p *port) close() error {
 	if p.umem != nil {
 		err = errors.Join(err, p.umem.Close())
 	}
-	if p.kernels >= 0 {
-		err = errors.Join(err, unix.Close(p.kernels))
+	if p.claim != nil {
+		err = errors.Join(err, p.claim.Close())
 	}
 	return errors.Join(err, p.tables.close())
 }

@@ -56,6 +56,9 @@ type queue struct {
 	taken    uint64
 	full     bool
 
+	heard  uint64 // how many of the port's reports were looked at
+	quoted report // the last of them
+
 	stats     counters
 	waiter    *waiter.Waiter
 	inside    sync.Mutex // held by the owner in Wait
@@ -89,6 +92,7 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 		txFrames: p.umem.Frames(index*p.frames+c.RxRing+c.Buffers/2, c.TxRing+c.Buffers/2),
 		pending:  make([]pending, c.TxRing),
 	}
+	q.heard = p.news.count.Load()
 	if q.waiter, err = waiter.New(); err != nil {
 		return nil, fmt.Errorf("xdp: %w", err)
 	}

@@ -20,6 +20,7 @@ type tables struct {
 	namespace uint64
 	handle    *netlink.Handle
 	events    int // a netlink socket that hears of changes
+	epoll     int // is readable while events is, or another that is watched
 	waiter    *waiter.Waiter
 	ended     chan struct{} // closed when the follower has; nil if there is none
 
@@ -35,7 +36,7 @@ type tables struct {
 const eventsBuffer = 1 << 20
 
 func openTables() (t tables, err error) {
-	t = tables{events: -1, mu: new(sync.Mutex), paths: make(map[route]*path), hops: make(map[netip.Addr]*hop)}
+	t = tables{events: -1, epoll: -1, mu: new(sync.Mutex), paths: make(map[route]*path), hops: make(map[netip.Addr]*hop)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("xdp: no way to the kernel's network tables: %w", err), t.close())
@@ -58,7 +59,18 @@ func openTables() (t tables, err error) {
 	_ = unix.SetsockoptInt(t.events, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventsBuffer) // a smaller one works too
 	const groups = unix.RTMGRP_LINK | unix.RTMGRP_NEIGH | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE |
 		unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV6_ROUTE
-	return t, os.NewSyscallError("bind", unix.Bind(t.events, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}))
+	if err := unix.Bind(t.events, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		return t, os.NewSyscallError("bind", err)
+	}
+	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return t, os.NewSyscallError("epoll_create1", err)
+	}
+	return t, t.watch(t.events, unix.EPOLLIN)
+}
+
+// watch has the follower look when a descriptor has such events.
+func (t *tables) watch(fd int, events uint32) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events}))
 }
 
 // stop returns once the follower has ended.
@@ -79,9 +91,11 @@ func (t *tables) close() error {
 	if t.waiter != nil {
 		err = t.waiter.Close()
 	}
-	if t.events >= 0 {
-		err = errors.Join(err, os.NewSyscallError("close", unix.Close(t.events)))
-		t.events = -1
+	for _, fd := range []*int{&t.epoll, &t.events} {
+		if *fd >= 0 {
+			err = errors.Join(err, os.NewSyscallError("close", unix.Close(*fd)))
+			*fd = -1
+		}
 	}
 	return err
 }

@@ -29,7 +29,7 @@ func (q *queue) Wait(timeout time.Duration) error {
 			limit = max(0, timeout-time.Since(began))
 		}
 		switch {
-		case !idle || q.full && q.socket.TX.Room() > 0:
+		case !idle || q.hears() || q.full && q.socket.TX.Room() > 0:
 			limit = 0
 		case q.put != q.settled && (limit < 0 || limit > unsentPause):
 			limit = unsentPause
@@ -43,7 +43,7 @@ func (q *queue) Wait(timeout time.Duration) error {
 		case q.full && q.socket.TX.Room() > 0:
 			q.full = false
 			return nil
-		case q.waiter.Woken() || !idle || timeout >= 0 && time.Since(began) >= timeout:
+		case q.waiter.Woken() || !idle || q.hears() || timeout >= 0 && time.Since(began) >= timeout:
 			return nil
 		}
 	}
