@@ -74,9 +74,13 @@ func endingStories(tell tell) {
 		service, client, session := s.pair(core.Config{})
 		running := client.unanswered(session, 4)
 		service.holds(4)
-		if err := client.tr.Close(); err != nil { // by another goroutine than the owner's
-			s.Errorf("Close of the transport: %v", err)
-		}
+		client.do(func() { // so that the owner is in no method; by another goroutine than its own
+			closed := make(chan error)
+			go func() { closed <- client.tr.Close() }()
+			if err := <-closed; err != nil {
+				s.Errorf("Close of the transport: %v", err)
+			}
+		})
 		for _, f := range running {
 			if _, err := f.wait(); err == nil {
 				s.Errorf("a call that nobody answered succeeded")

@@ -293,6 +293,18 @@ func TestAQueueStaysTakenWhileOneRingIsMapped(t *testing.T) {
 	}
 }
 
+func TestMemoryThatWasGivenBackHarmsNobody(t *testing.T) {
+	t.Parallel()
+	u, err := NewUmem(2, SmallFrame)
+	require.NoError(t, err)
+	late := u.Bytes(SmallFrame, 4)
+	copy(late, "word")
+	require.NoError(t, u.Close())
+	require.Equal(t, make([]byte, 4), late)
+	copy(late, "word")
+	require.NoError(t, u.Close(), "closing twice is no error")
+}
+
 func TestAQueueIsFreeSoonAfterClose(t *testing.T) {
 	c := newCable(t, 1)
 	for range 10 {

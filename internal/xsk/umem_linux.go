@@ -3,6 +3,7 @@ package xsk
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,15 +16,14 @@ func NewUmem(frames, frameSize int) (*Umem, error) {
 	if err != nil {
 		return nil, fmt.Errorf("xsk: no memory for %d frames of %d bytes: %w", frames, frameSize, err)
 	}
-	return &Umem{bytes, frameSize}, nil
+	u := &Umem{bytes, frameSize}
+	runtime.AddCleanup(u, func(bytes []byte) { _ = unix.Munmap(bytes) }, bytes)
+	return u, nil
 }
 
-// Close unmaps the memory.
+// Close gives the memory back. The addresses stay valid as long as anybody refers
+// to u: whoever still has views of it, and should not, reads zeros and harms
+// nobody.
 func (u *Umem) Close() error {
-	if u.bytes == nil {
-		return nil
-	}
-	err := os.NewSyscallError("munmap", unix.Munmap(u.bytes))
-	u.bytes = nil
-	return err
+	return os.NewSyscallError("madvise", unix.Madvise(u.bytes, unix.MADV_DONTNEED))
 }

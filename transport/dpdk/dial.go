@@ -3,7 +3,6 @@
 package dpdk
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 
@@ -34,16 +33,7 @@ func (q *queue) sourcePort(own netip.Addr, peer netip.AddrPort) uint16 {
 // chooseSource takes a port such that the hash under key of what peer sends to it
 // leads, by the device's table, to queue.
 func chooseSource(key []byte, table []uint16, queue int, own netip.Addr, peer netip.AddrPort, taken *portSet) (uint16, bool) {
-	const choices = 1<<16 - firstPort
-	start := rand.IntN(choices)
-	for i := range choices {
-		port := uint16(firstPort + (start+i)%choices)
-		hash := netstack.Toeplitz(key, peer, netip.AddrPortFrom(own, port))
-		if int(table[hash%uint32(len(table))]) == queue && taken.take(port) {
-			return port, true
-		}
-	}
-	return 0, false
+	return netstack.SourcePort(key, table, queue, own, peer, taken.take)
 }
 
 // portSet is the UDP ports that connections begin from, beside the port's own.

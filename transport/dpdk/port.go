@@ -24,7 +24,6 @@ const (
 	memifHandshake = 100 * time.Millisecond
 
 	defaultMTU = 1500
-	firstPort  = 49152 // of the dynamic ones, RFC 6335 §6
 )
 
 // port is an open device. Its fields are constant unless they say who changes
@@ -117,7 +116,7 @@ func (p *port) address() error {
 	p.mac = station.MAC
 	udp := p.cfg.Port
 	if udp == 0 {
-		udp = uint16(firstPort + rand.IntN(1<<16-firstPort))
+		udp = uint16(netstack.FirstPort + rand.IntN(1<<16-netstack.FirstPort))
 	}
 	p.local = netip.AddrPortFrom(station.Addrs[0].Addr(), udp)
 	return nil

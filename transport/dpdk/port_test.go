@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/internal/netstack"
 )
 
 // alone runs a story in a process of its own: EAL starts once in one.
@@ -215,7 +217,7 @@ func TestADeviceTakesAnMTUAndAMAC(t *testing.T) {
 		require.Equal(t, 9000, p.mtu)
 		require.Equal(t, "02:00:00:00:00:07", p.mac.String())
 		require.GreaterOrEqual(t, p.bufferSize(), 9000+14)
-		require.GreaterOrEqual(t, p.local.Port(), uint16(firstPort))
+		require.GreaterOrEqual(t, p.local.Port(), uint16(netstack.FirstPort))
 	})
 }
 

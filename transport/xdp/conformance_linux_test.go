@@ -13,16 +13,20 @@ func TestConformance(t *testing.T) {
 	native, generic := mode("native"), mode("generic")
 	for _, l := range []struct {
 		name    string
+		long    bool
 		ips     []string
 		factory func(*wire) conformance.Factory
 	}{
-		{"native to native", four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
-		{"generic to generic, IPv6", six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
-		{"native to generic, IPv6", six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
-		{"native to udp", four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
-		{"udp to generic", four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
-		{"udp to native, IPv6", six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
+		{"native to native", false, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
+		{"generic to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
+		{"native to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
+		{"native to udp", true, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
+		{"udp to generic", false, four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
+		{"udp to native, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
 	} {
+		if l.long && testing.Short() {
+			continue
+		}
 		t.Run(l.name, func(t *testing.T) {
 			conformance.Transport(t, l.factory(wired(t, 1500, l.ips...)))
 		})
@@ -35,6 +39,10 @@ func TestConformanceOfRPC(t *testing.T) {
 }
 
 func TestConformanceOfRPCInGenericMode(t *testing.T) {
+	if testing.Short() {
+		t.Log("native mode and plain UDP will do")
+		return
+	}
 	w := wired(t, 1500, "10.10.0.1/24", "10.10.0.2/24")
 	conformance.RPC(t, w.between(w.near.xdp(mode("generic")), w.far.xdp(mode("generic"))))
 }

@@ -24,6 +24,7 @@ type device struct {
 	// virtual devices deliver what kernels send each other, without checksums.
 	virtual bool
 	queues  int // that receive
+	rss     rss
 
 	mac netstack.MAC
 	mtu int
@@ -85,7 +86,28 @@ func (d *device) askDriver(base netlink.Link) error {
 	if c, errno := getChannels(fd, a.Name); errno == 0 && c.rx+c.combined > 0 {
 		d.queues = int(c.rx + c.combined)
 	}
+	d.rss = askRSS(fd, a.Name)
 	return nil
+}
+
+// rss is the hash by which the device spreads packets over its queues, where it
+// is known: it says so, and it is the usual one.
+type rss struct {
+	key   []byte
+	table []uint16 // the queue for each of the hash's low values
+}
+
+func askRSS(fd int, name string) rss {
+	const toeplitz, leastKey = 1, 40
+	r, errno := getRSS(fd, name)
+	if errno != 0 || r.function != toeplitz || r.transform != 0 || r.keySize < leastKey || r.tableSize == 0 {
+		return rss{}
+	}
+	known := rss{key: r.key()}
+	for _, queue := range r.config[:r.tableSize] {
+		known.table = append(known.table, uint16(queue))
+	}
+	return known
 }
 
 // headroom is what is free in front of a datagram that is sent: room for the

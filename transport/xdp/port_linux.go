@@ -56,6 +56,7 @@ type port struct {
 	generation atomic.Uint64 // changes with view, and with what a path leads to
 	gone       atomic.Bool   // removed, or moved to another namespace
 	news       news          // of what could not be delivered
+	lines      lines         // that were dialed
 }
 
 // view is what a queue's owner knows of the interface.

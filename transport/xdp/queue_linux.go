@@ -234,7 +234,7 @@ func (q *queue) Close() error {
 	q.waiter.Expel()
 	q.inside.Lock() // until the owner is out of Wait
 	defer q.inside.Unlock()
-	q.routes.Each(func(d *destination) { q.port.forget(d.path) })
+	q.routes.Each(q.forget)
 	err := q.port.maps.sockets.Delete(uint32(q.port.cfg.Queue + q.index))
 	return errors.Join(err, q.socket.Close(), q.port.release(q.index), q.waiter.Close())
 }

@@ -13,6 +13,7 @@ import (
 // MAC is known.
 type destination struct {
 	path     *path
+	dialed   *dialed // the port that it begins at, unless that is the queue's own
 	from, to netip.AddrPort
 	headers  netstack.Headers
 	resolved bool
@@ -21,6 +22,11 @@ type destination struct {
 
 // Resolve implements [transport.Transport].
 func (q *queue) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route, error) {
+	return q.resolve(addr, source, func(netip.Addr, netip.AddrPort) *dialed { return nil })
+}
+
+// resolve makes a route; dial chooses where it begins.
+func (q *queue) resolve(addr netip.AddrPort, source netip.Addr, dial func(own netip.Addr, peer netip.AddrPort) *dialed) (transport.Route, error) {
 	if q.closed.Load() {
 		return 0, errClosed
 	}
@@ -32,7 +38,10 @@ func (q *queue) Resolve(addr netip.AddrPort, source netip.Addr) (transport.Route
 	if err != nil {
 		return 0, err
 	}
-	d := destination{path: path, from: netip.AddrPortFrom(path.from, q.local.Port()), to: to}
+	d := destination{path: path, from: netip.AddrPortFrom(path.from, q.local.Port()), to: to, dialed: dial(path.from, to)}
+	if d.dialed != nil {
+		d.from = netip.AddrPortFrom(path.from, d.dialed.port)
+	}
 	q.point(&d)
 	return transport.Route(q.routes.Add(d)), nil
 }
@@ -50,8 +59,15 @@ func (q *queue) point(d *destination) {
 // Forget implements [transport.Transport].
 func (q *queue) Forget(r transport.Route) {
 	if d := q.routes.Get(uint32(r)); d != nil && !q.closed.Load() {
-		q.port.forget(d.path)
+		q.forget(d)
 		q.routes.Forget(uint32(r))
+	}
+}
+
+func (q *queue) forget(d *destination) {
+	q.port.forget(d.path)
+	if d.dialed != nil {
+		q.port.hangUp(d.dialed)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -56,18 +57,26 @@ func (n *news) next(number uint64, to *report) uint64 {
 
 // takeReports reads what the kernel tells of our datagrams.
 func (p *port) takeReports() {
-	p.claim.DrainErrors()
-	if !p.claim.Reports() {
-		return
+	before := p.news.count.Load()
+	p.hear(p.claim)
+	p.lines.Lock()
+	for _, d := range p.lines.open {
+		p.hear(d.claim)
 	}
-	for {
-		u, ok := p.claim.NextUnreachable()
+	p.lines.Unlock()
+	if p.news.count.Load() != before {
+		p.wake()
+	}
+}
+
+func (p *port) hear(s *udpsock.Socket) {
+	for s.DrainErrors(); ; {
+		u, ok := s.NextUnreachable()
 		if !ok {
-			break
+			return
 		}
 		p.news.add(u)
 	}
-	p.wake()
 }
 
 // NextUnreachable implements [transport.UnreachableReporter]. All queues of an
