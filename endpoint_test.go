@@ -288,6 +288,30 @@ func TestConnectionsAreLoggedAndCounted(t *testing.T) {
 	require.Positive(t, rtt)
 }
 
+func TestAFileLeavesTheChoiceOfABackendToAuto(t *testing.T) {
+	t.Parallel()
+	for text, wrong := range map[string]string{
+		"transport: auto": "",
+		"transport: auto://127.0.0.1:0?recv_buffer=300000":                   "",
+		"transport: {auto: {address: \"127.0.0.1:0\", recv_buffer: 300000}}": "",
+		"transport: {auto: {recv_buffer: 300000}}":                           "auto needs an address",
+		"transport: {auto: {address: \"127.0.0.1:0\", recv_bufer: 300000}}":  `did you mean "recv_buffer"?`,
+	} {
+		path := filepath.Join(t.TempDir(), "peregrine.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		f, err := peregrine.LoadConfig(path)
+		if wrong != "" {
+			require.ErrorContains(t, err, wrong)
+			continue
+		}
+		require.NoError(t, err, text)
+		e, err := f.Listen()
+		require.NoError(t, err, text)
+		require.NotEmpty(t, e.Caps().Backend)
+		require.NoError(t, e.Close())
+	}
+}
+
 func TestAConfigurationFileOpensAnEndpoint(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "f.yaml")

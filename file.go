@@ -2,6 +2,7 @@ package peregrine
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // File is a configuration file:
 //
-//	transport: udp://0.0.0.0:31850   # or {udp: {address: "0.0.0.0:31850", recv_buffer: 8388608}}
+//	transport: udp://0.0.0.0:31850   # or {udp: {address: "0.0.0.0:31850", recv_buffer: 8388608}}, or auto://...
 //	loops: 2
 //	cpus: [2, 3]
 //	poll: adaptive                   # busy, adaptive or block
@@ -49,8 +50,11 @@ func (t *TransportConfig) UnmarshalYAML(unmarshal func(any) error) error {
 }
 
 func (t *TransportConfig) setRaw(key string, raw any) error {
-	if url, ok := raw.(string); ok {
-		t.url = url
+	if text, ok := raw.(string); ok {
+		if text == auto {
+			text = auto + "://0.0.0.0:0" // for an endpoint that only calls, any will do
+		}
+		t.url = text
 		return nil
 	}
 	mapping, ok := raw.(map[string]any)
@@ -58,6 +62,9 @@ func (t *TransportConfig) setRaw(key string, raw any) error {
 		return &ConfigError{Key: key, Problem: "write a URL such as udp://0.0.0.0:31850, or one backend with its keys"}
 	}
 	for name, keys := range mapping {
+		if name == auto {
+			return t.setAuto(key, keys)
+		}
 		driver, ok := transport.Lookup(name)
 		if !ok {
 			there := transport.Drivers()
@@ -73,6 +80,29 @@ func (t *TransportConfig) setRaw(key string, raw any) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// auto is what chooses a backend; it has no configuration of its own.
+const auto = "auto"
+
+// setAuto makes a URL of keys, which are those of any backend.
+func (t *TransportConfig) setAuto(key string, raw any) error {
+	keys, ok := raw.(map[string]any)
+	address, has := keys["address"]
+	if !ok || !has {
+		return &ConfigError{Key: key, Problem: `auto needs an address: write auto://0.0.0.0:31850 or {auto: {address: "0.0.0.0:31850"}}`}
+	}
+	query := url.Values{}
+	for k, v := range keys {
+		if k != "address" {
+			query.Set(k, fmt.Sprint(v))
+		}
+	}
+	t.url = fmt.Sprintf("%s://%v", auto, address)
+	if len(query) > 0 {
+		t.url += "?" + query.Encode()
 	}
 	return nil
 }

@@ -72,9 +72,7 @@ func fill(driver string, cfg reflect.Value, rest string) error {
 		given := values[key]
 		i := slices.IndexFunc(fields, func(f configField) bool { return f.key == key })
 		if i < 0 {
-			known := keys(fields)
-			return &ConfigError{Driver: driver, Key: key,
-				Problem: "unknown key" + nearest.DidYouMean(key, known) + "; known keys are " + strings.Join(known, ", ")}
+			return unknownKey(driver, key, keys(fields))
 		}
 		if len(given) > 1 {
 			return &ConfigError{Driver: driver, Key: key,
@@ -99,6 +97,11 @@ func unescapeZone(host string) string {
 		return host
 	}
 	return host[:open] + addr + "%" + zone + host[end:]
+}
+
+func unknownKey(driver, key string, known []string) error {
+	return &ConfigError{Driver: driver, Key: key,
+		Problem: "unknown key" + nearest.DidYouMean(key, known) + "; known keys are " + strings.Join(known, ", ")}
 }
 
 // validate checks what every configuration has in common, then what the

@@ -118,6 +118,9 @@ type lent struct {
 // Dial implements [Dialer].
 func (f *Fault) Dial(addr netip.AddrPort) (Route, error) { return Dial(f.Transport, addr) }
 
+// BindThread implements [ThreadBinder].
+func (f *Fault) BindThread() (release func(), err error) { return BindThread(f.Transport) }
+
 // NextUnreachable implements [UnreachableReporter], if inner does.
 func (f *Fault) NextUnreachable() (u Unreachable, ok bool) {
 	if r, reports := f.Transport.(UnreachableReporter); reports {

@@ -237,11 +237,19 @@ func TestAStructOpensAsAURLDoes(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnavailable)
 }
 
+// contest has races between backends end as a test likes.
+func contest(t *testing.T, own, other time.Duration, err error) {
+	t.Helper()
+	before := race
+	race = func(string, string) (time.Duration, time.Duration, error) { return own, other, err }
+	t.Cleanup(func() { race = before })
+}
+
 // Not parallel: it registers the real names.
 func TestAutoTakesTheFastestThatOpensAndSaysWhyNotTheOthers(t *testing.T) {
-	xdp, iouring, udp := register(t, "xdp"), register(t, "iouring"), register(t, "udp")
-	xdp.refuse = 0
+	iouring, udp := register(t, "iouring"), register(t, "udp")
 	iouring.refuse = 1
+	contest(t, 1, 2, nil)
 
 	trs, err := OpenQueues("auto://127.0.0.1:0?depth=3", 2)
 	require.NoError(t, err)
@@ -250,16 +258,75 @@ func TestAutoTakesTheFastestThatOpensAndSaysWhyNotTheOthers(t *testing.T) {
 	require.Equal(t, 3, udp.seen[0].Depth)
 	require.True(t, iouring.opened[0].closed)
 	notes := strings.Join(trs[1].Caps().Notes, "\n")
-	require.Contains(t, notes, "auto did not take dpdk: ")
-	require.Contains(t, notes, "auto did not take xdp: transport: xdp queue 0 of 2: refused")
+	require.NotContains(t, notes, "dpdk", "which is for those who ask for it")
+	require.NotContains(t, notes, "xdp", "which is not in this program")
 	require.Contains(t, notes, "auto did not take iouring: transport: iouring queue 1 of 2: refused")
 	require.Contains(t, notes, "inner")
 
 	udp.refuse = 0
-	_, err = Open("auto://127.0.0.1:0?dept=3")
+	_, err = Open("auto://127.0.0.1:0?depth=3")
+	require.NoError(t, err, "one queue iouring does not refuse")
+	iouring.refuse = 0
+	_, err = Open("auto://127.0.0.1:0?depth=3")
 	require.ErrorIs(t, err, ErrUnavailable)
-	require.ErrorContains(t, err, `did you mean "depth"?`)
 }
+
+func TestAutoTakesABackendOnlyIfItProvesFaster(t *testing.T) {
+	iouring, udp := register(t, "iouring"), register(t, "udp")
+	open := func() string {
+		tr, err := Open("auto://127.0.0.1:0")
+		require.NoError(t, err)
+		return strings.Join(tr.Caps().Notes, "\n")
+	}
+	contest(t, 90, 100, nil)
+	require.NotContains(t, open(), "did not take iouring")
+	require.Len(t, iouring.opened, 1)
+
+	contest(t, 99, 100, nil)
+	require.Contains(t, open(), "auto did not take iouring: it is no faster than udp here")
+	require.True(t, iouring.opened[1].closed)
+	require.Len(t, udp.opened, 1)
+
+	contest(t, 0, 0, errors.New("no loopback"))
+	require.Contains(t, open(), "could not be measured: no loopback")
+}
+
+func TestAutoGivesEachBackendTheKeysThatItKnows(t *testing.T) {
+	register(t, "udp")
+	Register(other{})
+	t.Cleanup(func() {
+		registry.Lock()
+		defer registry.Unlock()
+		delete(registry.drivers, "iouring")
+	})
+	tr, err := Open("auto://127.0.0.1:0?depth=3&polling=true")
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(tr.Caps().Notes, "\n"), `auto took udp, which does not have the key "polling"`)
+
+	for _, check := range []error{
+		CheckURL("auto://127.0.0.1:0?pollin=true"),
+		func() error { _, err := Open("auto://127.0.0.1:0?pollin=true"); return err }(),
+	} {
+		var wrong *ConfigError
+		require.ErrorAs(t, check, &wrong)
+		require.Equal(t, "pollin", wrong.Key)
+		require.ErrorContains(t, check, `did you mean "polling"?`)
+	}
+}
+
+// other is a driver with a key of its own, which opens nothing.
+type other struct{}
+
+func (other) Name() string { return "iouring" }
+
+func (other) Config() any {
+	return &struct {
+		Address string `yaml:"address" url:"host"`
+		Polling bool   `yaml:"polling"`
+	}{}
+}
+
+func (other) Open(any, int, int) (Transport, error) { return nil, ErrUnavailable }
 
 func FuzzParseURL(f *testing.F) {
 	d := &toy{name: "fuzzed", refuse: -1}

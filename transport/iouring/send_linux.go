@@ -295,8 +295,9 @@ func (q *queue) refused(f *flight, i int, errno unix.Errno) {
 	switch {
 	case errno == unix.EAGAIN:
 		t.stalled = true
-	case f.lent[i] && (errno == unix.ENOMEM || errno == unix.ENOBUFS || errno == unix.EMSGSIZE):
-		// Over the limit of locked memory, or of pieces.
+	case f.lent[i] && (errno == unix.ENOMEM || errno == unix.ENOBUFS || errno == unix.EINVAL || errno == unix.EOPNOTSUPP || errno == unix.EMSGSIZE):
+		// Over the limit of locked memory, a kernel that does not report its usage, or
+		// over the limit of pieces, which concerns this message only.
 		if errno != unix.EMSGSIZE {
 			t.zeroCopy = 0
 		}
