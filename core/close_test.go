@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
 func TestADrainingServerFinishesWhatItAccepted(t *testing.T) {
@@ -193,4 +196,53 @@ func TestATransportsFailureIsReported(t *testing.T) {
 	require.NoError(t, client.Close())
 	require.Equal(t, 1, *done)
 	require.Error(t, c.Err)
+}
+
+// taken is a port whose receive memory is gone once it is closed.
+type taken struct {
+	*sim.Port
+	lent [][]byte
+}
+
+func (p *taken) Recv(pkts []transport.RxPacket) (int, error) {
+	n, err := p.Port.Recv(pkts)
+	for i := range pkts[:n] {
+		p.lent = append(p.lent, pkts[i].Data)
+	}
+	return n, err
+}
+
+func (p *taken) Close() error {
+	for _, data := range p.lent {
+		clear(data)
+	}
+	return p.Port.Close()
+}
+
+func TestAHandlerThatClosesTheEndpointLeavesTheRestOfTheBurstUnread(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.over = func(p *sim.Port) transport.Transport { return &taken{Port: p} }
+	server := n.add(Config{NoCoalesce: true})
+	n.over = func(p *sim.Port) transport.Transport { return p }
+	handled := 0
+	server.Handle(echo, func(*Request) {
+		handled++
+		require.NoError(t, server.Close())
+	})
+	client := n.add(Config{NoCoalesce: true})
+	s := n.connect(client, server)
+	n.run(10 * time.Millisecond)
+	server.host.Pause(time.Millisecond)
+	var calls [10]Call
+	for i := range calls {
+		calls[i] = Call{Method: echo, Request: []byte("x")}
+		n.submit(s, &calls[i])
+	}
+	n.run(10 * time.Millisecond)
+	require.Equal(t, 1, handled)
+	require.Zero(t, server.Stats().RxMalformed)
+	for i := range calls {
+		require.Equal(t, Unavailable, failure(t, &calls[i]).Code)
+	}
 }

@@ -145,16 +145,16 @@ func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 	e.Advance(now)
 	e.resume()
 	n := e.fetched
-	for e.begun < n {
+	for e.begun < n && !e.closed { // Close takes the memory away
 		rx := &e.rx[e.begun]
 		e.begun++
 		e.receive(rx)
 	}
-	if n > 0 {
+	if n > 0 && !e.closed {
 		e.tr.Release(e.rx[:n])
-		e.fetched, e.begun = 0, 0
 	}
-	if e.unreachable != nil {
+	e.fetched, e.begun = 0, 0
+	if e.unreachable != nil && !e.closed {
 		e.heedUnreachable()
 	}
 	return n > 0
