@@ -11,7 +11,7 @@ TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
-test: ## run every check this host can run; REQUIRE=mem,udp,dpdk fails if one of these backends is skipped
+test: ## run every check this host can run; REQUIRE=mem,udp,iouring fails if one of these backends is skipped that this host can run
 	@$(TESTALL) -require "$(REQUIRE)"
 
 lint: ## run staticcheck and the architecture's rules

@@ -1,5 +1,4 @@
-// Command lint checks the packages it is given with staticcheck and with the rules of this module's architecture.
-// It takes staticcheck's flags and reads staticcheck.conf.
+// Command lint checks the packages it is given with staticcheck. It takes staticcheck's flags and reads staticcheck.conf.
 package main
 
 import (
@@ -10,8 +9,6 @@ import (
 	"honnef.co/go/tools/staticcheck"
 	"honnef.co/go/tools/stylecheck"
 	"honnef.co/go/tools/unused"
-
-	"github.com/peregrine-rpc/peregrine/internal/tools/house"
 )
 
 func main() {
@@ -21,6 +18,5 @@ func main() {
 	cmd.AddAnalyzers(simple.Analyzers...)
 	cmd.AddAnalyzers(stylecheck.Analyzers...)
 	cmd.AddAnalyzers(unused.Analyzer)
-	cmd.AddBareAnalyzers(house.Layers, house.Pure, house.Unsafe)
 	cmd.Run()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,7 +16,12 @@ import (
 
 // lint looks at the code as each platform compiles it: what one of them uses is not unused.
 func lint(log io.Writer) error {
-	linter, err := theLinter(log)
+	return errors.Join(lintWith(log, "rules", "house"), lintWith(log, "lint"))
+}
+
+// lintWith runs the linter in a folder of internal/tools that is built from that and others.
+func lintWith(log io.Writer, folder string, others ...string) error {
+	linter, err := theLinter(log, folder, others)
 	if err != nil {
 		return err
 	}
@@ -32,20 +38,20 @@ func lint(log io.Writer) error {
 	return run(log, cmd, log)
 }
 
-// theLinter returns the linter's program, in the user's cache. It is built once for its sources and version of Go. That
+// theLinter returns a linter's program, in the user's cache. It is built once for its sources and version of Go. That
 // it stays the same program, to the byte, is why what it found out of unchanged packages is cached as well: staticcheck
 // asks whether it is. So neither checkout nor commit may be in it.
-func theLinter(log io.Writer) (string, error) {
+func theLinter(log io.Writer, folder string, others []string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
 	dir := filepath.Join(cache, "peregrine-lint")
-	key, err := linterKey("internal/tools")
+	key, err := linterKey("internal/tools", append(others, folder)...)
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, key+".exe")
+	program := filepath.Join(dir, folder+"-"+key+".exe")
 	if _, err := os.Stat(program); err == nil {
 		now := time.Now()
 		return program, os.Chtimes(program, now, now)
@@ -60,24 +66,24 @@ func theLinter(log io.Writer) (string, error) {
 	}
 	defer os.RemoveAll(building)
 	built := filepath.Join(building, "lint.exe")
-	build := exec.Command("go", "-C", "internal/tools", "build", "-trimpath", "-buildvcs=false", "-o", built, "./lint")
+	build := exec.Command("go", "-C", "internal/tools", "build", "-trimpath", "-buildvcs=false", "-o", built, "./"+folder)
 	if err := run(log, build, log); err != nil {
 		return "", err
 	}
 	return program, os.Rename(built, program)
 }
 
-// linterKey is a digest of what the linter in dir is built from.
-func linterKey(dir string) (string, error) {
+// linterKey is a digest of what a linter is built from: the module in dir, and folders of it.
+func linterKey(dir string, folders ...string) (string, error) {
 	digest := sha256.New()
 	version, err := exec.Command("go", "env", "GOVERSION", "GOOS", "GOARCH", "GOEXPERIMENT", "CGO_ENABLED").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)
 	}
 	digest.Write(version)
-	var files []string
-	for _, pattern := range []string{"go.mod", "go.sum", "lint/*.go", "house/*.go"} {
-		found, _ := filepath.Glob(filepath.Join(dir, pattern)) // errs only on a malformed pattern
+	files := []string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}
+	for _, folder := range folders {
+		found, _ := filepath.Glob(filepath.Join(dir, folder, "*.go")) // errs only on a malformed pattern
 		files = append(files, found...)
 	}
 	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })

@@ -10,7 +10,7 @@ import (
 func TestALinterIsAnotherWhenItsSourcesAre(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write := func(name, text string) string {
+	write := func(name, text string) {
 		t.Helper()
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -19,26 +19,31 @@ func TestALinterIsAnotherWhenItsSourcesAre(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		key, err := linterKey(dir)
+	}
+	key := func() string {
+		t.Helper()
+		key, err := linterKey(dir, "house", "rules")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return key
 	}
-	first := write("lint/main.go", "package main")
-	if again := write("lint/main.go", "package main"); again != first {
-		t.Error("the same sources are another linter")
-	}
-	if other := write("house/layers_test.go", "package house"); other != first {
-		t.Error("a test makes another linter")
-	}
-	seen := map[string]string{first: ""}
-	for _, name := range []string{"go.mod", "go.sum", "house/layers.go", "lint/main.go"} {
-		key := write(name, "changed "+name)
-		if of, ok := seen[key]; ok {
-			t.Errorf("%s is the same linter as before %q changed", name, of)
+	write("go.mod", "module tools")
+	write("go.sum", "")
+	write("rules/main.go", "package main")
+	first := key()
+	for _, name := range []string{"house/layers_test.go", "lint/main.go"} {
+		if write(name, "changed"); key() != first {
+			t.Errorf("%s, of which it is not built, makes it another linter", name)
 		}
-		seen[key] = name
+	}
+	seen := map[string]string{first: "nothing"}
+	for _, name := range []string{"go.mod", "go.sum", "house/layers.go", "rules/main.go"} {
+		write(name, "changed")
+		if of, ok := seen[key()]; ok {
+			t.Errorf("after a change of %s it is the same linter as after one of %s", name, of)
+		}
+		seen[key()] = name
 	}
 }
 
