@@ -41,8 +41,11 @@ func backendRows(tests *results, steps []row, required []string, refused func(st
 
 // refused says why this host cannot run a backend whatever is installed; nil if it can.
 func refused(backend string) error {
-	if backend == "iouring" {
+	switch backend {
+	case "iouring":
 		return ioUringRefused()
+	case "xdp":
+		return xdpRefused()
 	}
 	return nil
 }

@@ -16,3 +16,13 @@ func ioUringRefused() error {
 	}
 	return syscall.Close(int(fd))
 }
+
+// xdpRefused says likewise of AF_XDP.
+func xdpRefused() error {
+	const family = 44 // AF_XDP
+	fd, err := syscall.Socket(family, syscall.SOCK_RAW, 0)
+	if err != nil {
+		return fmt.Errorf("the kernel gives no AF_XDP socket (%w): it takes CONFIG_XDP_SOCKETS, and root", err)
+	}
+	return syscall.Close(fd)
+}
