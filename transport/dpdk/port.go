@@ -99,13 +99,18 @@ func (p *port) address() error {
 	if p.mtu = p.cfg.MTU; p.mtu == 0 {
 		p.mtu = min(p.ownMTU, maxMTU)
 	}
+	p.fitFarEnd()
 	if p.mtu > p.mtuLimit {
 		return wrong("mtu", "%s carries %d bytes at most: give that, or 0 for its present %d", p.device.name, p.mtuLimit, p.ownMTU)
 	}
 	if p.cfg.MAC == "" && p.mac == (netstack.MAC{}) {
 		return wrong("mac", "%s has no Ethernet address: give it one, such as 02:00:00:00:00:07", p.device.name)
 	}
-	station, err := p.cfg.station(p.mac, p.mtu)
+	own := p.mac
+	if p.sharesMAC() {
+		own[0], own[1] = own[0]|2, own[1]^0xff // locally administered, and another
+	}
+	station, err := p.cfg.station(own, p.mtu)
 	if err != nil {
 		return err
 	}
@@ -122,6 +127,12 @@ func (p *port) address() error {
 	return nil
 }
 
+// sharesMAC says that the device's address is that of the kernel's interface at
+// its other end: net_tap makes them one. The kernel would be asking itself for its
+// neighbour, and so would we. But the driver passes frames to any address, so the
+// station takes another and leaves the device its own.
+func (p *port) sharesMAC() bool { return p.driver == "net_tap" && p.device.arg("remote") == "" }
+
 // bufferSize is the bytes of a packet buffer, behind its headroom: the largest
 // frame with VLAN tag and check sequence, in steps that all devices can use.
 func (p *port) bufferSize() int {
@@ -134,7 +145,7 @@ func (p *port) bringUp() error {
 	if err := p.setUp(); err != nil {
 		return err
 	}
-	if p.cfg.MAC != "" {
+	if p.cfg.MAC != "" && !p.sharesMAC() {
 		if err := p.setMAC(); err != nil {
 			return wrong("mac", "%s refuses %v (%v): leave the key out", p.device.name, p.mac, err)
 		}
