@@ -195,13 +195,9 @@ func withPort(cfg any, local netip.AddrPort) any {
 var remedies = map[string]string{
 	"udp":     imported("udp"),
 	"iouring": imported("iouring") + " (Linux 6.1 or later)",
+	"xdp":     imported("xdp") + " (Linux)",
 	"dpdk":    imported("dpdk") + " and build with cgo, libdpdk and -tags dpdk",
 	"mem":     imported("mem"),
-}
-
-// absent says what to use instead of a backend that one may look for.
-var absent = map[string]string{
-	"xdp": "this version has no backend for AF_XDP: use udp, or dpdk with a net_af_xdp device",
 }
 
 func imported(name string) string {
@@ -219,9 +215,6 @@ func lookup(name string) (Driver, error) {
 	}
 	if remedy, ok := remedies[name]; ok {
 		return nil, fmt.Errorf("%w: %q is not in this program: %s; %s", ErrUnavailable, name, remedy, have)
-	}
-	if instead, ok := absent[name]; ok {
-		return nil, fmt.Errorf("%w: %s; %s", ErrUnavailable, instead, have)
 	}
 	known := slices.Concat(Drivers(), slices.Collect(maps.Keys(remedies)))
 	return nil, fmt.Errorf("%w: there is no %q%s; %s", ErrUnavailable, name, nearest.DidYouMean(strings.ToLower(name), known), have)

@@ -3,6 +3,9 @@ package transport
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,14 +170,29 @@ func TestAMissingBackendSaysHowToGetIt(t *testing.T) {
 		"iouring://[::1]:0":   `import _ "github.com/peregrine-rpc/peregrine/transport/iouring"`,
 		"iourin://[::1]:0":    `did you mean "iouring"?`,
 		"presemt://h":         `did you mean "present"?`,
-		"xdp://eth0":          "this version has no backend for AF_XDP: use udp",
-		"xdq://eth0":          "there is no",
+		"xdp://eth0":          `import _ "github.com/peregrine-rpc/peregrine/transport/xdp"`,
+		"xdq://eth0":          `did you mean "xdp"?`,
 		"UDP://h":             `did you mean "udp"?`,
 		"quite-unknown://h":   "registered are ",
 	} {
 		_, err := Open(url)
 		require.ErrorIs(t, err, ErrUnavailable, url)
 		require.ErrorContains(t, err, says, url)
+	}
+}
+
+func TestARemedyNamesAPackageThatExists(t *testing.T) {
+	t.Parallel()
+	for name, remedy := range remedies {
+		require.Contains(t, remedy, "/transport/"+name+`"`)
+		files, err := filepath.Glob(filepath.Join(name, "*.go"))
+		require.NoError(t, err)
+		registers := slices.ContainsFunc(files, func(file string) bool {
+			source, err := os.ReadFile(file)
+			require.NoError(t, err)
+			return strings.Contains(string(source), "transport.Register(")
+		})
+		require.True(t, registers, "nothing in %s registers a driver", name)
 	}
 }
 
