@@ -288,6 +288,22 @@ func TestConnectionsAreLoggedAndCounted(t *testing.T) {
 	require.Positive(t, rtt)
 }
 
+func TestALoopWithACPUOfItsOwnEndsWhateverItsTransport(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"udp://127.0.0.1:0", "auto://127.0.0.1:0", "iouring://127.0.0.1:0"} {
+		server, err := peregrine.Listen(url, peregrine.WithCPU(0))
+		if errors.Is(err, transport.ErrUnavailable) {
+			continue
+		}
+		require.NoError(t, err)
+		server.Handle(echo, func(r peregrine.Request) { r.Reply(r.Data()) })
+		reply, err := connect(t, server).Call(within(t, time.Minute), echo, []byte("y"), nil)
+		require.NoError(t, err)
+		require.Equal(t, "y", string(reply))
+		require.NoError(t, server.Close())
+	}
+}
+
 func TestAFileLeavesTheChoiceOfABackendToAuto(t *testing.T) {
 	t.Parallel()
 	for text, wrong := range map[string]string{

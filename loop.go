@@ -133,7 +133,7 @@ func (l *loop) pin() (undo func()) {
 	if l.cpu < 0 {
 		return func() {}
 	}
-	undo, err := affinity.Pin(l.cpu)
+	unpin, err := affinity.Pin(l.cpu)
 	if err != nil {
 		l.log.Warn("loop is not pinned", zap.Int("cpu", l.cpu), zap.Error(err))
 		return func() {}
@@ -145,7 +145,7 @@ func (l *loop) pin() (undo func()) {
 	}
 	return func() {
 		release()
-		undo()
+		unpin()
 	}
 }
 
