@@ -27,7 +27,7 @@ func setup(entries uint32, p *params) (int, unix.Errno) {
 	return int(fd), errno
 }
 
-func register(fd, op int, arg unsafe.Pointer, n int) (int, unix.Errno) {
+func register(fd int, op uint32, arg unsafe.Pointer, n int) (int, unix.Errno) {
 	got, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(fd), uintptr(op), uintptr(arg), uintptr(n), 0, 0)
 	return int(got), errno
 }
