@@ -2,11 +2,12 @@ FUZZTIME ?= 10s
 REQUIRE  ?=
 BENCH    ?= -out ../docs/benchmarks.md
 BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
+BENCH_IOURING ?= -out ../docs/benchmarks-iouring.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench bench-dpdk bench-crowded congestion
+.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-crowded congestion
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -40,6 +41,9 @@ bench: ## measure beside raw datagrams and gRPC-Go, into docs/benchmarks.md; BEN
 
 bench-dpdk: ## measure the DPDK backend over vhost and virtio-user, into docs/benchmarks-dpdk.md; BENCH_DPDK is like BENCH
 	@go -C bench run . -dpdk $(BENCH_DPDK)
+
+bench-iouring: ## measure the io_uring backend beside plain UDP, into docs/benchmarks-iouring.md; BENCH_IOURING is like BENCH
+	@go -C bench run . -iouring $(BENCH_IOURING)
 
 bench-crowded: ## measure where the loops do not have a CPU each, into docs/benchmarks-crowded.md; BENCH_CROWDED is like BENCH
 	@go -C bench run . -crowded $(BENCH_CROWDED)

@@ -14,6 +14,7 @@ type programs struct {
 	peregrine string // the command line tool
 	engine    string // the engine's benchmarks
 	self      string // this program
+	uringEcho string // the echo of bench/liburing; empty: it cannot be built
 }
 
 // build builds them from the main module's folder, with a build tag or none.

@@ -61,6 +61,7 @@ type options struct {
 	quick    bool
 	dpdk     bool
 	crowded  bool
+	iouring  bool
 	only     []int
 	out      string
 }
@@ -74,6 +75,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of a run")
 	flags.BoolVar(&o.dpdk, "dpdk", false, "measure the DPDK backend instead of sockets")
 	flags.BoolVar(&o.crowded, "crowded", false, "measure on a crowded host instead")
+	flags.BoolVar(&o.iouring, "iouring", false, "measure the io_uring backend beside plain UDP instead")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
 	flags.StringVar(&only, "only", "", "groups to measure, such as 1,3 (default: all)")
 	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")
@@ -86,8 +88,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
-	case o.dpdk && o.crowded:
-		return o, errors.New("-dpdk and -crowded are documents of their own: give one")
+	case o.dpdk && o.crowded || o.dpdk && o.iouring || o.crowded && o.iouring:
+		return o, errors.New("-dpdk, -crowded and -iouring are documents of their own: give one")
 	case o.runs < 1 || o.duration <= 0:
 		return o, errors.New("-runs is at least 1, -duration more than 0")
 	}
@@ -116,6 +118,8 @@ func bench(ctx context.Context, args []string) (err error) {
 	switch {
 	case o.dpdk:
 		doc = overDPDK
+	case o.iouring:
+		doc = overIOUring
 	case o.crowded:
 		quota, remove, refused := crowd.Quota(0.5)
 		if noQuota = refused; refused == nil {
@@ -128,6 +132,9 @@ func bench(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer p.remove()
+	if o.iouring {
+		p.uringEcho = buildUringEcho(ctx, o.root, p.dir)
+	}
 	plan := newPlan(p, o)
 	groups := doc.groups(plan)
 	for _, n := range o.only {

@@ -47,6 +47,11 @@ func (p *perfCommand) withoutEngine(ctx context.Context) (result measure.Result,
 		return result, "", err
 	}
 	defer tr.Close()
+	release, err := bindRaw(tr, p.cpu)
+	if err != nil {
+		return result, "", err
+	}
+	defer release()
 	backend = tr.Caps().Backend
 	client, err := p.rawClient(tr)
 	if err != nil {

@@ -22,6 +22,11 @@ func (s *serveCommand) runRaw(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
+	release, err := bindRaw(tr, s.cpu)
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot serve: %w", err), tr.Close())
+	}
+	defer release()
 	server := raw.NewServer(tr, s.spin(), s.cpu)
 	defer context.AfterFunc(ctx, server.Stop)()
 	announce(s.out, tr.LocalAddr().String(), tr.Caps())
