@@ -13,10 +13,19 @@ import (
 // Sockets that set SO_REUSEPORT share a port with any other that does, also of
 // another process, and even one of the kernel's choice is not theirs alone. So
 // queue 0 takes the port without it and lets the other queues in afterwards.
+//
+// Those who share the port with other processes have SO_REUSEADDR as well: it
+// tells them from those who have several queues and do not.
 func (s *Socket) claim(addr netip.AddrPort, share bool) error {
-	joins := s.Caps.Queue > 0 || share && addr.Port() != 0
+	joins := s.Caps.Queue > 0
+	if share && addr.Port() != 0 && !joins {
+		if err := s.ask(addr); err != nil {
+			return err
+		}
+		joins = true
+	}
 	if joins {
-		if err := s.reusePort(); err != nil {
+		if err := s.admit(share); err != nil {
 			return err
 		}
 	}
@@ -24,14 +33,48 @@ func (s *Socket) claim(addr netip.AddrPort, share bool) error {
 		return err
 	}
 	if !joins && (s.Caps.Queues > 1 || share) {
-		return s.reusePort()
+		return s.admit(share)
 	}
 	return nil
 }
 
-func (s *Socket) reusePort() error {
-	if err := s.set(option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}); err != nil {
-		return fmt.Errorf("the kernel refuses SO_REUSEPORT (Linux 3.9), without which a port has one queue: %w", err)
+// ask says whether all who have the port share it, by binding a socket for a
+// moment that goes with theirs alone.
+func (s *Socket) ask(addr netip.AddrPort) error {
+	family := unix.AF_INET
+	if s.IPv6 {
+		family = unix.AF_INET6
+	}
+	fd, err := newSocket(family)
+	if err != nil {
+		return fmt.Errorf("this host gives no socket for %v: %w", addr, err)
+	}
+	defer unix.Close(fd)
+	asker := Socket{FD: fd, IPv4: s.IPv4, IPv6: s.IPv6, Caps: s.Caps}
+	if err := asker.reuse(unix.SO_REUSEADDR); err != nil {
+		return err
+	}
+	if s.IPv6 {
+		if err := asker.set(option{unix.SOL_IPV6, unix.IPV6_V6ONLY, truth(!s.IPv4)}); err != nil {
+			return fmt.Errorf("the kernel refuses IPV6_V6ONLY: %w", err)
+		}
+	}
+	return asker.bind(addr)
+}
+
+// admit lets others have the port too: queues, and with share other processes.
+func (s *Socket) admit(share bool) error {
+	if share {
+		if err := s.reuse(unix.SO_REUSEADDR); err != nil {
+			return err
+		}
+	}
+	return s.reuse(unix.SO_REUSEPORT)
+}
+
+func (s *Socket) reuse(opt int) error {
+	if err := s.set(option{unix.SOL_SOCKET, opt, 1}); err != nil {
+		return fmt.Errorf("the kernel refuses socket option %d, without which a port is one socket's (SO_REUSEPORT: Linux 3.9): %w", opt, err)
 	}
 	return nil
 }
