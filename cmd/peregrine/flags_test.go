@@ -48,7 +48,7 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 		"serve --raw --no-coalesce":                    "--no-coalesce has no meaning",
 		"serve --raw --loops 2":                        "leave out --loops",
 		"serve --raw --config x.yaml":                  "write it into the file",
-		"serve --loops 0":                              "--loops is from 1 to 1024, not 0",
+		"serve --loops 0":                              "--loops is from 1 to 256, not 0",
 		"serve udp://127.0.0.1:0 --config x.yaml":      "not both",
 		"serve --config x.yaml --no-offload":           "write it into the file",
 		"serve --loops 2 --cpu 0":                      "cpus: [...]",

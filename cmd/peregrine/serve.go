@@ -14,6 +14,7 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/service"
+	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -80,8 +81,8 @@ func onlyConfig(flags *pflag.FlagSet) (err error) {
 	return err
 }
 
-// mostLoops is as many as machines have CPUs.
-const mostLoops = 1024
+// mostLoops is how many an endpoint may have.
+const mostLoops = core.MaxQueues
 
 func (s *serveCommand) check(flags *pflag.FlagSet) error {
 	if s.config != "" {

@@ -73,8 +73,15 @@ func flagError(cmd *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
-		if unknown.GetSpecifiedShortnames() != "" {
-			return misuse(cmd, fmt.Errorf("there is no flag -%s", name))
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" {
+			guess := ""
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				// The first letter may have been taken for a flag of its own.
+				if len(letters) > 1 && strings.HasSuffix(f.Name, letters) && len(f.Name)-len(letters) <= 1 {
+					guess = fmt.Sprintf(" (did you mean \"--%s\"?)", f.Name)
+				}
+			})
+			return misuse(cmd, fmt.Errorf("there is no flag -%s%s", name, guess))
 		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {

@@ -58,11 +58,13 @@ func TestAWrongCommandLineIsToldInItsUsersTerms(t *testing.T) {
 		"perf 127.0.0.1:1 --fault rain=1":                "--fault: ",
 		"ping 127.0.0.1:1 --interval 0s":                 "--interval is from 1ns",
 		"ping 127.0.0.1:1 --timeout forever":             `--timeout: "forever" is malformed`,
-		"serve --loops 100000":                           "--loops is from 1 to 1024, not 100000",
+		"serve --loops 100000":                           "--loops is from 1 to 256, not 100000",
 		"serve --patience 1ms":                           "--patience is from 10ms to 1h0m0s, not 1ms",
 		"serve --loops many":                             `--loops: "many" is malformed: write a whole number`,
 		"serve --cpu x":                                  `--cpu: "x" is malformed`,
 		"serve --poll lazy":                              "--poll: poll is \"lazy\"; use busy, adaptive or block",
+		"-version":                                       `(did you mean "--version"?)`,
+		"perf 127.0.0.1:1 -window 3":                     `(did you mean "--window"?)`,
 		"demo --duration 0s":                             "--duration is from 1ms",
 	} {
 		text := refused(t, line)
