@@ -88,7 +88,7 @@ static void answer(int b, int length) {
 	for (struct cmsghdr *c = io_uring_recvmsg_cmsg_firsthdr(out, &incoming); c; c = io_uring_recvmsg_cmsg_nexthdr(out, &incoming, c))
 		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
 			memcpy(&segment, CMSG_DATA(c), sizeof segment);
-	if (size > 16 && payload[8] == STATISTICS) {
+	if (size >= 16 && payload[8] == STATISTICS) {
 		memcpy(payload + 16, "{\"pinned_to\":-1}", 16);
 		size = 32;
 	}
