@@ -21,6 +21,8 @@ func TestConformance(t *testing.T) {
 		{"generic to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
 		{"native to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
 		{"native to udp", true, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
+		{"native to iouring", true, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.iouring) }},
+		{"iouring to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.iouring, w.far.xdp(generic)) }},
 		{"udp to generic", false, four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
 		{"udp to native, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
 	} {

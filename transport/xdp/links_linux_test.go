@@ -16,6 +16,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/conformance"
 	"github.com/peregrine-rpc/peregrine/internal/netns"
 	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/iouring"
 	"github.com/peregrine-rpc/peregrine/transport/udp"
 )
 
@@ -122,6 +123,17 @@ func (s side) udp(port uint16) (tr transport.Transport, err error) {
 	c.Address = netip.AddrPortFrom(s.addrs[0], port).String()
 	err = s.space.Do(func() (err error) {
 		tr, err = udp.Open(c, 0, 1)
+		return err
+	})
+	return tr, err
+}
+
+// iouring opens UDP over io_uring, where the kernel gives it.
+func (s side) iouring(port uint16) (tr transport.Transport, err error) {
+	c := iouring.DefaultConfig()
+	c.Address = netip.AddrPortFrom(s.addrs[0], port).String()
+	err = s.space.Do(func() (err error) {
+		tr, err = iouring.Open(c, 0, 1)
 		return err
 	})
 	return tr, err
