@@ -3,11 +3,12 @@ REQUIRE  ?=
 BENCH    ?= -out ../docs/benchmarks.md
 BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
 BENCH_IOURING ?= -out ../docs/benchmarks-iouring.md
+BENCH_XDP ?= -out ../docs/benchmarks-xdp.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-crowded congestion
+.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-crowded congestion
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -44,6 +45,9 @@ bench-dpdk: ## measure the DPDK backend over vhost and virtio-user, into docs/be
 
 bench-iouring: ## measure the io_uring backend beside plain UDP, into docs/benchmarks-iouring.md; BENCH_IOURING is like BENCH
 	@go -C bench run . -iouring $(BENCH_IOURING)
+
+bench-xdp: ## measure the AF_XDP backend over a veth pair, as root, into docs/benchmarks-xdp.md; BENCH_XDP is like BENCH
+	@go -C bench run . -xdp $(BENCH_XDP)
 
 bench-crowded: ## measure where the loops do not have a CPU each, into docs/benchmarks-crowded.md; BENCH_CROWDED is like BENCH
 	@go -C bench run . -crowded $(BENCH_CROWDED)

@@ -16,12 +16,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/bench/internal/asavie"
 	"github.com/peregrine-rpc/peregrine/bench/internal/crowd"
 	"github.com/peregrine-rpc/peregrine/bench/internal/grpcecho"
 	"github.com/peregrine-rpc/peregrine/bench/internal/hugepages"
 	"github.com/peregrine-rpc/peregrine/bench/internal/idle"
 	"github.com/peregrine-rpc/peregrine/bench/internal/report"
 	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
+	"github.com/peregrine-rpc/peregrine/bench/internal/wire"
 )
 
 // sides are the programs that this one starts itself as.
@@ -32,6 +34,10 @@ var sides = map[string]func(args []string) error{
 	"idle-dial":  idle.Dial,
 	"burn":       crowd.Burn,
 	"confine":    crowd.Confine,
+
+	"enter":        wire.Enter,
+	"asavie-serve": asavie.Serve,
+	"asavie-perf":  asavie.Perf,
 }
 
 func main() {
@@ -60,6 +66,7 @@ type options struct {
 	duration time.Duration
 	quick    bool
 	dpdk     bool
+	xdp      bool
 	crowded  bool
 	iouring  bool
 	only     []int
@@ -74,6 +81,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.runs, "runs", 5, "runs of each case")
 	flags.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of a run")
 	flags.BoolVar(&o.dpdk, "dpdk", false, "measure the DPDK backend instead of sockets")
+	flags.BoolVar(&o.xdp, "xdp", false, "measure the AF_XDP backend over a veth pair instead")
 	flags.BoolVar(&o.crowded, "crowded", false, "measure on a crowded host instead")
 	flags.BoolVar(&o.iouring, "iouring", false, "measure the io_uring backend beside plain UDP instead")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
@@ -88,8 +96,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
-	case o.dpdk && o.crowded || o.dpdk && o.iouring || o.crowded && o.iouring:
-		return o, errors.New("-dpdk, -crowded and -iouring are documents of their own: give one")
+	case count(o.dpdk, o.crowded, o.iouring, o.xdp) > 1:
+		return o, errors.New("-dpdk, -crowded, -iouring and -xdp are documents of their own: give one")
 	case o.runs < 1 || o.duration <= 0:
 		return o, errors.New("-runs is at least 1, -duration more than 0")
 	}
@@ -101,6 +109,15 @@ func parse(args []string) (options, error) {
 		o.only = append(o.only, n)
 	}
 	return o, nil
+}
+
+func count(chosen ...bool) (n int) {
+	for _, c := range chosen {
+		if c {
+			n++
+		}
+	}
+	return n
 }
 
 // bench measures the groups and writes the document, also if some runs failed.
@@ -120,6 +137,13 @@ func bench(ctx context.Context, args []string) (err error) {
 		doc = overDPDK
 	case o.iouring:
 		doc = overIOUring
+	case o.xdp:
+		w, refused := wire.New()
+		if refused != nil {
+			return refused
+		}
+		defer func() { err = errors.Join(err, w.Close()) }()
+		doc = overXDP(w)
 	case o.crowded:
 		quota, remove, refused := crowd.Quota(0.5)
 		if noQuota = refused; refused == nil {
