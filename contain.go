@@ -53,8 +53,8 @@ func (l *loop) turns() (over bool) {
 // contain ends the request q, whose inline handler panicked with value, or ended
 // the goroutine if value is nil.
 func (l *loop) contain(q *core.Request, value any) {
-	l.endpoint.mishaps.caught(value, q.Method, q.Peer())
-	Request{loop: l, request: q, serial: q.Serial}.Fail(Internal, panicked)
+	told := l.endpoint.mishaps.caught(value, q.Method, q.Peer())
+	Request{loop: l, request: q, serial: q.Serial}.Fail(Internal, told)
 	l.engine.Left()
 	if l.deferred != nil {
 		l.served()
@@ -68,7 +68,10 @@ func (l *loop) aside(h Handler) Handler {
 		ended := make(chan struct{})
 		go func() {
 			returned := false
-			defer close(ended)
+			defer func() {
+				l.self.Store(self) // before this goroutine's ID may be another's
+				close(ended)
+			}()
 			defer func() {
 				if !returned {
 					l.contain(r.request, recover())
@@ -79,7 +82,6 @@ func (l *loop) aside(h Handler) Handler {
 			returned = true
 		}()
 		<-ended
-		l.self.Store(self)
 	}
 }
 

@@ -52,8 +52,8 @@ func (d *deferred) run(h Handler) {
 	returned := false
 	defer func() {
 		if !returned {
-			d.loop.endpoint.mishaps.caught(recover(), d.method, d.peer)
-			d.close(stateAbandoned, Internal, []byte(panicked), nil)
+			told := d.loop.endpoint.mishaps.caught(recover(), d.method, d.peer)
+			d.close(stateAbandoned, Internal, []byte(told), nil)
 		}
 	}()
 	h(Request{loop: d.loop, away: d})

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/peregrine-rpc/peregrine/core"
 )
 
 // Dial opens a session to the server at addr over an endpoint of its own, which
@@ -108,6 +110,16 @@ type attempt struct {
 	err     error
 }
 
+// connect begins a session to an address, on the loop.
+func (l *loop) connect(to netip.AddrPort) (*core.Session, error) {
+	if addr := to.Addr(); addr.IsMulticast() || addr == broadcast {
+		return nil, &Error{Code: InvalidArgument, Message: fmt.Sprintf("%v stands for many hosts: dial the address of one", to)}
+	}
+	return l.engine.Connect(to)
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // connect tries the addresses until a session to one of them is connected.
 func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (*Session, error) {
 	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
@@ -121,7 +133,7 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		a := &attempts[i]
 		a.to = to[i]
 		return l.post(message{do: func() {
-			session, err := l.engine.Connect(a.to)
+			session, err := l.connect(a.to)
 			if err != nil {
 				outcomes <- outcome{i, err}
 				return

@@ -32,8 +32,9 @@
 // Defer harms nobody else; it is logged and counted. Memory that handlers and
 // completions see is theirs for a while only ([Request.Data], Response of a
 // [Call] without a Buf): in tests and under the race detector it is overwritten
-// with 0xDB thereafter. A loop must not be held: what would wait for the loop
-// that it runs on returns [ErrOnLoop].
+// with 0xDB thereafter, but not where go test runs benchmarks, which are to
+// measure what a program has. A loop must not be held: what would wait for the
+// loop that it runs on returns [ErrOnLoop].
 //
 // # Three ways to call
 //

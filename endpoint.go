@@ -85,6 +85,7 @@ func open(o *options) (*Endpoint, error) {
 		for i, h := range o.handlers {
 			l.handle(h.method, handlers[i])
 		}
+		running.Store(l, nil)
 		go l.run()
 	}
 	return e, nil

@@ -65,7 +65,11 @@ type placement struct {
 
 func newPlacement(opts []HandleOption) placement {
 	var p placement
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			problem := fmt.Sprintf("that of a handler, number %d of %d, is nil", i+1, len(opts))
+			return placement{err: &ConfigError{Key: "option", Problem: problem}}
+		}
 		opt(&p)
 	}
 	return p

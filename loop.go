@@ -118,6 +118,7 @@ func (l *loop) run() {
 		default:
 			return // a completion panicked, and the process crashes
 		}
+		running.Delete(l)
 		close(l.done)
 		if l.err != nil {
 			go l.endpoint.Close() // a loop that failed takes the whole endpoint along

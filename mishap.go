@@ -29,21 +29,20 @@ func (m *mishaps) misused() {
 	})
 }
 
-// panicked is all that clients hear of a panic.
-const panicked = "handler panicked"
-
 // caught takes in that a handler panicked with value, or ended its goroutine if
-// value is nil. The deferred function that recovered it calls this, while the
-// handler's stack can be seen still.
-func (m *mishaps) caught(value any, method uint16, peer netip.AddrPort) {
+// value is nil, and returns all that the client hears of it. The deferred
+// function that recovered it calls this, while the handler's stack can be seen
+// still.
+func (m *mishaps) caught(value any, method uint16, peer netip.AddrPort) (told string) {
 	m.panicked.Add(1)
 	fields := []zap.Field{zap.Uint16("method", method), zap.Stringer("peer", peer), zap.ByteString("stack", debug.Stack())}
 	if value == nil {
 		m.log.Error("handler ended its goroutine (runtime.Goexit, or FailNow of a test); its request failed", fields...)
-		return
+		return "handler ended its goroutine"
 	}
 	m.log.Error("handler panicked; its request failed", append(fields, zap.String("panic", fmt.Sprint(value)))...)
 	if m.crash {
 		panic(value)
 	}
+	return "handler panicked"
 }

@@ -3,6 +3,7 @@ package peregrine
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,18 @@ func (e *Endpoint) here() bool {
 		}
 	}
 	return false
+}
+
+// running are the loops of all endpoints of this process.
+var running sync.Map // of *loop
+
+// onLoop says whether the caller runs on any of them.
+func onLoop() (found bool) {
+	running.Range(func(l, _ any) bool {
+		found = l.(*loop).here()
+		return !found
+	})
+	return found
 }
 
 // ask runs f on the loop and waits for it; called there, it runs f at once. If

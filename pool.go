@@ -66,8 +66,9 @@ func (p *Pool) work(w *worker) {
 }
 
 // Close lets the workers finish what is queued and waits for them. Requests that
-// come later fail with Unavailable. Called by a handler that runs on a worker of
-// the pool it does not wait.
+// come later fail with Unavailable. Called on a worker of the pool, or on a loop,
+// which a worker may wait for, it returns at once, and the workers end when they
+// have finished.
 func (p *Pool) Close() error {
 	p.closing.Lock()
 	if !p.closed {
@@ -82,6 +83,9 @@ func (p *Pool) Close() error {
 		if w.self.Load() == self {
 			return nil
 		}
+	}
+	if onLoop() {
+		return nil
 	}
 	p.done.Wait()
 	return nil

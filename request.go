@@ -59,8 +59,8 @@ func (r Request) Method() uint16 {
 // Data is the message, read-only. In an inline handler it is valid until the
 // handler returns; off the loop, and after Defer, until the answer. Then the
 // memory is used for other requests: copy what is to be kept (bytes.Clone). In
-// tests and under the race detector it is overwritten with 0xDB at once, so
-// that who keeps it notices.
+// tests, unless benchmarks run, and under the race detector it is overwritten
+// with 0xDB at once, so that who keeps it notices.
 func (r Request) Data() []byte {
 	// What current does, spelled out here and in Reply: calls cost as much again.
 	if q := r.request; q != nil && uintptr(goroutine.Self()) == r.loop.self.Load() && q.Serial == r.serial && q.Open() {

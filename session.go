@@ -108,13 +108,25 @@ const maxPosted = 1 << 18
 // of its own if the endpoint is closed or its loop is held up; it must not block.
 // A panic there is the program's end, as in any goroutine of its own; after
 // runtime.Goexit, which FailNow of a test calls, the loop goes on.
+//
+// Go panics if c or c.Done is nil. A Call is under way once at a time: one that
+// is started again before its Done has the loop panic, and so ends the program.
 func (s *Session) Go(c *Call) {
+	mustComplete(c)
 	if s.waitForReady {
 		c.WaitForReady = true
 	}
 	if err := s.post(message{session: s.session, call: c}); err != nil {
 		c.Response, c.Err = nil, err
 		go c.Done(c)
+	}
+}
+
+// mustComplete panics, where its caller can be seen, for a call that could not
+// tell how it ended.
+func mustComplete(c *Call) {
+	if c == nil || c.Done == nil {
+		panic("peregrine: this Call or its Done is nil; a call tells by Done how it ended")
 	}
 }
 
@@ -136,6 +148,7 @@ func (s *Session) post(m message) error {
 // Done, an inline handler of the same loop, or a function given to Loop. That
 // saves the way through the inbox. Called elsewhere it is Go.
 func (s *Session) Submit(c *Call) {
+	mustComplete(c)
 	if s.loop == nil || uintptr(goroutine.Self()) != s.loop.self.Load() {
 		s.Go(c)
 		return
@@ -147,12 +160,20 @@ func (s *Session) Submit(c *Call) {
 }
 
 // Loop runs f on the session's loop, soon; false means that the endpoint is
-// closed. f must not block. It may end as a call's Done may.
-func (s *Session) Loop(f func()) bool { return s.loop != nil && s.loop.post(message{do: f}) }
+// closed. f must not block, nor be nil. It may end as a call's Done may.
+func (s *Session) Loop(f func()) bool {
+	if f == nil {
+		panic("peregrine: the function given to Loop is nil")
+	}
+	return s.loop != nil && s.loop.post(message{do: f})
+}
 
 // Cancel completes c with Canceled, if it is still under way. c must not be used
 // again, since it may complete before Cancel takes effect.
 func (s *Session) Cancel(c *Call) {
+	if c == nil {
+		panic("peregrine: the Call given to Cancel is nil")
+	}
 	s.Loop(func() { s.session.Cancel(c) })
 }
 

@@ -173,7 +173,7 @@ func (s *Session) connected() {
 // endpoint's Close there is none.
 func (s *Session) Submit(c *Call) {
 	if c.session != nil {
-		panic("peregrine: Call submitted while under way")
+		panic("peregrine: a Call was started again before its Done; each that is under way needs a Call of its own")
 	}
 	if s.peer == nil {
 		c.Err = errNotMade
