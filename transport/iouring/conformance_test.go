@@ -15,10 +15,16 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	also := map[string][]netip.Addr{
+		":0":        {netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")},
+		"0.0.0.0:0": {netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.20.30.40")},
+	}
 	for i, address := range []string{"127.0.0.1:0", "[::1]:0", ":0", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.1:0"} {
 		v := variants[i]
 		t.Run(v.name+" on "+address, func(t *testing.T) {
-			conformance.Transport(t, v.factory(address))
+			f := v.factory(address)
+			f.Also = also[address]
+			conformance.Transport(t, f)
 		})
 	}
 }
@@ -61,6 +67,7 @@ func (v variant) veth(t *testing.T) conformance.Factory {
 	require.NoError(t, netns.Veth(1500, ports[0], ports[1]))
 	return conformance.Factory{
 		OneProcess: true,
+		Refuses:    true,
 		Open: func(side conformance.Side, addr netip.AddrPort) (tr transport.Transport, err error) {
 			c := DefaultConfig()
 			c.Address = addresses[side] + ":0"
@@ -79,7 +86,8 @@ func (v variant) veth(t *testing.T) conformance.Factory {
 // factory opens both sides at an address as the variant does.
 func (v variant) factory(address string) conformance.Factory {
 	return conformance.Factory{
-		Inject: conformance.InjectUDP,
+		Refuses: true,
+		Inject:  conformance.InjectUDP,
 		Open: func(_ conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
 			c := DefaultConfig()
 			c.Address = address

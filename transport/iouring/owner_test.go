@@ -53,6 +53,14 @@ func (o *owner) do(f func() error) (err error) {
 	return err
 }
 
+func (o *owner) NextUnreachable() (u transport.Unreachable, ok bool) {
+	_ = o.do(func() error {
+		u, ok = o.Transport.(transport.UnreachableReporter).NextUnreachable()
+		return nil
+	})
+	return u, ok
+}
+
 func (o *owner) Resolve(addr netip.AddrPort, source netip.Addr) (r transport.Route, err error) {
 	err = o.do(func() error { r, err = o.Transport.Resolve(addr, source); return err })
 	return r, err
