@@ -136,16 +136,6 @@ func (s *Socket) SendBuffer(bytes int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes))
 }
 
-// Trouble is what befell the device since the last call: ENETDOWN, or 0. It is
-// said once.
-func (s *Socket) Trouble() unix.Errno {
-	errno, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return 0
-	}
-	return unix.Errno(errno)
-}
-
 // Overflows is how many packets the kernel had no frame, or no room in the RX
 // ring, for.
 func (s *Socket) Overflows() uint64 {

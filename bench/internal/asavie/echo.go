@@ -178,7 +178,9 @@ func measure(socket *xdp.Socket, template []byte, window int, warmup, duration t
 	}
 	last := time.Duration(0)
 	for now := time.Since(began); now < warmup+duration; now = time.Since(began) {
-		for _, d := range receive(socket) {
+		descs := receive(socket)
+		now = time.Since(began)
+		for _, d := range descs {
 			frame := socket.GetFrame(d)
 			number := int(binary.NativeEndian.Uint32(frame[42:]))
 			if len(frame) < len(template) || number >= window {
