@@ -60,6 +60,28 @@ func TestCallsFailAtOnceWhereNobodyListensAnyMore(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED, "it is known")
 }
 
+// The system gives word of a dead port to the socket that an answer would have
+// gone to, which may be another loop's than the one that sent.
+func TestWordOfADeadPortFindsTheLoopThatSent(t *testing.T) {
+	t.Parallel()
+	server, err := peregrine.Listen("udp://127.0.0.1:0")
+	require.NoError(t, err)
+	client, err := peregrine.Listen("udp://127.0.0.1:0", peregrine.WithLoops(4), forever)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	sessions := make([]*peregrine.Session, 4)
+	for i := range sessions {
+		sessions[i], err = client.Dial(within(t, time.Minute), server.Addr().String())
+		require.NoError(t, err)
+	}
+	require.NoError(t, server.Close())
+	for _, s := range sessions {
+		require.True(t, s.WaitForStateChange(within(t, time.Minute), peregrine.Ready))
+		_, err = s.Call(within(t, time.Minute), echo, nil, nil)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	}
+}
+
 func TestDialSaysThatThereIsNoRoute(t *testing.T) {
 	t.Parallel()
 	alone, err := netns.New()

@@ -153,6 +153,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 	config := o.config
 	config.Poison = config.Poison || poisoned()
 	config.Misrouted = func(queue int, rx *transport.RxPacket) { e.forward(index, queue, rx) }
+	config.Misreported = func(u *transport.Unreachable) { e.forwardReport(index, u) }
 	config.Events = func(event core.Event) {
 		switch event.Kind {
 		case core.PeerConnected:
@@ -174,8 +175,8 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 	return l, err
 }
 
-// maxForwarded bounds the inbox for forwarded packets, since a flood of forged
-// ones may ask for it. What is dropped is lost as on any network.
+// maxForwarded bounds the inbox for what is forwarded, since a flood of forged
+// packets may ask for it. What is dropped is lost as on any network.
 const maxForwarded = 4096
 
 // forward takes a packet from the loop that received it to the one whose it is,
@@ -187,9 +188,26 @@ func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 	copied := *rx
 	copied.Data = bytes.Clone(rx.Data)
 	for i, l := range e.loops {
-		if (i == queue || queue < 0 && i != from) && l.inbox.length.Load() < maxForwarded {
-			l.post(message{do: func() { l.engine.Inject(&copied) }})
+		if i == queue || queue < 0 && i != from {
+			l.postForwarded(func() { l.engine.Inject(&copied) })
 		}
+	}
+}
+
+// forwardReport takes word of a datagram that the loop did not send to all others.
+func (e *Endpoint) forwardReport(from int, u *transport.Unreachable) {
+	copied := *u
+	copied.Data = bytes.Clone(u.Data)
+	for i, l := range e.loops {
+		if i != from {
+			l.postForwarded(func() { l.engine.InjectUnreachable(&copied) })
+		}
+	}
+}
+
+func (l *loop) postForwarded(do func()) {
+	if l.inbox.length.Load() < maxForwarded {
+		l.post(message{do: do})
 	}
 }
 

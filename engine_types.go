@@ -175,6 +175,10 @@ const (
 //	// endpoint of another queue of the same address, to Inject there; -1 asks to
 //	// try all others. rx is valid during the call.
 //	Misrouted func(queue int, rx *transport.RxPacket)
+//	// Misreported, if set, is likewise given word of datagrams that could not be
+//	// delivered and that this endpoint did not send, to InjectUnreachable into
+//	// all others. u is valid during the call.
+//	Misreported func(u *transport.Unreachable)
 //	// Seed decides tokens and cookies. It must be secret and fresh, save in
 //	// simulations, and the same for the queues of one address.
 //	Seed [32]byte

@@ -93,6 +93,9 @@ func (o *options) check() error {
 	if o.config.Misrouted != nil {
 		c.refuse("Misrouted", "an endpoint hands packets on between its loops itself: leave it nil")
 	}
+	if o.config.Misreported != nil {
+		c.refuse("Misreported", "an endpoint hands word of them on between its loops itself: leave it nil")
+	}
 	c.add(o.config.Check())
 	for i, h := range o.handlers {
 		if slices.ContainsFunc(o.handlers[:i], func(earlier methodHandler) bool { return earlier.method == h.method }) {
@@ -201,8 +204,8 @@ func WithLazyDial() Option { return func(o *options) { o.lazy = true } }
 
 // WithConfig sets the engine's limits. Its zero fields leave what other options,
 // or the configuration file, say of them, and else stand for the defaults.
-// Events are told beside the log. Misrouted must be nil, for the endpoint hands
-// packets on itself. Without a Seed each endpoint draws one.
+// Events are told beside the log. Misrouted and Misreported must be nil, for the
+// endpoint hands on itself what they are for. Without a Seed each endpoint draws one.
 func WithConfig(c Config) Option { return func(o *options) { o.set(c) } }
 
 // set takes over what is not zero in c.

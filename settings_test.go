@@ -57,6 +57,8 @@ func TestAnOptionThatCannotBeObeyedIsRefusedByName(t *testing.T) {
 		"an engine's limit":        {"credits", []peregrine.Option{peregrine.WithConfig(peregrine.Config{Credits: 1 << 20})}},
 		"the endpoint's own hook": {"Misrouted", []peregrine.Option{
 			peregrine.WithConfig(peregrine.Config{Misrouted: func(int, *transport.RxPacket) {}})}},
+		"the endpoint's other hook": {"Misreported", []peregrine.Option{
+			peregrine.WithConfig(peregrine.Config{Misreported: func(*transport.Unreachable) {}})}},
 		"no handler":               {"handler", []peregrine.Option{peregrine.WithHandler(1, nil)}},
 		"two handlers of a method": {"handler", []peregrine.Option{peregrine.WithHandler(1, nothing), peregrine.WithHandler(1, nothing)}},
 		"a URL beside Listen's":    {"transport", []peregrine.Option{peregrine.WithTransport("udp://127.0.0.1:0")}},

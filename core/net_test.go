@@ -136,6 +136,14 @@ func (n *network) addQueues(cfg Config, count int) []*node {
 				}
 			}
 		}
+		cfg.Misreported = func(u *transport.Unreachable) {
+			for i, d := range all {
+				if i != queue {
+					d.InjectUnreachable(u)
+					d.port.Wake()
+				}
+			}
+		}
 		d := &node{net: n, host: h}
 		all = append(all, d)
 		d.start(cfg, port)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +34,30 @@ func TestPacketsFindTheQueueTheyBelongTo(t *testing.T) {
 	require.EqualValues(t, 520, handled)
 	require.NotZero(t, misrouted)
 	require.Equal(t, 1, peers)
+}
+
+func TestWordOfADeadPortFindsTheQueueThatSent(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	n.unreachable = true
+	server := n.echoServer(Config{})
+	queues := n.addQueues(Config{Seed: [32]byte{7}}, 4)
+	var sessions []*Session
+	for _, q := range queues {
+		sessions = append(sessions, n.connect(q, server))
+	}
+	n.run(10 * time.Millisecond)
+	server.host.Kill()
+	for i, s := range sessions {
+		began := n.Now()
+		err := n.fails(s, &Call{Method: echo})
+		require.ErrorIs(t, err, syscall.ECONNREFUSED, "queue %d: amid a connection", i)
+		require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
+		began = n.Now()
+		err = n.fails(s, &Call{Method: echo})
+		require.ErrorIs(t, err, syscall.ECONNREFUSED, "queue %d: amid a handshake", i)
+		require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
+	}
 }
 
 func TestAPacketOfAQueueThatDoesNotExistIsDropped(t *testing.T) {

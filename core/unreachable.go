@@ -13,24 +13,46 @@ import (
 func (e *Endpoint) heedUnreachable() {
 	for u, ok := e.unreachable.NextUnreachable(); ok && !e.closed; u, ok = e.unreachable.NextUnreachable() {
 		e.stats.RxUnreachable++
-		e.takeUnreachable(&u)
+		e.heed(u)
 	}
 }
 
-// takeUnreachable believes a report about an attempt to connect, unless it quotes
-// another: at worst it is tried again later. A connection is given up only if
-// its secret is quoted, and the host says that nobody listens any more; networks
-// come back. And only by the client: where a client has been a NAT may have
-// forgotten it, and it may go on from elsewhere.
-func (e *Endpoint) takeUnreachable(u *transport.Unreachable) {
+// heed takes in a report, or hands it on: hosts give it to any queue.
+func (e *Endpoint) heed(u transport.Unreachable) {
+	if !e.takeUnreachable(&u) && e.cfg.Misreported != nil && e.caps.Queues > 1 {
+		e.cfg.Misreported(&u)
+	}
+}
+
+// InjectUnreachable takes in word that another queue's endpoint has heard of a
+// datagram that it did not send. The next Poll acts on it. u is not kept.
+func (e *Endpoint) InjectUnreachable(u *transport.Unreachable) {
+	if !e.closed {
+		e.takeUnreachable(u)
+	}
+}
+
+// takeUnreachable takes in a report, and says whether it is of this endpoint. It
+// believes one about an attempt to connect, unless it quotes another: at worst it
+// is tried again later. A connection is given up only if its secret is quoted,
+// and the host says that nobody listens any more; networks come back. And only by
+// the client: where a client has been a NAT may have forgotten it, and it may go
+// on from elsewhere.
+func (e *Endpoint) takeUnreachable(u *transport.Unreachable) bool {
 	p := e.dialed[u.To]
 	switch {
 	case p == nil:
+		return false
 	case p.state == peerConnecting && (len(u.Data) == 0 || quotesHello(u.Data, p)):
 		p.refused(&Error{Code: Unavailable, Message: fmt.Sprintf("connect to %v: %v", p.addr, u.Err), Cause: u.Err})
-	case p.state == peerConnected && u.Refused() && quotesConnection(u.Data, p):
-		p.lost(fmt.Sprintf("nobody listens at %v any more: %v", p.addr, u.Err), u.Err)
+	case p.state == peerConnected && quotesConnection(u.Data, p):
+		if u.Refused() {
+			p.lost(fmt.Sprintf("nobody listens at %v any more: %v", p.addr, u.Err), u.Err)
+		}
+	default:
+		return false
 	}
+	return true
 }
 
 // quotesConnection says whether data is the beginning of a datagram of the
