@@ -135,8 +135,19 @@ func (p *peer) changed(why error) {
 	}
 	p.shown = state
 	p.eachSession(func(s *Session) {
-		if s.notify != nil {
-			s.notify(state, why)
+		s.changed(state, why)
+	})
+}
+
+// changed tells that the state is another, unless nobody wants to know by then.
+func (s *Session) changed(state ConnState, why error) {
+	f := s.notify
+	if f == nil {
+		return
+	}
+	s.peer.ep.later(func() {
+		if s.notify != nil && (!s.closed || state == Shutdown) {
+			f(state, why)
 		}
 	})
 }
@@ -201,6 +212,6 @@ func (s *Session) notifyReady(err error) {
 		s.peer.ep.timers.stop(&r.deadline)
 	}
 	for _, r := range ready {
-		r.done(err)
+		s.peer.ep.later(func() { r.done(err) })
 	}
 }

@@ -157,9 +157,25 @@ func (e *Endpoint) failLater(c *Call, err *Error, end uint64) {
 // completeLater fails c in the next Poll, so that Submit never calls Done.
 func (e *Endpoint) completeLater(c *Call, err *Error) { e.failLater(c, err, 0) }
 
-// settle completes what waited for the next Poll or for the transport. It may be
+// later has f called before the present Poll ends, or in the next one: all is in
+// order by then, whatever f does, and whether or not it returns.
+func (e *Endpoint) later(f func()) { e.notices = append(e.notices, f) }
+
+// tell calls the first that are to be called later.
+func (e *Endpoint) tell(count int) {
+	for ; count > 0 && len(e.notices) > 0; count-- {
+		f := e.notices[0]
+		if e.notices = e.notices[1:]; len(e.notices) == 0 {
+			e.notices = nil
+		}
+		f()
+	}
+}
+
+// settle tells what is to be told, and completes what waited for the next Poll or for the transport. It may be
 // called again after a completion that did not return.
 func (e *Endpoint) settle() {
+	e.tell(len(e.notices))
 	e.settleFailed(len(e.failed))
 	if len(e.parked) == 0 {
 		return
@@ -215,7 +231,7 @@ func (p *peer) failPings(err error) {
 	pings := p.pings
 	p.pings = nil
 	for _, done := range pings {
-		done(0, err)
+		p.ep.later(func() { done(0, err) })
 	}
 }
 
@@ -226,6 +242,6 @@ func (p *peer) pinged(rtt time.Duration) {
 	pings := p.pings
 	p.pings = nil
 	for _, done := range pings {
-		done(rtt, nil)
+		p.ep.later(func() { done(rtt, nil) })
 	}
 }

@@ -59,6 +59,7 @@ type Endpoint struct {
 	assemblies pool[assembly]
 	buffers    buffers
 	failed     []parked // calls that complete in the next settle
+	notices    []func() // to call in the next settle
 	parked     []parked
 	tidy       tidy
 	lastID     uint32
@@ -176,7 +177,7 @@ func (e *Endpoint) Flush(now time.Duration) (progress bool, err error) {
 // NextDeadline is when Poll has to be called at the latest; ok is false if only
 // a received packet can give it anything to do.
 func (e *Endpoint) NextDeadline() (at time.Duration, ok bool) {
-	if len(e.failed) > 0 {
+	if len(e.failed)+len(e.notices) > 0 {
 		return e.now, true
 	}
 	if len(e.timers.heap) > 0 {
@@ -277,7 +278,7 @@ func (e *Endpoint) Close() error {
 			p.close("server is shutting down")
 		}
 	}
-	for round := 0; round == 0 || len(e.failed) > 0 && round < closeRounds; round++ {
+	for round := 0; round == 0 || len(e.failed)+len(e.notices) > 0 && round < closeRounds; round++ {
 		e.settle()
 	}
 	e.sendAll()

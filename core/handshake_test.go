@@ -188,16 +188,18 @@ type bare struct {
 	last  int // length of the last answer
 	// source is what the last Resolve was told to send from.
 	source netip.Addr
+	routes int // resolved and not forgotten
 }
 
 var _ transport.Transport = (*bare)(nil)
 
 func (b *bare) Resolve(_ netip.AddrPort, source netip.Addr) (transport.Route, error) {
 	b.source = source
+	b.routes++
 	return 0, nil
 }
 
-func (b *bare) Forget(transport.Route) {}
+func (b *bare) Forget(transport.Route) { b.routes-- }
 func (b *bare) Reserve(pkts []transport.TxPacket) int {
 	for i := range pkts {
 		pkts[i].Head = b.heads[i][:]

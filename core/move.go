@@ -20,8 +20,8 @@ func (s *Session) Move(addr netip.AddrPort) error {
 	s.failActive(&Error{Code: Unavailable, Message: fmt.Sprintf("the session moved from %v to %v", from.addr, to.addr)})
 	s.detach()
 	s.attach(to)
-	if state := s.State(); state != shown && s.notify != nil {
-		s.notify(state, nil)
+	if state := s.State(); state != shown {
+		s.changed(state, nil)
 	}
 	switch {
 	case to.state == peerConnected:

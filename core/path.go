@@ -94,8 +94,11 @@ func (e *Endpoint) takePathResponse(h *wire.Header, rest []byte, rx *transport.R
 func (p *peer) moved(to netip.AddrPort, local netip.Addr) {
 	e := p.ep
 	key := acceptKey{to, p.remoteIndex, p.remoteToken}
+	if e.accepted[key] != nil {
+		return
+	}
 	route, err := e.tr.Resolve(to, local)
-	if err != nil || e.accepted[key] != nil {
+	if err != nil {
 		return
 	}
 	e.strays = append(e.strays, p.route)

@@ -270,3 +270,20 @@ func TestAServerThatMovesIsNotFollowed(t *testing.T) {
 	require.EqualValues(t, 2, client.Stats().RxUnknown)
 	n.echoes(s, 10)
 }
+
+func TestAnAddressThatIsTakenCostsNoRoute(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, Config{})
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	for _, from := range []netip.AddrPort{clientAddr, netip.MustParseAddrPort("192.0.2.9:9")} {
+		w.from = from
+		hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+		w.take(helloDatagram(&hello))
+	}
+	require.Len(t, w.e.accepted, 2)
+	require.Equal(t, 2, w.tr.routes)
+	w.e.peers[0].moved(w.from, netip.Addr{})
+	w.e.Poll(w.e.now)
+	require.Equal(t, clientAddr, w.e.peers[0].addr)
+	require.Equal(t, 2, w.tr.routes)
+}

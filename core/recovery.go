@@ -210,7 +210,7 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: p.bytes, Datagram: p.mtu})
 	p.refreshWindow()
 	if trip > 0 {
-		p.pinged(trip) // last, since a callback may end the connection
+		p.pinged(trip)
 	}
 }
 

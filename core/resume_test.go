@@ -1,6 +1,7 @@
 package core
 
 import (
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -207,4 +208,46 @@ func TestCloseGoesOnBehindACompletionThatDoesNotReturn(t *testing.T) {
 	require.Equal(t, calls, ended)
 	require.Equal(t, calls+1, rounds)
 	require.NoError(t, client.Close())
+}
+
+func TestAWatcherThatDoesNotReturnHoldsUpNeitherCallsNorOtherWatchers(t *testing.T) {
+	t.Parallel()
+	for way, leave := range ways {
+		n := newNetwork(t, 1)
+		server, client := n.echoServer(Config{}), n.add(Config{})
+		n.drop = func(_, to netip.AddrPort, _ []byte) bool { return to == server.addr }
+		client.host.Kill()
+		port := client.host.Open(1)
+		e, err := New(Config{Seed: [32]byte{77}}, port, n.Now())
+		require.NoError(t, err)
+		client.Endpoint, client.port = e, port
+		client.host.Run(surviving{e}, port)
+		var done [2]*int
+		var calls [2]Call
+		seen, ready := 0, 0
+		for i := range calls {
+			s, err := client.Connect(server.addr)
+			require.NoError(t, err)
+			s.Notify(func(state ConnState, _ error) {
+				if state == Ready {
+					seen++
+					leave()
+				}
+			})
+			s.Ready(func(err error) {
+				require.NoError(t, err)
+				ready++
+				leave()
+			})
+			s.Ping(func(time.Duration, error) { leave() })
+			calls[i] = Call{Method: echo, Buf: make([]byte, 1)}
+			done[i] = n.submit(s, &calls[i])
+		}
+		n.run(time.Millisecond)
+		n.heal()
+		n.run(100 * time.Millisecond)
+		require.Equal(t, []int{1, 1, 2, 2}, []int{*done[0], *done[1], seen, ready}, way)
+		require.NoError(t, calls[0].Err)
+		require.NoError(t, calls[1].Err)
+	}
 }

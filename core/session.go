@@ -430,17 +430,18 @@ func (s *Session) Close() error {
 	s.closed = true
 	p := s.peer
 	why := &Error{Code: Canceled, Message: "session is closed"}
-	others := p.ep.failed
-	p.ep.failed = nil
+	others, news := p.ep.failed, p.ep.notices
+	p.ep.failed, p.ep.notices = nil, nil
 	s.failActive(why)
 	s.failWaiting(why, true)
 	own := len(p.ep.failed)
 	p.ep.failed = append(p.ep.failed, others...)
 	s.detach()
 	s.notifyReady(why)
-	if s.notify != nil {
-		s.notify(Shutdown, nil)
-	}
+	s.changed(Shutdown, nil)
+	told := len(p.ep.notices)
+	p.ep.notices = append(p.ep.notices, news...)
+	p.ep.tell(told)
 	p.ep.settleFailed(own)
 	return nil
 }
