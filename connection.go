@@ -28,19 +28,12 @@ func newSession(e *Endpoint, l *loop, session *core.Session) *Session {
 
 // stateChanged is called on the loop.
 func (s *Session) stateChanged(state ConnState, why error) {
-	c, f := &s.connection, &s.following
+	c := &s.connection
 	c.Lock()
 	c.state = state
 	changed, notify := c.changed, c.notify
 	c.changed = nil
-	switch {
-	case f.ctx == nil:
-	case state == Shutdown:
-		f.cancel()
-	case why != nil && !f.active:
-		f.active = true
-		go s.pursue()
-	}
+	s.turned(state, why)
 	c.Unlock()
 	if changed != nil {
 		close(changed)

@@ -13,8 +13,10 @@ import (
 
 // Dial opens a session to the server at addr over an endpoint of its own, which
 // Close closes, and waits until it is connected. The endpoint only calls: it
-// refuses whoever would connect to it. See [Endpoint.Dial] for addr, and for many
-// sessions over one endpoint, which cost less.
+// refuses whoever would connect to it, also where it is open on all addresses of
+// both families, as it is for a name, which may move, unless [WithTransport]
+// says where. See [Endpoint.Dial] for addr, and for many sessions over one
+// endpoint, which cost less.
 func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 	o := newOptions(opts)
 	if o.url != "" && o.open != nil {
@@ -22,7 +24,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 	}
 	anywhere := o.url == "" && o.open == nil
 	if anywhere {
-		o.url = anyURL(nil) // until it is known where to
+		o.url = anyURL(target{}) // until it is known where to
 	}
 	if err := errors.Join(o.check(), o.checkHost()); err != nil {
 		return nil, err
@@ -36,14 +38,10 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 		return nil, err
 	}
 	if anywhere {
-		o.url = anyURL(to)
+		o.url = anyURL(t)
 	}
 	o.config.ClientOnly = true
 	e, err := open(o)
-	if anywhere && err != nil && to[0].Addr().Is6() != to[len(to)-1].Addr().Is6() {
-		o.url = anyURL(nil) // a host without IPv6
-		e, err = open(o)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +54,19 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 	return s, nil
 }
 
-// anyURL is a UDP transport that can reach all of to.
-func anyURL(to []netip.AddrPort) string {
-	from := netip.IPv4Unspecified()
-	for _, a := range to {
-		if a.Addr().Is6() {
-			from = netip.IPv6Unspecified()
-		}
+// anyURL is a UDP transport that can reach t, wherever its name may move to. The
+// zero target may be anywhere.
+func anyURL(t target) string {
+	if t.name != "" || len(t.addrs) != 1 {
+		return "udp://:0"
 	}
-	if len(to) == 1 && to[0].Addr().IsLoopback() {
-		from = to[0].Addr()
+	from := t.addrs[0]
+	switch {
+	case from.IsLoopback():
+	case from.Is4():
+		from = netip.IPv4Unspecified()
+	default:
+		from = netip.IPv6Unspecified()
 	}
 	return "udp://" + netip.AddrPortFrom(from, 0).String()
 }
@@ -78,7 +79,8 @@ func anyURL(to []netip.AddrPort) string {
 // such as 0.0.0.0, means this host. All addresses of a name that the transport's
 // family allows are tried, a quarter of a second after each other or once one
 // has failed, and the first to answer is taken (RFC 8305). The error tells what
-// became of each, and matches ctx's if that ended first.
+// became of each, and matches ctx's if that ended first. When the connection is
+// lost the session seeks its server likewise, after another look at the name.
 //
 // On a loop of the endpoint, which it would wait for, it returns [ErrOnLoop].
 func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
@@ -103,6 +105,12 @@ func (e *Endpoint) Dial(ctx context.Context, addr string) (*Session, error) {
 // next begins beside it.
 const attemptDelay = 250 * time.Millisecond
 
+// connect tries the addresses until a session to one of them is connected.
+func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (*Session, error) {
+	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
+	return l.race(ctx, t.text, to, e.lazy, func(s *Session) { s.follow(t) })
+}
+
 // attempt is a connection to one of a server's addresses, while it is sought.
 type attempt struct {
 	to      netip.AddrPort
@@ -110,19 +118,9 @@ type attempt struct {
 	err     error
 }
 
-// connect begins a session to an address, on the loop.
-func (l *loop) connect(to netip.AddrPort) (*core.Session, error) {
-	if addr := to.Addr(); addr.IsMulticast() || addr == broadcast {
-		return nil, &Error{Code: InvalidArgument, Message: fmt.Sprintf("%v stands for many hosts: dial the address of one", to)}
-	}
-	return l.engine.Connect(to)
-}
-
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// connect tries the addresses until a session to one of them is connected.
-func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (*Session, error) {
-	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
+// race tries the addresses, one beside the other, until a session to one of them
+// is connected, or only made if lazy. The loop calls taken with it, soon.
+func (l *loop) race(ctx context.Context, server string, to []netip.AddrPort, lazy bool, taken func(*Session)) (*Session, error) {
 	attempts := make([]attempt, len(to))
 	type outcome struct {
 		of  int
@@ -138,8 +136,8 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 				outcomes <- outcome{i, err}
 				return
 			}
-			a.session = newSession(e, l, session)
-			if e.lazy {
+			a.session = newSession(l.endpoint, l, session)
+			if lazy {
 				outcomes <- outcome{i, nil}
 				return
 			}
@@ -147,13 +145,13 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		}})
 	}
 	// The loop closes whatever is not taken, also what it has not begun yet.
-	closeAllBut := func(taken int) {
+	closeAllBut := func(winner int) {
 		l.post(message{do: func() {
 			for i := range attempts {
 				switch s := attempts[i].session; {
 				case s == nil:
-				case i == taken:
-					s.follow(t)
+				case i == winner:
+					taken(s)
 				default:
 					s.session.Close()
 				}
@@ -161,7 +159,7 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		}})
 	}
 	if ctx.Err() != nil {
-		return nil, &dialError{t.text, endOf(ctx), nil}
+		return nil, &dialError{server, endOf(ctx), nil}
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -170,7 +168,7 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		select {
 		case <-ctx.Done():
 			closeAllBut(-1)
-			return nil, &dialError{t.text, endOf(ctx), attempts[:begun]}
+			return nil, &dialError{server, endOf(ctx), attempts[:begun]}
 		case <-timer.C:
 		case end := <-outcomes:
 			if end.err == nil {
@@ -189,8 +187,26 @@ func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (
 		}
 	}
 	closeAllBut(-1)
-	return nil, &dialError{t.text, nil, attempts}
+	return nil, &dialError{server, nil, attempts}
 }
+
+// connect begins a session to an address.
+func (l *loop) connect(to netip.AddrPort) (*core.Session, error) {
+	if err := dialable(to); err != nil {
+		return nil, err
+	}
+	return l.engine.Connect(to)
+}
+
+// dialable says why to is no server's address.
+func dialable(to netip.AddrPort) error {
+	if addr := to.Addr(); addr.IsMulticast() || addr == broadcast {
+		return &Error{Code: InvalidArgument, Message: fmt.Sprintf("%v stands for many hosts: dial the address of one", to)}
+	}
+	return nil
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // dialError says what became of each attempt.
 type dialError struct {

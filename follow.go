@@ -10,13 +10,16 @@ import (
 )
 
 // following is how a session keeps up with a server that has a name, or several
-// addresses: when its connection is lost, or cannot be made, it looks them up
-// again and moves on.
+// addresses: when its connection is lost, or cannot be made at once, it looks
+// them up again, tries all beside each other, and moves to the first to answer.
 type following struct {
 	target target
 	ctx    context.Context // ends with the session; nil: there is nothing to follow
 	cancel context.CancelFunc
-	active bool // pursue runs; guarded by the connection's lock
+
+	// Guarded by the connection's lock:
+	active bool               // pursue runs
+	settle context.CancelFunc // ends the race under way; nil: there is none
 }
 
 // restBetweenRounds is how long a session waits before it looks its server up
@@ -33,7 +36,7 @@ func (s *Session) follow(t target) {
 	f.target = t
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	switch s.session.State() {
-	case TransientFailure:
+	case TransientFailure, Connecting:
 		f.active = true
 		go s.pursue()
 	case Shutdown:
@@ -41,33 +44,42 @@ func (s *Session) follow(t target) {
 	}
 }
 
-// pursue looks for the server, one address after the other, until the session is
-// connected or nobody wants it to be.
-func (s *Session) pursue() {
+// turned keeps up with the connection's state. The loop calls it at each change,
+// with the connection's lock held.
+func (s *Session) turned(state ConnState, why error) {
 	f := &s.following
-	for turn := 1; ; turn++ {
-		to, err := f.target.lookup(f.ctx, s.endpoint.resolver)
-		if err != nil && f.ctx.Err() == nil {
-			s.loop.log.Warn("server is not found", zap.String("server", f.target.text), zap.Error(err))
-		}
-		moved := make(chan struct{})
-		if !s.loop.post(message{do: func() { s.move(to); close(moved) }}) {
-			return
-		}
-		<-moved
-		if turn%max(1, len(to)) == 0 {
-			s.stays(restBetweenRounds, TransientFailure, Connecting)
-		}
-		for s.State() == Connecting && s.WaitForStateChange(f.ctx, Connecting) {
-		}
-		c := &s.connection
-		c.Lock()
-		if f.active = c.state == TransientFailure; !f.active {
-			c.Unlock()
-			return
-		}
-		c.Unlock()
+	switch {
+	case f.ctx == nil:
+	case state == Shutdown:
+		f.cancel()
+	case state == Ready && f.settle != nil:
+		f.settle()
+	case (why != nil || state == Connecting) && !f.active:
+		f.active = true
+		go s.pursue()
 	}
+}
+
+// pursue looks for the server until the session is connected, or nobody wants it
+// to be.
+func (s *Session) pursue() {
+	s.stays(attemptDelay, Connecting) // for it may be where it was
+	for wanted := s.pursues(Idle, Connecting, TransientFailure); wanted; wanted = s.pursues(Connecting, TransientFailure) {
+		err := s.seek()
+		if !s.loop.post(message{do: func() { s.explain(err) }}) {
+			return
+		}
+		s.stays(restBetweenRounds, Connecting, TransientFailure)
+	}
+}
+
+// pursues says whether pursue is to go on, which it is in these states.
+func (s *Session) pursues(states ...ConnState) bool {
+	c, f := &s.connection, &s.following
+	c.Lock()
+	defer c.Unlock()
+	f.active = slices.Contains(states, c.state)
+	return f.active
 }
 
 // stays waits for as long as the state is one of these, but no longer than d.
@@ -78,27 +90,95 @@ func (s *Session) stays(d time.Duration, states ...ConnState) {
 	}
 }
 
-// move takes the session to the next of the addresses, on its loop, unless it has
-// what it needs.
-func (s *Session) move(to []netip.AddrPort) {
-	state, from := s.session.State(), s.session.Peer()
-	if state == Ready || state == Shutdown {
-		return
+// seek looks the server up. If the session has left its address meanwhile, it goes
+// to the new one. If it is to be connected, and has a choice, it goes where a
+// connection is made first; the address that it has comes before the others.
+func (s *Session) seek() error {
+	f := &s.following
+	to, err := f.target.lookup(f.ctx, s.endpoint.resolver)
+	if err != nil {
+		return err
 	}
-	at := slices.Index(to, from)
-	if at >= 0 && state != TransientFailure {
-		return // nothing is known against it yet
+	if err := s.leave(to); err != nil {
+		return err
 	}
-	for i := range to {
-		next := to[(at+1+i)%len(to)]
-		if next == from || s.session.Move(next) != nil {
-			continue
+	at := slices.Index(to, s.Peer())
+	if len(to) == 1 && at == 0 || s.State() == Idle {
+		return nil
+	}
+	if at > 0 {
+		to = slices.Concat(to[at:at+1], to[:at], to[at+1:])
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	if !s.settles(cancel) {
+		return nil
+	}
+	defer s.settles(nil)
+	_, err = s.loop.race(ctx, f.target.text, to, false, func(won *Session) {
+		s.move(won.session.Peer())
+		won.session.Close()
+	})
+	return err
+}
+
+// settles has a race under way end, by cancel, as soon as the session is
+// connected; false: there is no need of one any more.
+func (s *Session) settles(cancel context.CancelFunc) bool {
+	c, f := &s.connection, &s.following
+	c.Lock()
+	defer c.Unlock()
+	f.settle = cancel
+	return c.state != Ready && c.state != Shutdown
+}
+
+// leave takes the session to the first of the addresses that it can be taken to,
+// unless it is at one of them, or is connected.
+func (s *Session) leave(to []netip.AddrPort) (err error) {
+	s.loop.ask(s.following.ctx, func() {
+		if slices.Contains(to, s.session.Peer()) || s.session.State() == Ready || s.session.State() == Shutdown {
+			return
 		}
-		c := &s.connection
-		c.Lock()
-		c.peer = next
-		c.Unlock()
-		s.loop.log.Info("session moves", zap.String("server", s.following.target.text), zap.Stringer("from", from), zap.Stringer("to", next))
-		return
+		attempts := make([]attempt, len(to))
+		for i := range to {
+			attempts[i] = attempt{to: to[i], err: s.move(to[i])}
+			if attempts[i].err == nil {
+				return
+			}
+		}
+		err = &dialError{s.following.target.text, nil, attempts}
+	})
+	return err
+}
+
+// move takes the session to another address, on its loop, unless it is connected.
+func (s *Session) move(to netip.AddrPort) error {
+	from, state := s.session.Peer(), s.session.State()
+	if to == from || state == Ready || state == Shutdown {
+		return nil
+	}
+	if err := dialable(to); err != nil {
+		return err
+	}
+	if err := s.session.Move(to); err != nil {
+		return err
+	}
+	c := &s.connection
+	c.Lock()
+	c.peer = to
+	c.Unlock()
+	s.loop.log.Info("session moves", zap.String("server", s.following.target.text), zap.Stringer("from", from), zap.Stringer("to", to))
+	return nil
+}
+
+// explain has calls say, on the loop, what became of the search for the server.
+func (s *Session) explain(err error) {
+	switch state := s.session.State(); {
+	case state == Ready || state == Shutdown:
+	case err == nil:
+		s.session.Explain(nil)
+	default:
+		s.loop.log.Warn("server is not found", zap.String("server", s.following.target.text), zap.Error(err))
+		s.session.Explain(&Error{Code: Unavailable, Message: err.Error(), Cause: err})
 	}
 }

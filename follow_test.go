@@ -2,11 +2,14 @@ package peregrine_test
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/peregrine-rpc/peregrine"
 )
@@ -113,4 +116,83 @@ func TestALazyDialTriesTheAddressesInTheBackground(t *testing.T) {
 	defer s.Close()
 	requireEcho(t, s)
 	require.Equal(t, server.Addr(), s.Peer())
+}
+
+// Patience beyond the test's makes an attempt at a silent host as good as endless.
+var patient = peregrine.WithConfig(peregrine.Config{ConnectTimeout: time.Hour})
+
+func TestASessionIsFoundBesideSilentHosts(t *testing.T) {
+	t.Parallel()
+	server := listenOn(t, "udp://127.0.0.1:0")
+	mute(t, at("127.0.0.3", server.Addr()))
+	mute(t, at("127.0.0.4", server.Addr()))
+	s, err := peregrine.Dial(within(t, time.Minute), at("service.example", server.Addr()), is("127.0.0.3", "127.0.0.4", "127.0.0.1"),
+		patient, peregrine.WithLazyDial())
+	require.NoError(t, err)
+	defer s.Close()
+	requireEcho(t, s)
+	require.Equal(t, server.Addr(), s.Peer())
+}
+
+func TestASessionFindsItsServerAgainBesideSilentHosts(t *testing.T) {
+	t.Parallel()
+	first := listenOn(t, "udp://127.0.0.1:0")
+	var name directory
+	name.moves(first.Addr().Addr())
+	s, err := peregrine.Dial(within(t, time.Minute), at("service.example", first.Addr()), name.option(), patient, peregrine.WithWaitForReady())
+	require.NoError(t, err)
+	defer s.Close()
+	mute(t, at("127.0.0.3", first.Addr()))
+	mute(t, at("127.0.0.4", first.Addr()))
+	second := sibling(t, first, "127.0.0.5")
+	name.moves(netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("127.0.0.4"), second.Addr().Addr())
+	require.NoError(t, first.Close())
+	require.True(t, s.WaitForStateChange(within(t, time.Minute), peregrine.Ready))
+	_, err = s.Call(within(t, time.Minute), echo, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, second.Addr(), s.Peer())
+}
+
+func TestANameMayMoveToTheOtherFamily(t *testing.T) {
+	t.Parallel()
+	six := listenOn(t, "udp://[::1]:0")
+	four := sibling(t, six, "127.0.0.1")
+	var name directory
+	name.moves(four.Addr().Addr())
+	s, err := peregrine.Dial(within(t, time.Minute), at("service.example", four.Addr()), name.option(), peregrine.WithWaitForReady())
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, four.Addr(), s.Peer())
+	name.moves(six.Addr().Addr())
+	require.NoError(t, four.Close())
+	require.True(t, s.WaitForStateChange(within(t, time.Minute), peregrine.Ready))
+	_, err = s.Call(within(t, time.Minute), echo, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, six.Addr(), s.Peer())
+}
+
+func TestCallsSayWhyASessionCannotFollowItsServer(t *testing.T) {
+	t.Parallel()
+	first := listenOn(t, "udp://127.0.0.1:0")
+	var name directory
+	name.moves(first.Addr().Addr())
+	seen, logs := observer.New(zap.WarnLevel)
+	s, err := peregrine.Dial(within(t, time.Minute), at("service.example", first.Addr()), name.option(),
+		peregrine.WithTransport("udp://127.0.0.1:0"), peregrine.WithLogger(zap.New(seen)))
+	require.NoError(t, err)
+	defer s.Close()
+	name.moves(netip.IPv6Loopback())
+	require.NoError(t, first.Close())
+	var last error
+	require.Eventually(t, func() bool {
+		_, last = s.Call(within(t, time.Minute), echo, nil, nil)
+		return last != nil && strings.Contains(last.Error(), "[::1]") && strings.Contains(last.Error(), "cannot be reached")
+	}, time.Minute, time.Millisecond)
+	require.Equal(t, peregrine.Unavailable, peregrine.CodeOf(last))
+	require.NotZero(t, logs.FilterMessage("server is not found").Len())
+	name.moves()
+	require.Eventually(t, func() bool {
+		_, last = s.Call(within(t, time.Minute), echo, nil, nil)
+		return last != nil && strings.Contains(last.Error(), "has no address")
+	}, time.Minute, time.Millisecond)
 }

@@ -197,9 +197,9 @@ func WithResolver(r Resolver) Option {
 // soon as an attempt to connect has failed. [Call] has it for single ones.
 func WithWaitForReady() Option { return func(o *options) { o.waitForReady = true } }
 
-// WithLazyDial has Dial return once it knows an address to try. The session
-// connects in the background, and calls made meanwhile wait for that; [Session]'s
-// State tells how it stands.
+// WithLazyDial has Dial return once it knows an address to try: a name is still
+// looked up first. The session connects in the background, and calls made
+// meanwhile wait for that; [Session]'s State tells how it stands.
 func WithLazyDial() Option { return func(o *options) { o.lazy = true } }
 
 // WithConfig sets the engine's limits. Its zero fields leave what other options,

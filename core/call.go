@@ -60,7 +60,8 @@ func (c *Call) unanswered(code Code, message string) *Error {
 		case p.state == peerConnected:
 			failure.Message = fmt.Sprintf("waited for a slot: all %d of the session are in use (slots)", p.slots)
 		case p.failure != nil:
-			failure.Message, failure.Cause = "not connected: "+p.failure.Message, p.failure.Cause
+			why := c.session.reason(p.failure)
+			failure.Message, failure.Cause = "not connected: "+why.Message, why.Cause
 		default:
 			failure.Message = fmt.Sprintf("not connected: no answer from %v so far", p.addr)
 		}

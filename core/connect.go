@@ -90,7 +90,7 @@ func (p *peer) attemptFailed(err *Error) {
 	p.failures++
 	e.timers.set(&p.timer, e.now+e.backoff(p.failures))
 	p.failPings(err)
-	p.eachSession(func(s *Session) { s.failWaiting(err, false) })
+	p.eachSession(func(s *Session) { s.failWaiting(s.reason(err), false) })
 	p.changed(err)
 }
 

@@ -20,6 +20,7 @@ func (s *Session) Move(addr netip.AddrPort) error {
 	s.failActive(&Error{Code: Unavailable, Message: fmt.Sprintf("the session moved from %v to %v", from.addr, to.addr)})
 	s.detach()
 	s.attach(to)
+	s.why = nil
 	if state := s.State(); state != shown {
 		s.changed(state, nil)
 	}
@@ -27,10 +28,23 @@ func (s *Session) Move(addr netip.AddrPort) error {
 	case to.state == peerConnected:
 		s.connected()
 	case to.failure != nil:
-		s.failWaiting(to.failure, false)
+		s.failWaiting(s.reason(to.failure), false)
 	}
 	if s.waiting.head != nil || len(s.ready) > 0 {
 		to.connect()
 	}
 	return nil
+}
+
+// Explain has calls that fail, because no connection can be made, say why by err:
+// for one who seeks the server elsewhere too, and knows more than the session. It
+// holds until there is a connection, or the session moves; nil ends it.
+func (s *Session) Explain(err *Error) { s.why = err }
+
+// reason is why no connection can be made, if failure is all that the peer knows.
+func (s *Session) reason(failure *Error) *Error {
+	if s.why != nil {
+		return s.why
+	}
+	return failure
 }

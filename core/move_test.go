@@ -75,3 +75,26 @@ func TestASessionMovesToWhereAnotherIsConnected(t *testing.T) {
 	n.echoes(s, 10)
 	n.echoes(neighbour, 10)
 }
+
+// Who seeks the server elsewhere may know better why there is no connection.
+func TestCallsSayWhatTheSessionWasToldOfItsServer(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	gone, there := n.echoServer(Config{}), n.echoServer(Config{})
+	client := n.add(Config{ConnectTimeout: 100 * time.Millisecond})
+	n.drop = func(from, to netip.AddrPort, _ []byte) bool { return to == gone.addr }
+	s, err := client.Connect(gone.addr)
+	require.NoError(t, err)
+	told := &Error{Code: Unavailable, Message: "its name stands for nothing"}
+	s.Explain(told)
+	require.Equal(t, told, n.fails(s, &Call{Method: echo}), "once the attempt has failed")
+	require.Equal(t, told, n.fails(s, &Call{Method: echo}), "and at once")
+	s.Explain(nil)
+	require.ErrorContains(t, n.fails(s, &Call{Method: echo}), "no answer from")
+	s.Explain(told)
+	require.NoError(t, s.Move(there.addr))
+	n.call(s, &Call{Method: echo})
+	n.drop = func(from, to netip.AddrPort, _ []byte) bool { return true }
+	n.fails(s, &Call{Method: echo})
+	require.ErrorContains(t, n.fails(s, &Call{Method: echo}), "no answer from", "it has been elsewhere since")
+}

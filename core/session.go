@@ -25,6 +25,7 @@ type Session struct {
 	waiting    callQueue
 	ready      []*readiness
 	notify     func(ConnState, error)
+	why        *Error // no connection can be made; nil: its peer knows
 }
 
 // clientEntry is a peer's record of a session index. The generation counts its
@@ -165,6 +166,7 @@ func (s *Session) closedError() error {
 }
 
 func (s *Session) connected() {
+	s.why = nil
 	s.notifyReady(nil)
 	s.startWaiting()
 }
@@ -199,7 +201,7 @@ func (s *Session) Submit(c *Call) {
 		s.start(c)
 	case s.peer.failure != nil && !c.WaitForReady:
 		s.peer.wanted = true
-		e.completeLater(c, s.peer.failure)
+		e.completeLater(c, s.reason(s.peer.failure))
 	case s.waiting.length >= e.cfg.Queue:
 		e.completeLater(c, &Error{Code: ResourceExhausted, Message: "too many calls wait for a slot (queue)"})
 	default:
