@@ -74,7 +74,7 @@ func (x *nat) rebind(n *network, host *sim.Host, port uint16) netip.AddrPort {
 	return x.outside.LocalAddr()
 }
 
-func TestARebindingNATCostsOneRoundTrip(t *testing.T) {
+func TestARebindingNATCostsTwoSilencesOfTheKnownAddress(t *testing.T) {
 	t.Parallel()
 	for _, other := range []bool{false, true} { // another address, or just another port
 		n := newNetwork(t, 1)
@@ -83,7 +83,7 @@ func TestARebindingNATCostsOneRoundTrip(t *testing.T) {
 			controllers++
 			return cc.None(cc.DefaultWindow)(path)
 		}})
-		_, x, s := n.behindNAT(server, Config{})
+		client, x, s := n.behindNAT(server, Config{})
 		began := n.Now()
 		n.echoes(s, 100)
 		usual := n.Now() - began
@@ -98,7 +98,7 @@ func TestARebindingNATCostsOneRoundTrip(t *testing.T) {
 		at := x.rebind(n, host, 3000)
 		began = n.Now()
 		n.echoes(s, 100)
-		require.LessOrEqual(t, n.Now()-began, 2*usual+time.Microsecond)
+		require.LessOrEqual(t, n.Now()-began, maxSilences*minSilence+3*usual+client.dialed[x.inside.LocalAddr()].probeTimeout())
 		require.Same(t, p, server.onlyClient())
 		require.Equal(t, at, p.addr)
 		require.EqualValues(t, 1, server.Stats().PeersMoved)
@@ -157,20 +157,22 @@ func TestAClientThatOnlyListensIsFoundByItsKeepAlive(t *testing.T) {
 	done := n.submit(s, &c)
 	n.run(time.Millisecond)
 	x.rebind(n, n.plug(), 9)
-	(*deferred)[0].Reply(pattern(50_000, 1)) // to where nobody is any more
+	(*deferred)[0].Reply([]byte("here")) // to where nobody is any more
+	n.until(func() bool { return server.Stats().PeersMoved == 1 })
+	moved := n.Now()
 	n.until(func() bool { return *done == 1 })
 	require.NoError(t, c.Err)
+	require.LessOrEqual(t, n.Now()-moved, 2*n.delay+time.Microsecond, "it is sent again at once")
 	require.Zero(t, server.Stats().PeersFailed+client.Stats().PeersFailed)
 }
 
-// spoof has the client's requests come from other addresses, and returns what
-// the server sends to others than the client.
+// spoof has the client's requests come from other addresses, too, a little before
+// the client's own, and returns what the server sends to others than the client.
 func (n *network) spoof(client, server *node, source func() netip.AddrPort) *[][]byte {
 	sent := new([][]byte)
 	n.drop = func(from, to netip.AddrPort, data []byte) bool {
 		if from == client.addr && holds(data, wire.Request) {
 			server.port.Deliver(source(), data, transport.NotECT)
-			return true
 		}
 		if from == server.addr && to != client.addr {
 			*sent = append(*sent, append([]byte(nil), data...))
@@ -282,8 +284,118 @@ func TestAnAddressThatIsTakenCostsNoRoute(t *testing.T) {
 	}
 	require.Len(t, w.e.accepted, 2)
 	require.Equal(t, 2, w.tr.routes)
-	w.e.peers[0].moved(w.from, netip.Addr{})
+	w.e.peers[0].check = &pathCheck{addr: w.from}
+	w.e.peers[0].moved()
 	w.e.Poll(w.e.now)
 	require.Equal(t, clientAddr, w.e.peers[0].addr)
 	require.Equal(t, 2, w.tr.routes)
+}
+
+// thief is somebody who saw one datagram of a connection's client, and has an
+// address of its own. It answers whatever challenge it gets.
+type thief struct {
+	port       *sim.Port
+	server     *node
+	header     wire.Header
+	challenged int
+}
+
+func (*thief) NextDeadline() (time.Duration, bool) { return 0, false }
+
+func (x *thief) Poll(time.Duration) (bool, error) {
+	var rx [1]transport.RxPacket
+	n, err := x.port.Recv(rx[:])
+	if n == 0 || err != nil {
+		return false, err
+	}
+	var h wire.Header
+	rest, err := h.Parse(rx[0].Data)
+	if err == nil && h.Type == wire.PathChallenge {
+		x.challenged++
+		x.send(wire.Header{Type: wire.PathResponse, Flags: wire.FlagChecksum}, rest)
+	}
+	x.port.Release(rx[:])
+	return true, err
+}
+
+func (x *thief) send(h wire.Header, body []byte) {
+	h.Connection, h.Token = x.header.Connection, x.header.Token
+	data := make([]byte, 200+len(body))
+	n := h.Put(data)
+	data = data[:n+copy(data[n:], body)]
+	if h.Flags&wire.FlagChecksum != 0 {
+		wire.Seal(data, nil)
+	}
+	x.server.port.Deliver(x.port.LocalAddr(), data, transport.NotECT)
+}
+
+// thief adds one who saw the client's last datagram.
+func (n *network) thief(server, client *node) *thief {
+	h := n.plug()
+	p := client.toward(server)
+	x := &thief{port: h.Open(666), server: server, header: wire.Header{Connection: p.remoteIndex, Token: p.remoteToken, Number: uint32(p.next) - 1}}
+	h.Run(x, x.port)
+	return x
+}
+
+func TestWhoSawADatagramTakesNoLiveConnectionOver(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, deferred := n.slowServer(Config{})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	n.run(time.Second)
+	c := Call{Method: later, Buf: make([]byte, 10)}
+	done := n.submit(s, &c)
+	n.run(time.Second / 10)
+	x, p := n.thief(server, client), server.onlyClient()
+	next := p.in.next
+	for range 200 { // while the client says nothing of itself
+		x.send(wire.Header{Type: wire.Data, Number: uint32(next) + 100}, nil)
+		n.run(time.Millisecond)
+	}
+	require.NotZero(t, x.challenged)
+	require.Equal(t, client.addr, p.addr)
+	require.Equal(t, next, p.in.next, "what it says is not taken in")
+	(*deferred)[0].Reply([]byte("secret"))
+	n.until(func() bool { return *done == 1 })
+	require.NoError(t, c.Err)
+	require.Zero(t, server.Stats().PeersMoved)
+	n.settled(server, client)
+}
+
+func TestAnAcknowledgementFromElsewhereEndsNoConnection(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	x := n.thief(server, client)
+	forged := wire.Header{Type: wire.Ack}
+	forged.Acks.Words, forged.Acks.Largest, forged.Acks.Bitmap[0] = 1, 1000, 1<<63
+	x.send(forged, nil)
+	n.run(time.Second)
+	require.Zero(t, server.Stats().PeersFailed)
+	n.echoes(s, 100)
+	require.Zero(t, server.Stats().PeersFailed+server.Stats().PeersMoved)
+}
+
+func TestAClientWhoseChallengesAreLostIsNotGivenUpForAnother(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(time.Second)
+	x, p := n.thief(server, client), server.onlyClient()
+	lost := 0
+	n.drop = func(_, to netip.AddrPort, data []byte) bool {
+		if to == client.addr && typeOf(data) == wire.PathChallenge && lost == 0 {
+			lost++
+			return true
+		}
+		return false
+	}
+	x.send(wire.Header{Type: wire.Data, Number: uint32(p.in.next) + 100}, nil)
+	n.run(time.Second)
+	require.Equal(t, 1, lost)
+	require.Equal(t, client.addr, p.addr)
+	n.echoes(s, 100)
 }

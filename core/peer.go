@@ -214,6 +214,11 @@ func (p *peer) expired() {
 		if p.mtuRetryAt != 0 && now >= p.mtuRetryAt {
 			p.probeMTU()
 		}
+		if p.check != nil {
+			if at, ok := p.check.deadline(); ok && now >= at {
+				p.silent()
+			}
+		}
 		p.touch()
 		p.schedule()
 	}
@@ -239,6 +244,11 @@ func (p *peer) schedule() {
 	}
 	if p.mtuRetryAt != 0 {
 		at = min(at, p.mtuRetryAt)
+	}
+	if p.check != nil {
+		if check, ok := p.check.deadline(); ok {
+			at = min(at, check)
+		}
 	}
 	if at <= p.ep.now { // overdue: the transport takes no more for now
 		at = p.ep.now + granularity

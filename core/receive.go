@@ -38,9 +38,14 @@ func (e *Endpoint) receive(rx *transport.RxPacket) {
 		e.stats.RxChecksum++
 		return
 	}
-	p.lastHeard = e.now
 	if elsewhere {
+		e.stats.RxUnknown++
 		p.elsewhere(h, rx)
+		return
+	}
+	p.lastHeard = e.now
+	if p.check != nil {
+		p.check.present()
 	}
 	if h.Acks.Words > 0 {
 		if p.acknowledged(&h.Acks, rx.Waited); p.state != peerConnected {

@@ -85,13 +85,18 @@ func (r *recovery) mayProceed() bool {
 	return r.inFlight < r.credits && (r.bytes < r.window || r.inFlight == 0 || r.probing) && !r.full()
 }
 
-// probeTimeout is how long silence is borne.
-func (r *recovery) probeTimeout() time.Duration {
+// silence is how long an answer that is not delayed may take.
+func (r *rtt) silence() time.Duration {
 	smoothed, variance := r.smoothed, r.variance
 	if smoothed == 0 {
 		smoothed, variance = initialRTT, initialRTT/2
 	}
-	t := smoothed + max(4*variance, granularity) + r.peerAckDelay
+	return smoothed + max(4*variance, granularity)
+}
+
+// probeTimeout is how long silence is borne.
+func (r *recovery) probeTimeout() time.Duration {
+	t := r.silence() + r.peerAckDelay
 	if r.pause != 0 {
 		t = max(t, r.pauseAsOf(r.lastSent))
 	}
