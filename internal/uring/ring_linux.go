@@ -47,7 +47,6 @@ type Ring struct {
 
 	wait    getEventsArg
 	timeout unix.Timespec
-	message SQE
 }
 
 // Setup makes a ring, disabled: register with it what it needs, then Enable it.
