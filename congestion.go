@@ -1,6 +1,7 @@
 package peregrine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -54,11 +55,12 @@ func (c *CongestionConfig) setRaw(key string, raw any) error {
 	}
 	c.cfg = algorithm.Config()
 	if parameters != nil {
-		if err := setYAML(key, reflect.ValueOf(c.cfg).Elem(), parameters); err != nil {
-			return err
-		}
+		err = setYAML(key, reflect.ValueOf(c.cfg).Elem(), parameters)
 	}
-	c.factory, err = algorithm.New(c.cfg)
+	factory, invalid := algorithm.New(c.cfg)
+	if err = errors.Join(err, invalid); err == nil {
+		c.factory = factory
+	}
 	return err
 }
 

@@ -1,10 +1,12 @@
 package peregrine
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/peregrine-rpc/peregrine/internal/nearest"
@@ -38,6 +40,8 @@ type TransportConfig struct {
 	url  string
 	name string
 	cfg  any // what the driver's Config returned, filled in
+
+	refused bool // what was written, when it was read
 }
 
 // UnmarshalYAML implements yaml.InterfaceUnmarshaler.
@@ -50,6 +54,12 @@ func (t *TransportConfig) UnmarshalYAML(unmarshal func(any) error) error {
 }
 
 func (t *TransportConfig) setRaw(key string, raw any) error {
+	err := t.read(key, raw)
+	t.refused = err != nil
+	return err
+}
+
+func (t *TransportConfig) read(key string, raw any) error {
 	if text, ok := raw.(string); ok {
 		if text == auto {
 			text = auto + "://0.0.0.0:0" // for an endpoint that only calls, any will do
@@ -111,6 +121,8 @@ func (t *TransportConfig) check() error {
 	switch {
 	case t.url != "":
 		return transport.CheckURL(t.url)
+	case t.cfg == nil && t.refused:
+		return nil // as is known
 	case t.cfg == nil:
 		return &ConfigError{Key: "transport", Problem: "missing: write transport: udp://0.0.0.0:31850"}
 	}
@@ -133,13 +145,25 @@ func LoadConfig(path string) (*File, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	f := File{Loops: 1}
-	if err := decodeYAML(text, &f); err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	err = decodeYAML(text, &f)
+	if complains(err, "loops") && len(f.CPUs) > 0 {
+		f.Loops = len(f.CPUs) // so that these are not said to be too many
 	}
-	if err := f.options().check(); err != nil {
+	if err := errors.Join(err, f.options().check()); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return &f, nil
+}
+
+// complains says whether an error is, or joins, one of key.
+func complains(err error, key string) bool {
+	switch err := err.(type) {
+	case *ConfigError:
+		return err.Key == key
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return complains(err, key) })
+	}
+	return false
 }
 
 // options are what the file says.

@@ -2,6 +2,7 @@ package peregrine_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -178,4 +179,27 @@ func TestAllUnknownKeysOfAFileAreReported(t *testing.T) {
 	require.ElementsMatch(t, []string{"adress", "muu", "lops", "engine.slost", "engine.queu"}, keysOfErrors(err), "%v", err)
 	var setting *peregrine.ConfigError
 	require.ErrorAs(t, err, &setting)
+}
+
+// Neither a key that is unknown, nor a value that cannot be read, nor a document
+// too many hides what else is wrong, or is the cause of another complaint.
+func TestWhatCannotBeReadInAFileHidesNothingElse(t *testing.T) {
+	t.Parallel()
+	for text, keys := range map[string][]string{
+		"transport: {udp: {recv_buffer: -1, mtu: 5}}\ncc: {name: swft}\nloops: 0\n": {"recv_buffer", "mtu", "cc.name", "loops"},
+		"transport: {udp: {adress: x, mtu: 5}}\nengine: {slots: -1, queue: x}\n":    {"adress", "mtu", "slots", "engine.queue"},
+		"transport: {udq: {}}\nfault: loss=2\n":                                     {"transport", "loss"},
+		"transport: 7\npoll: 7\nloops: 300\n":                                       {"transport", "poll", "loops"},
+		"transport: {auto: {}}\nloops: 300\n":                                       {"transport", "loops"},
+		"transport: udp://:0\nloops: two\ncpus: [0, 1]\nengine: {slots: -1}\n":      {"loops", "slots"},
+		"transport: udp://:0\nloops: 4\ncpus: [0, x, y, -1]\nengine: {slots: -1}\n": {"cpus[1]", "cpus[2]", "cpus", "slots"},
+		"transport: udp://:0\ncc: {name: timely, alpha: 7, betta: 1}\n":             {"cc.betta", "alpha"},
+		"transport: udp://:0?mtu=1\nloops: 0\nlops: 7\n---\nloops: 2\n":             {"mtu", "loops", "lops"},
+	} {
+		_, err := load(t, text)
+		require.ElementsMatch(t, keys, keysOfErrors(err), "%s: %v", text, err)
+		if strings.Contains(text, "---") {
+			require.ErrorContains(t, err, "a second document")
+		}
+	}
 }

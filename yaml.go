@@ -27,13 +27,11 @@ func decodeYAML(text []byte, into any) error {
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	var second error
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("there is a second document, behind ---: keep one")
+		second = errors.New("there is a second document, behind ---: keep one")
 	}
-	if document == nil {
-		return nil
-	}
-	return setYAML("", reflect.ValueOf(into).Elem(), document)
+	return errors.Join(second, setYAML("", reflect.ValueOf(into).Elem(), document))
 }
 
 // rawYAML is implemented by types that more than one form of value stands for.
@@ -43,8 +41,8 @@ type rawYAML interface {
 	setRaw(key string, raw any) error
 }
 
-// setYAML sets v, which stands at key, to what raw means. What is left empty
-// stays as it is. Errors are [*ConfigError].
+// setYAML sets v, which stands at key, to what raw means. What is left empty, or
+// cannot be read, stays as it is. Errors are [*ConfigError], all joined.
 func setYAML(key string, v reflect.Value, raw any) error {
 	if raw == nil {
 		return nil
@@ -81,12 +79,12 @@ func setYAML(key string, v reflect.Value, raw any) error {
 			return wrong("a list: write [" + fmt.Sprint(raw) + "]")
 		}
 		slice := reflect.MakeSlice(v.Type(), len(list), len(list))
+		var errs []error
 		for i, element := range list {
-			if err := setYAML(fmt.Sprintf("%s[%d]", key, i), slice.Index(i), element); err != nil {
-				return err
-			}
+			errs = append(errs, setYAML(fmt.Sprintf("%s[%d]", key, i), slice.Index(i), element))
 		}
 		v.Set(slice)
+		return errors.Join(errs...)
 	case reflect.String:
 		if isCollection(raw) {
 			return wrong("a text: write it in quotes")

@@ -1,6 +1,7 @@
 package udpsock
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -45,30 +46,32 @@ const (
 )
 
 // Validate checks each setting. Its errors are [*transport.ConfigError] of the
-// named backend.
+// named backend, all joined.
 func (s *Settings) Validate(backend string) error {
-	wrong := func(key, format string, args ...any) error {
-		return wrong(backend, key, format, args...)
+	var errs []error
+	refuse := func(key, format string, args ...any) {
+		errs = append(errs, wrong(backend, key, format, args...))
 	}
 	host, port, err := net.SplitHostPort(s.Address)
-	if err != nil {
-		return wrong("address", "%q is not host:port: write 0.0.0.0:31850, [::]:31850 or such", s.Address)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return wrong("address", "port %q of host %q is not a number from 0 to 65535", port, host)
+	_, notPort := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil:
+		refuse("address", "%q is not host:port: write 0.0.0.0:31850, [::]:31850 or such", s.Address)
+	case notPort != nil:
+		refuse("address", "port %q of host %q is not a number from 0 to 65535", port, host)
 	}
 	for _, b := range []struct {
 		key  string
 		size int
 	}{{"recv_buffer", s.RecvBuffer}, {"send_buffer", s.SendBuffer}} {
 		if b.size < 1<<16 || b.size > maxBuffer {
-			return wrong(b.key, "%d bytes is out of range: give %d (one full datagram) to %d", b.size, 1<<16, maxBuffer)
+			refuse(b.key, "%d bytes is out of range: give %d (one full datagram) to %d", b.size, 1<<16, maxBuffer)
 		}
 	}
 	if s.MTU != 0 && (s.MTU < minMTU || s.MTU > maxMTU) {
-		return wrong("mtu", "%d is out of range: give %d to %d, or 0 to take the interface's", s.MTU, minMTU, maxMTU)
+		refuse("mtu", "%d is out of range: give %d to %d, or 0 to take the interface's", s.MTU, minMTU, maxMTU)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Local checks the settings for one queue of several and finds the address to

@@ -1,6 +1,7 @@
 package iouring
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,22 +76,24 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate checks each key. Its errors are [*transport.ConfigError].
+// Validate checks each key. Its errors are [*transport.ConfigError], all joined.
 func (c *Config) Validate() error {
+	var errs []error
+	refuse := func(key, format string, args ...any) { errs = append(errs, wrong(key, format, args...)) }
 	if c.ZeroCopy < 0 || c.ZeroCopy > maxZeroCopy {
-		return wrong("zero_copy", "%d bytes is out of range: give 0, which copies all, to %d", c.ZeroCopy, maxZeroCopy)
+		refuse("zero_copy", "%d bytes is out of range: give 0, which copies all, to %d", c.ZeroCopy, maxZeroCopy)
 	}
 	if c.SQPollCPU < -1 {
-		return wrong("sqpoll_cpu", "there is no CPU %d: count from 0, or give -1", c.SQPollCPU)
+		refuse("sqpoll_cpu", "there is no CPU %d: count from 0, or give -1", c.SQPollCPU)
 	}
 	if c.SQPollCPU >= 0 && !c.SQPoll {
-		return wrong("sqpoll_cpu", "it is without effect: set sqpoll=true as well")
+		refuse("sqpoll_cpu", "it is without effect: set sqpoll=true as well")
 	}
 	if c.BusyPoll < 0 || c.BusyPoll > maxBusyPoll {
-		return wrong("busy_poll", "%v is out of range: give 0s to %v", c.BusyPoll, maxBusyPoll)
+		refuse("busy_poll", "%v is out of range: give 0s to %v", c.BusyPoll, maxBusyPoll)
 	}
 	s := c.settings()
-	return s.Validate(name)
+	return errors.Join(append(errs, s.Validate(name))...)
 }
 
 // settings are those of the socket.

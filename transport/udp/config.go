@@ -38,7 +38,7 @@ type Config struct {
 // with all offloads on.
 func DefaultConfig() Config { return Config(udpsock.Defaults()) }
 
-// Validate checks each key. Its errors are [*transport.ConfigError].
+// Validate checks each key. Its errors are [*transport.ConfigError], all joined.
 func (c *Config) Validate() error {
 	s := udpsock.Settings(*c)
 	return s.Validate(name)
