@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -244,5 +245,60 @@ func TestAHandlerThatClosesTheEndpointLeavesTheRestOfTheBurstUnread(t *testing.T
 	require.Zero(t, server.Stats().RxMalformed)
 	for i := range calls {
 		require.Equal(t, Unavailable, failure(t, &calls[i]).Code)
+	}
+}
+
+// broken is a port that ends by itself, and its transmit memory with it.
+type broken struct {
+	*sim.Port
+	lent  [][]byte
+	ended bool
+}
+
+func (p *broken) Reserve(pkts []transport.TxPacket) int {
+	if p.ended {
+		return 0
+	}
+	n := p.Port.Reserve(pkts)
+	for i := range pkts[:n] {
+		p.lent = append(p.lent, pkts[i].Head)
+	}
+	return n
+}
+
+func (p *broken) Recv(pkts []transport.RxPacket) (int, error) {
+	if p.ended {
+		return 0, errors.New("the device is gone")
+	}
+	return p.Port.Recv(pkts)
+}
+
+func TestTheMemoryOfATransportThatHasEndedIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	var port *broken
+	n.over = func(p *sim.Port) transport.Transport {
+		port = &broken{Port: p}
+		return port
+	}
+	client := n.add(Config{})
+	n.over = func(p *sim.Port) transport.Transport { return p }
+	server := n.add(Config{})
+	server.Handle(echo, func(r *Request) { r.Reply(r.Data) })
+	s := n.connect(client, server)
+	c := Call{Method: echo}
+	n.submit(s, &c)
+	n.run(10 * time.Millisecond)
+	require.Greater(t, client.burst.reserved, client.burst.ready, "some is lent still")
+
+	port.ended = true
+	for _, head := range port.lent {
+		clear(head)
+	}
+	_, err := client.Poll(n.Now())
+	require.Error(t, err)
+	require.NoError(t, client.Close(), "which has a goodbye to say")
+	for _, head := range port.lent {
+		require.Equal(t, len(head), bytes.Count(head, []byte{0}))
 	}
 }

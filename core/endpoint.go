@@ -129,8 +129,8 @@ func (e *Endpoint) Fetch() {
 		return // Receive was left early
 	}
 	n, err := e.tr.Recv(e.rx)
-	if err != nil && e.failure == nil {
-		e.failure = err
+	if err != nil {
+		e.broke(err)
 	}
 	e.fetched = n
 }

@@ -81,8 +81,9 @@ func (e *Endpoint) sendBurst() {
 		}
 		b.sent += n
 		b.held = b.sent < b.ready
-		if err != nil && e.failure == nil {
-			e.failure = err
+		if err != nil {
+			e.broke(err)
+			return
 		}
 	}
 	if b.sent != b.ready {
@@ -95,6 +96,15 @@ func (e *Endpoint) sendBurst() {
 		e.tr.Forget(r)
 	}
 	e.strays = e.strays[:0]
+}
+
+// broke notes that the transport is of no more use. What it has lent is gone.
+func (e *Endpoint) broke(err error) {
+	if e.failure == nil {
+		e.failure = err
+	}
+	b := &e.burst
+	b.sent, b.ready, b.reserved = 0, 0, 0
 }
 
 // leave notes that packets [from, to) left no earlier than now, so that the time
