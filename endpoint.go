@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -185,13 +186,35 @@ func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 	if len(e.loops) == 1 {
 		return
 	}
-	copied := *rx
-	copied.Data = bytes.Clone(rx.Data)
 	for i, l := range e.loops {
-		if i == queue || queue < 0 && i != from {
-			l.postForwarded(func() { l.engine.Inject(&copied) })
+		if (i == queue || queue < 0 && i != from) && l.inbox.length.Load() < maxForwarded {
+			f, _ := forwards.Get().(*forwarded)
+			if f == nil {
+				f = &forwarded{}
+				f.inject = f.give
+			}
+			data := append(f.rx.Data[:0], rx.Data...)
+			f.loop, f.rx = l, *rx
+			f.rx.Data = data
+			l.post(message{do: f.inject})
 		}
 	}
+}
+
+// forwarded is a copy of a packet on its way to the loop whose it is. Copies are
+// reused, for a client behind a NAT may come by another queue for long.
+type forwarded struct {
+	loop   *loop
+	rx     transport.RxPacket
+	inject func() // give
+}
+
+var forwards sync.Pool // of *forwarded
+
+func (f *forwarded) give() {
+	f.loop.engine.Inject(&f.rx)
+	f.loop = nil
+	forwards.Put(f) // unless a handler did not return: then the engine reads on
 }
 
 // forwardReport takes word of a datagram that the loop did not send to all others.
@@ -200,14 +223,10 @@ func (e *Endpoint) forwardReport(from int, u *transport.Unreachable) {
 	copied.Data = bytes.Clone(u.Data)
 	for i, l := range e.loops {
 		if i != from {
-			l.postForwarded(func() { l.engine.InjectUnreachable(&copied) })
+			if l.inbox.length.Load() < maxForwarded {
+				l.post(message{do: func() { l.engine.InjectUnreachable(&copied) }})
+			}
 		}
-	}
-}
-
-func (l *loop) postForwarded(do func()) {
-	if l.inbox.length.Load() < maxForwarded {
-		l.post(message{do: do})
 	}
 }
 
