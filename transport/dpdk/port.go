@@ -22,8 +22,6 @@ const (
 	resetEvery = time.Second
 	// memifHandshake is longer than two memif devices take to connect.
 	memifHandshake = 100 * time.Millisecond
-
-	defaultMTU = 1500
 )
 
 // port is an open device. Its fields are constant unless they say who changes
