@@ -36,8 +36,6 @@ type idleness struct {
 	luck   int           // smoothed share of the gaps that spinLong outlasts, of maxLuck
 
 	looked   time.Duration // when the turn before found nothing to do; 0: it did, or blocked
-	lost     time.Duration // to interruptions, and to spinning in a peer's way, since a while ago
-	lostFrom time.Duration // when that while began
 	gaveUp   time.Duration // when spinLong ended in vain, and nothing has come since; 0: it did not
 	shyUntil time.Duration // there is no spinning before
 	shyness  time.Duration // how long the last such time was
@@ -48,20 +46,18 @@ const (
 	// interruption is the length of a turn without work that the scheduler or a
 	// quota must have broken: spinning competes with others for the CPU.
 	interruption = spinLong / 2
-	// lostShare is the part of a while, 1/lostShare, that has to be lost: any host
-	// interrupts now and then.
-	lostShare = 8
-	lostWhile = 50 * time.Millisecond
 	// minShyness is how long a loop does not spin after that, and maxShyness what
 	// it doubles to as long as each return to spinning ends likewise.
 	minShyness = 10 * time.Millisecond
 	maxShyness = time.Second
+	// lostShare is the part of the time, 1/lostShare, that counts as much.
+	lostShare = 32
 )
 
 // look notes that a turn begins at now.
 func (i *idleness) look(now time.Duration) {
-	if lost := now - i.looked; i.looked != 0 && lost > interruption {
-		i.lose(lost, now)
+	if i.looked != 0 && now-i.looked > interruption {
+		i.contended(now, now-i.looked)
 	}
 	i.looked = 0
 }
@@ -69,7 +65,7 @@ func (i *idleness) look(now time.Duration) {
 // work notes that there was work in the turn that began at began, done by now.
 func (i *idleness) work(began, now time.Duration) {
 	if i.gaveUp != 0 && began-i.gaveUp < interruption {
-		i.lose(spinLong, now) // it came as soon as the CPU was free for the peer
+		i.contended(now, spinLong) // it came as soon as the CPU was free for the peer
 	}
 	i.gaveUp = 0
 	if now-i.worked < spinLong {
@@ -100,23 +96,15 @@ func (i *idleness) spin(now time.Duration) bool {
 	return false
 }
 
-// lose notes time up to now that spinning has cost this loop or others.
-func (i *idleness) lose(lost, now time.Duration) {
-	if now-i.lostFrom > 2*lostWhile { // nothing of it counts any more
-		i.lost, i.lostFrom = 0, now-lostWhile
-	}
-	if i.lost += lost; i.lost*lostShare >= now-i.lostFrom {
-		i.contended(now)
-		i.lost, i.lostFrom = 0, i.shyUntil
-	}
-}
-
-// contended notes that spinning was in the way, of this loop or others.
-func (i *idleness) contended(now time.Duration) {
-	if now-i.shyUntil < 4*i.shyness {
-		i.shyness = min(2*i.shyness, maxShyness)
-	} else {
+// contended notes that spinning was in the way, of this loop or others, and what
+// was lost by it. Any host interrupts now and then: only where that is much of
+// the time since the loop spins again does it get shyer.
+func (i *idleness) contended(now, lost time.Duration) {
+	switch spun := now - i.shyUntil; {
+	case spun >= 4*i.shyness:
 		i.shyness = minShyness
+	case lost*lostShare >= spun:
+		i.shyness = min(2*i.shyness, maxShyness)
 	}
 	i.shyUntil = now + i.shyness
 }
