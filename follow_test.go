@@ -101,10 +101,7 @@ func TestASessionTakesTheNextAddressWhereOneFails(t *testing.T) {
 		here, there = second, first
 	}
 	require.NoError(t, here.Close())
-	require.True(t, s.WaitForStateChange(within(t, 30*time.Second), peregrine.Ready))
-	_, err = s.Call(within(t, 60*time.Second), echo, nil, nil)
-	require.NoError(t, err)
-	require.Equal(t, there.Addr(), s.Peer())
+	requireMoved(t, s, there.Addr())
 }
 
 func TestALazyDialTriesTheAddressesInTheBackground(t *testing.T) {
@@ -116,6 +113,15 @@ func TestALazyDialTriesTheAddressesInTheBackground(t *testing.T) {
 	defer s.Close()
 	requireEcho(t, s)
 	require.Equal(t, server.Addr(), s.Peer())
+}
+
+// requireMoved has a session whose server has closed reach it at another address. It
+// may be there before anybody looks, or wait for a call.
+func requireMoved(t *testing.T, s *peregrine.Session, to netip.AddrPort) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.State() != peregrine.Ready || s.Peer() == to }, time.Minute, time.Millisecond)
+	requireEcho(t, s)
+	require.Equal(t, to, s.Peer())
 }
 
 // Patience beyond the test's makes an attempt at a silent host as good as endless.
@@ -147,10 +153,7 @@ func TestASessionFindsItsServerAgainBesideSilentHosts(t *testing.T) {
 	second := sibling(t, first, "127.0.0.5")
 	name.moves(netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("127.0.0.4"), second.Addr().Addr())
 	require.NoError(t, first.Close())
-	require.True(t, s.WaitForStateChange(within(t, time.Minute), peregrine.Ready))
-	_, err = s.Call(within(t, time.Minute), echo, nil, nil)
-	require.NoError(t, err)
-	require.Equal(t, second.Addr(), s.Peer())
+	requireMoved(t, s, second.Addr())
 }
 
 func TestANameMayMoveToTheOtherFamily(t *testing.T) {
@@ -165,10 +168,7 @@ func TestANameMayMoveToTheOtherFamily(t *testing.T) {
 	require.Equal(t, four.Addr(), s.Peer())
 	name.moves(six.Addr().Addr())
 	require.NoError(t, four.Close())
-	require.True(t, s.WaitForStateChange(within(t, time.Minute), peregrine.Ready))
-	_, err = s.Call(within(t, time.Minute), echo, nil, nil)
-	require.NoError(t, err)
-	require.Equal(t, six.Addr(), s.Peer())
+	requireMoved(t, s, six.Addr())
 }
 
 func TestCallsSayWhyASessionCannotFollowItsServer(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/uring"
 	"github.com/peregrine-rpc/peregrine/internal/uring/uringtest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -52,6 +53,30 @@ func TestACallSendsAndReceives(t *testing.T) {
 	after := a.Stats()
 	require.Equal(t, before.TxCalls+rounds, after.TxCalls)
 	require.LessOrEqual(t, after.RxCalls, before.RxCalls+1, "what was there came with the sends; one call was for the first receive")
+}
+
+func TestAWakeBetweenTheDecisionToSleepAndTheSleepEndsIt(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		tr := v.at(t, loopback)
+		q := inside(tr)
+		if !q.async() {
+			t.Skip("it sleeps on the socket")
+		}
+		require.NoError(t, tr.Wait(time.Millisecond)) // and is then watching what it watches
+		var rouse func()
+		if fd := q.ring.FD(); q.messages {
+			rouse = func() { _ = uring.Message(fd, dataWake) }
+		}
+		q.waiter.Otherwise(func(timeout time.Duration) error {
+			q.Wake()
+			time.Sleep(time.Millisecond) // or longer: the completion comes first, most often
+			return q.sleepInRing(timeout)
+		}, rouse)
+		began := time.Now()
+		require.NoError(t, tr.Wait(time.Minute))
+		require.Less(t, time.Since(began), 30*time.Second)
+		q.sleeps()
+	})
 }
 
 func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {
