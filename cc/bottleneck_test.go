@@ -264,16 +264,17 @@ func (s *sender) acked(numbers []int, marked int) {
 	s.srtt += (a.RTT - s.srtt) / 8
 	s.probes = 0
 	last := numbers[len(numbers)-1]
-	lost := 0
+	lost, lastLost := 0, time.Duration(0)
 	for ; s.oldest <= last-3; s.oldest++ {
-		if _, ok := s.packets[s.oldest]; ok {
+		if p, ok := s.packets[s.oldest]; ok {
+			lastLost = p.at
 			delete(s.packets, s.oldest)
 			lost += b.datagram
 		}
 	}
 	s.bytes -= lost
 	if lost > 0 {
-		s.controller.Lost(b.now, lost)
+		s.controller.Lost(cc.Loss{Now: b.now, Bytes: lost, Sent: lastLost, InFlight: s.bytes})
 	}
 	a.InFlight = s.bytes
 	s.controller.Acked(a)

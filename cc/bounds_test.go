@@ -26,7 +26,7 @@ func TestWhateverHappensWindowAndRateStayInBounds(t *testing.T) {
 				if rapid.Bool().Draw(t, "advance") {
 					now += time.Duration(rapid.Int64Range(0, 1e8).Draw(t, "by"))
 				}
-				event := rapid.IntRange(0, 5).Draw(t, "event")
+				event := rapid.IntRange(0, 6).Draw(t, "event")
 				n, flying := bytes.Draw(t, "bytes"), bytes.Draw(t, "in flight")
 				ack := cc.Ack{
 					Now: now, Packets: n, Bytes: n, InFlight: flying,
@@ -37,9 +37,11 @@ func TestWhateverHappensWindowAndRateStayInBounds(t *testing.T) {
 					case 0:
 						c.Sent(now, n, flying)
 					case 1:
-						c.Lost(now, n)
+						c.Lost(cc.Loss{Now: now, Bytes: n, Sent: ack.Sent, InFlight: flying})
 					case 2:
 						c.TimedOut(now)
+					case 3:
+						c.Spurious(now, n)
 					default:
 						c.Acked(ack)
 						if ack.Datagram > 0 {
@@ -65,7 +67,8 @@ func TestEventsDoNotAllocate(t *testing.T) {
 			now += 50 * time.Microsecond
 			c.Sent(now, 1200, 2400)
 			c.Acked(cc.Ack{Now: now, Packets: 1, Bytes: 1200, RTT: now / 10, Sent: now - now/10, InFlight: 1200})
-			c.Lost(now, 1200)
+			c.Lost(cc.Loss{Now: now, Bytes: 1200, Sent: now - now/10, InFlight: 1200})
+			c.Spurious(now, 1200)
 			c.TimedOut(now)
 		}), name)
 	}

@@ -24,6 +24,16 @@ type Ack struct {
 	Datagram int
 }
 
+// Loss is what was found lost at one time.
+type Loss struct {
+	Now   time.Duration
+	Bytes int
+	// Sent is when the latest of the lost packets left.
+	Sent time.Duration
+	// InFlight is how many bytes remain unacknowledged, the lost ones not counted.
+	InFlight int
+}
+
 // Controller decides how much one path may carry, and how fast. One goroutine
 // uses it at a time. Event methods are called once per burst, not per packet,
 // and do not allocate. Times do not run backwards.
@@ -31,8 +41,12 @@ type Controller interface {
 	// Sent reports bytes sent, and the bytes then in flight.
 	Sent(now time.Duration, bytes, inFlight int)
 	Acked(Ack)
-	// Lost reports bytes declared lost by later acknowledgements.
-	Lost(now time.Duration, bytes int)
+	// Lost reports packets declared lost by later acknowledgements. It comes
+	// before Acked, of the acknowledgement that told of both.
+	Lost(Loss)
+	// Spurious reports that bytes had arrived that were declared lost, or sent
+	// again after a timeout.
+	Spurious(now time.Duration, bytes int)
 	// TimedOut reports that a retransmission timeout passed in silence.
 	TimedOut(now time.Duration)
 	// Window is how many bytes may be in flight; at least one datagram is

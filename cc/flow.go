@@ -68,11 +68,14 @@ func (f *flow) Window() int { return max(int(f.window), f.datagram) }
 func (f *flow) Sent(_ time.Duration, _, inFlight int) { f.peak = max(f.peak, inFlight) }
 
 // Lost implements Controller.
-func (f *flow) Lost(_ time.Duration, bytes int) {
-	bytes = bounded(bytes)
+func (f *flow) Lost(l Loss) {
+	bytes := bounded(l.Bytes)
 	f.lost += bytes
 	f.tried += bytes
 }
+
+// Spurious implements Controller.
+func (f *flow) Spurious(time.Duration, int) {}
 
 // TimedOut implements Controller. The first timeout in a row may be a stall or
 // the loss of a message's tail, and halves the window; silence after that is

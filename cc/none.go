@@ -37,7 +37,8 @@ type none int
 
 func (none) Sent(time.Duration, int, int) {}
 func (none) Acked(Ack)                    {}
-func (none) Lost(time.Duration, int)      {}
+func (none) Lost(Loss)                    {}
+func (none) Spurious(time.Duration, int)  {}
 func (none) TimedOut(time.Duration)       {}
 func (n none) Window() int                { return int(n) }
 func (none) Rate() uint64                 { return 0 }

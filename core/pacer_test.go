@@ -20,7 +20,8 @@ type dictate struct {
 
 func (d *dictate) Sent(time.Duration, int, int) {}
 func (d *dictate) Acked(a cc.Ack)               { d.acks = append(d.acks, a) }
-func (d *dictate) Lost(time.Duration, int)      {}
+func (d *dictate) Lost(cc.Loss)                 {}
+func (d *dictate) Spurious(time.Duration, int)  {}
 func (d *dictate) TimedOut(time.Duration)       {}
 func (d *dictate) Window() int                  { return d.window }
 func (d *dictate) Rate() uint64                 { return d.rate }

@@ -176,6 +176,7 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 				packet.state = packetAcked
 				probed = packet.at
 				p.ep.stats.SpuriousRetransmits++
+				p.controller.Spurious(now, int(packet.size))
 			}
 		}
 	}
@@ -253,6 +254,7 @@ func (p *peer) arrived(packet *sentPacket) {
 func (p *peer) spurious(n, largest uint64, packet *sentPacket) {
 	packet.state = packetAcked
 	p.ep.stats.SpuriousRetransmits++
+	p.controller.Spurious(p.ep.now, int(packet.size))
 	if distance := largest - n + 1; distance > p.reorder {
 		p.reorder = min(distance, maxReorder)
 	} else if p.patience < 4 {
@@ -270,7 +272,7 @@ func (p *peer) detectLosses() {
 	now, largest := p.ep.now, p.largestAcked-1
 	basis := max(p.smoothed, p.latest)
 	tolerance := basis + max(basis/4<<p.patience, granularity/4)
-	lost := 0
+	lost, lastSent := 0, time.Duration(0)
 	for n := p.first; n < largest && n < p.next; n++ {
 		packet := p.packet(n)
 		if packet.state != packetInFlight {
@@ -279,6 +281,7 @@ func (p *peer) detectLosses() {
 		if largest-n >= p.reorder || packet.at+tolerance <= now {
 			if int(packet.size) <= p.mtu {
 				lost += int(packet.size) // not an MTU probe
+				lastSent = max(lastSent, packet.at)
 			}
 			p.lose(n, packet, packetLost)
 		} else if at := packet.at + tolerance; p.lossAt == 0 || at < p.lossAt {
@@ -286,7 +289,7 @@ func (p *peer) detectLosses() {
 		}
 	}
 	if lost > 0 {
-		p.controller.Lost(now, lost)
+		p.controller.Lost(cc.Loss{Now: now, Bytes: lost, Sent: lastSent, InFlight: p.bytes})
 		p.refreshWindow()
 	}
 }

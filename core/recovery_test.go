@@ -215,15 +215,67 @@ func TestAStuckTransportDelaysAndLosesNothing(t *testing.T) {
 // recorder is a controller that adds up what it is told.
 type recorder struct {
 	cc.Controller
-	acked, marked, lost, timeouts int
+	acked, marked, lost, timeouts, spurious int
+	losses                                  []cc.Loss
 }
 
 func (r *recorder) Acked(a cc.Ack) {
 	r.acked += a.Packets
 	r.marked += a.CE
 }
-func (r *recorder) Lost(_ time.Duration, bytes int) { r.lost += bytes }
-func (r *recorder) TimedOut(time.Duration)          { r.timeouts++ }
+
+func (r *recorder) Lost(l cc.Loss) {
+	r.lost += l.Bytes
+	r.losses = append(r.losses, l)
+}
+func (r *recorder) Spurious(_ time.Duration, bytes int) { r.spurious += bytes }
+func (r *recorder) TimedOut(time.Duration)              { r.timeouts++ }
+
+// recorded is a server, and a client that tells a recorder.
+func recorded(n *network, told *recorder) (server, client *node, s *Session) {
+	server = n.echoServer(Config{})
+	client = n.add(Config{Controller: func(p cc.Path) cc.Controller {
+		told.Controller = cc.None(cc.DefaultWindow)(p)
+		return told
+	}})
+	return server, client, n.connect(client, server)
+}
+
+func TestTheControllerIsToldWhatWasLostAndWhenItHadLeft(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 18)
+	var told recorder
+	server, client, s := recorded(n, &told)
+	n.run(10 * time.Millisecond)
+	began, fragments := n.Now(), 0
+	n.drop = func(_, to netip.AddrPort, data []byte) bool {
+		if to != server.addr || !holds(data, wire.Request) {
+			return false
+		}
+		fragments++
+		return fragments == 5 || fragments == 20
+	}
+	n.echoes(s, 100_000)
+	require.InDelta(t, 2*client.toward(server).mtu, told.lost, 32, "two fragments")
+	require.Zero(t, told.spurious)
+	for _, l := range told.losses {
+		require.GreaterOrEqual(t, l.Sent, began)
+		require.Less(t, l.Sent, l.Now)
+		require.Positive(t, l.InFlight)
+	}
+}
+
+func TestTheControllerIsToldThatWhatCountedAsLostWasLate(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 18)
+	var told recorder
+	_, client, s := recorded(n, &told)
+	n.run(10 * time.Millisecond)
+	n.faults(sim.Faults{Reorder: 0.05, ReorderDelay: 200 * time.Microsecond})
+	n.stream(s, 4, 50, 100_000)
+	require.Positive(t, told.spurious)
+	require.LessOrEqual(t, told.spurious, told.lost+told.timeouts*client.toward(n.nodes[0]).mtu)
+}
 
 func TestTheControllerIsToldHowManyPacketsWereMarked(t *testing.T) {
 	t.Parallel()

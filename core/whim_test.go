@@ -21,7 +21,8 @@ func (c *whim) change() {
 
 func (c *whim) Sent(time.Duration, int, int) {}
 func (c *whim) Acked(cc.Ack)                 { c.change() }
-func (c *whim) Lost(time.Duration, int)      { c.change() }
+func (c *whim) Lost(cc.Loss)                 { c.change() }
+func (c *whim) Spurious(time.Duration, int)  { c.change() }
 func (c *whim) TimedOut(time.Duration)       { c.change() }
 func (c *whim) Window() int                  { return c.window }
 func (c *whim) Rate() uint64                 { return c.rate }
