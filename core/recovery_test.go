@@ -271,7 +271,7 @@ func TestTheControllerIsToldThatWhatCountedAsLostWasLate(t *testing.T) {
 	var told recorder
 	_, client, s := recorded(n, &told)
 	n.run(10 * time.Millisecond)
-	n.faults(sim.Faults{Reorder: 0.05, ReorderDelay: 200 * time.Microsecond})
+	n.faults(sim.Faults{Jitter: 30 * time.Microsecond})
 	n.stream(s, 4, 50, 100_000)
 	require.Positive(t, told.spurious)
 	require.LessOrEqual(t, told.spurious, told.lost+told.timeouts*client.toward(n.nodes[0]).mtu)
