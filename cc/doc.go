@@ -6,6 +6,8 @@
 // with yaml tags:
 //
 //   - none: a constant window. For links of one's own, and for measuring.
+//   - cubic: loss and marks, as TCP takes them. The one to use where TCP and
+//     others share the way: it takes what they take, and queues as they do.
 //   - swift: a target for queueing delay. The one to use where many senders
 //     meet; it goes below one datagram per round trip.
 //   - timely: the slope of the delay, by rate. eRPC's choice, up to about a
@@ -24,7 +26,8 @@
 // delay grows with the path's own round trip, congestion begins with a delay
 // that lasts (delay.go), loss counts from a fraction on (flow.go), RTTs of what
 // was sent before a timeout are not looked at, and quiet round trips lead back
-// to full speed in the manner of slow start.
+// to full speed in the manner of slow start. cubic counts each loss, as those do
+// that it shares with, and takes back what was no loss.
 //
 // # Pacing
 //

@@ -12,7 +12,7 @@ import (
 
 func TestControllersAreFoundByName(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"dctcp", "none", "swift", "timely"}, cc.Names())
+	require.Equal(t, []string{"cubic", "dctcp", "none", "swift", "timely"}, cc.Names())
 	for _, name := range cc.Names() {
 		require.NotNil(t, factory(t, name)(cc.Path{Datagram: 1200}))
 	}
@@ -22,7 +22,7 @@ func TestAnUnknownControllerIsAnErrorThatListsTheKnown(t *testing.T) {
 	t.Parallel()
 	_, err := cc.Lookup("reno")
 	require.ErrorIs(t, err, cc.ErrUnknown)
-	require.ErrorContains(t, err, "dctcp, none, swift, timely")
+	require.ErrorContains(t, err, "cubic, dctcp, none, swift, timely")
 }
 
 func TestAnAbsurdParameterIsAnErrorThatNamesItsKey(t *testing.T) {
@@ -32,6 +32,7 @@ func TestAnAbsurdParameterIsAnErrorThatNamesItsKey(t *testing.T) {
 		set  func(cfg any)
 	}{
 		"window":            {"none", func(c any) { c.(*cc.NoneConfig).Window = 0 }},
+		"c":                 {"cubic", func(c any) { c.(*cc.CubicConfig).C = 0 }},
 		"gain":              {"dctcp", func(c any) { c.(*cc.DCTCPConfig).Gain = 2 }},
 		"max_window":        {"dctcp", func(c any) { c.(*cc.DCTCPConfig).MaxWindow = -1 }},
 		"target_delay":      {"swift", func(c any) { c.(*cc.SwiftConfig).TargetDelay = 0 }},

@@ -119,6 +119,7 @@ func BenchmarkSmallRPC(b *testing.B) {
 		{"cc=timely", 64, 1, controlled(b, "timely")},
 		{"cc=swift", 64, 1, controlled(b, "swift")},
 		{"cc=dctcp", 64, 1, controlled(b, "dctcp")},
+		{"cc=cubic", 64, 1, controlled(b, "cubic")},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			r := newRig(b, bench.cfg)
@@ -139,7 +140,7 @@ func BenchmarkSmallRPC(b *testing.B) {
 // whatever else the host does falls on all alike; ratios are medians over the
 // rounds.
 func BenchmarkControl(b *testing.B) {
-	names := []string{"none", "timely", "swift", "dctcp"}
+	names := []string{"none", "timely", "swift", "dctcp", "cubic"}
 	sockets := func(offload bool) func(testing.TB) (x, y transport.Transport) {
 		return func(tb testing.TB) (x, y transport.Transport) { return loopback(tb, offload), loopback(tb, offload) }
 	}
