@@ -54,7 +54,7 @@ func (l *loop) turns() (over bool) {
 // the goroutine if value is nil.
 func (l *loop) contain(q *core.Request, value any) {
 	told := l.endpoint.mishaps.caught(value, q.Method, q.Peer())
-	Request{loop: l, request: q, serial: q.Serial}.Fail(Internal, told)
+	l.inline(q).Fail(Internal, told)
 	l.engine.Left()
 	if l.deferred != nil {
 		l.served()
@@ -74,7 +74,7 @@ func (l *loop) aside(h Handler) Handler {
 			}()
 			defer func() {
 				if !returned {
-					l.contain(r.request, recover())
+					l.contain(r.handle.request, recover())
 				}
 			}()
 			l.self.Store(uintptr(goroutine.Self()))

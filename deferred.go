@@ -12,8 +12,8 @@ import (
 
 // deferred is a request that is answered off the loop.
 type deferred struct {
+	handle  handle
 	request *core.Request // for the loop alone
-	loop    *loop
 	serial  uint64
 	method  uint16
 	data    []byte
@@ -52,11 +52,11 @@ func (d *deferred) run(h Handler) {
 	returned := false
 	defer func() {
 		if !returned {
-			told := d.loop.endpoint.mishaps.caught(recover(), d.method, d.peer)
+			told := d.handle.loop.endpoint.mishaps.caught(recover(), d.method, d.peer)
 			d.close(stateAbandoned, Internal, []byte(told), nil)
 		}
 	}()
-	h(Request{loop: d.loop, away: d})
+	h(Request{handle: &d.handle})
 	returned = true
 	if !d.kept.Load() {
 		d.close(stateAbandoned, Internal, []byte("handler returned without a reply"), nil)
@@ -73,7 +73,7 @@ func (d *deferred) contents() []byte {
 // answer sends the handler's answer to the loop, if it is the first.
 func (d *deferred) answer(code Code, reply []byte, released func()) {
 	if !d.close(stateAnswered, code, reply, released) && d.state.Load() == stateAbandoned {
-		d.loop.endpoint.mishaps.misused()
+		d.handle.loop.endpoint.mishaps.misused()
 	}
 }
 
@@ -83,7 +83,7 @@ func (d *deferred) close(state int32, code Code, reply []byte, released func()) 
 	if first {
 		d.code, d.reply, d.released = code, reply, released
 		d.life.end()
-		if d.loop.post(message{answer: d}) {
+		if d.handle.loop.post(message{answer: d}) {
 			return true
 		}
 	}

@@ -148,6 +148,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		endpoint: e, tr: tr, poll: o.poll, cpu: -1, epoch: epoch, log: o.log,
 		handlers: map[uint16]Handler{}, done: make(chan struct{}),
 	}
+	l.serving.loop = l
 	if len(o.cpus) > 0 {
 		l.cpu = o.cpus[index]
 	}

@@ -112,7 +112,7 @@ func Go(limit int) HandleOption {
 					r.Fail(ResourceExhausted, "server runs as many of these as it is configured for")
 					return
 				}
-				away := r.Defer().away
+				away := r.Defer().handle.away
 				go func() {
 					defer func() { <-tokens }()
 					away.run(h)
@@ -167,9 +167,15 @@ func (l *loop) handle(method uint16, h Handler) {
 		return
 	}
 	l.engine.Handle(method, func(q *core.Request) {
-		h(Request{loop: l, request: q, serial: q.Serial})
+		h(l.inline(q))
 		if l.deferred != nil {
 			l.served()
 		}
 	})
+}
+
+// inline is the handle of a request for its inline handler.
+func (l *loop) inline(q *core.Request) Request {
+	l.serving.request = q
+	return Request{&l.serving, q.Serial}
 }

@@ -33,7 +33,8 @@ type loop struct {
 
 	// Owned by the loop:
 	handlers map[uint16]Handler
-	deferred *deferred // of the request whose inline handler runs, if it needs one
+	serving  handle    // of the request whose inline handler runs
+	deferred *deferred // of that one, if it needs one
 	taken    []message // from the inbox
 	next     int       // of taken, to do
 	idle     idleness
@@ -64,40 +65,6 @@ func (l *loop) publish(now time.Duration) {
 	l.stats.Stats = l.engine.Stats()
 	l.stats.Unlock()
 	l.stats.at = now
-}
-
-// inbox is a queue from any goroutine to the loop.
-type inbox struct {
-	sync.Mutex
-	messages []message
-	closed   bool
-	length   atomic.Int32 // of messages, so that an empty inbox costs no lock
-}
-
-// message is one thing to do on the loop: a call to start, which may be that of
-// a waiter, an answer to give, or anything else.
-type message struct {
-	session *core.Session
-	call    *core.Call
-	waiter  *waiter
-	answer  *deferred
-	do      func()
-}
-
-// post hands m to the loop; false means that the loop has ended.
-func (l *loop) post(m message) bool {
-	l.inbox.Lock()
-	if l.inbox.closed {
-		l.inbox.Unlock()
-		return false
-	}
-	l.inbox.messages = append(l.inbox.messages, m)
-	l.inbox.length.Store(int32(len(l.inbox.messages)))
-	l.inbox.Unlock()
-	if l.asleep.Load() && l.asleep.CompareAndSwap(true, false) {
-		l.tr.Wake()
-	}
-	return true
 }
 
 func (l *loop) now() time.Duration { return time.Since(l.epoch) }
@@ -218,10 +185,7 @@ func (l *loop) posted() bool { return l.next < len(l.taken) || l.inbox.length.Lo
 func (l *loop) drain() {
 	if l.next == len(l.taken) {
 		l.next = 0
-		l.inbox.Lock()
-		l.taken, l.inbox.messages = l.inbox.messages, l.taken[:0]
-		l.inbox.length.Store(0)
-		l.inbox.Unlock()
+		l.taken = l.inbox.takeAll(l.taken[:0])
 	}
 	for l.next < len(l.taken) {
 		m := &l.taken[l.next]
@@ -229,13 +193,9 @@ func (l *loop) drain() {
 		switch {
 		case m.call != nil:
 			m.session.Submit(m.call)
-		case m.waiter != nil:
-			if m.waiter.begin() {
-				m.session.Submit(&m.waiter.call)
-			}
 		case m.answer != nil:
 			m.answer.give()
-		default:
+		case m.do != nil:
 			m.do()
 		}
 	}
@@ -246,9 +206,7 @@ func (l *loop) drain() {
 // posted before fails with the engine.
 func (l *loop) finish() {
 	l.stopping = true
-	l.inbox.Lock()
-	l.inbox.closed = true
-	l.inbox.Unlock()
+	l.inbox.close()
 	for l.posted() {
 		l.drain()
 	}

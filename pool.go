@@ -125,7 +125,7 @@ func delegated(p *Pool, start func(r *deferred, h Handler)) HandleOption {
 	err := p.check()
 	return func(at *placement) {
 		*at = placement{err: err, wrap: func(h Handler) Handler {
-			return func(r Request) { start(r.Defer().away, h) }
+			return func(r Request) { start(r.Defer().handle.away, h) }
 		}}
 	}
 }

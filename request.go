@@ -21,34 +21,48 @@ import (
 // nothing. Using one is a mistake, which the endpoint logs once and counts
 // (Stats.RequestsMisused). The zero Request is none, and its methods panic.
 type Request struct {
+	handle *handle
+	serial uint64 // inline: of handle.request, while this is about it
+}
+
+// handle is what Requests lead to: one of each loop, for the request whose inline
+// handler runs, and one of each request that left its loop.
+type handle struct {
 	loop    *loop
 	away    *deferred     // off the loop
-	request *core.Request // inline, for the loop alone, and only
-	serial  uint64        // while it has this number
+	request *core.Request // inline: the one whose handler began last; for the loop alone
 }
 
 // current returns the engine's request while the handler of an inline handle
 // runs, and calls; nil says that the handle's time is over.
 func (r Request) current() *core.Request {
-	if l := r.loop; l != nil && l.here() && r.request.Serial == r.serial && l.engine.Serving() == r.request {
-		return r.request
+	if h := r.handle; h != nil && h.loop.here() && h.request.Serial == r.serial && h.loop.engine.Serving() == h.request {
+		return h.request
 	}
 	r.misused()
 	return nil
 }
 
+// away is the record of a request that left its loop, else nil.
+func (r Request) away() *deferred {
+	if r.handle == nil {
+		return nil
+	}
+	return r.handle.away
+}
+
 // misused notes that a handle is used whose time is over.
 func (r Request) misused() {
-	if r.loop == nil {
+	if r.handle == nil {
 		panic("peregrine: this Request is a zero value; only those that handlers are given stand for a request")
 	}
-	r.loop.endpoint.mishaps.misused()
+	r.handle.loop.endpoint.mishaps.misused()
 }
 
 // Method is what the client asked for.
 func (r Request) Method() uint16 {
-	if r.away != nil {
-		return r.away.method
+	if d := r.away(); d != nil {
+		return d.method
 	}
 	if q := r.current(); q != nil {
 		return q.Method
@@ -63,16 +77,18 @@ func (r Request) Method() uint16 {
 // with 0xDB at once, so that who keeps it notices.
 func (r Request) Data() []byte {
 	// What current does, spelled out here and in Reply: calls cost as much again.
-	if q := r.request; q != nil && uintptr(goroutine.Self()) == r.loop.self.Load() && q.Serial == r.serial && q.Open() {
-		return q.Data
+	if h := r.handle; h != nil && h.away == nil && uintptr(goroutine.Self()) == h.loop.self.Load() {
+		if q := h.request; q.Serial == r.serial && q.Open() {
+			return q.Data
+		}
 	}
 	return r.contents()
 }
 
 // contents is Data off the loop, and after an answer.
 func (r Request) contents() []byte {
-	if r.away != nil {
-		return r.away.contents()
+	if d := r.away(); d != nil {
+		return d.contents()
 	}
 	if q := r.current(); q != nil {
 		return q.Data
@@ -82,8 +98,8 @@ func (r Request) contents() []byte {
 
 // Peer is the client's address.
 func (r Request) Peer() netip.AddrPort {
-	if r.away != nil {
-		return r.away.peer
+	if d := r.away(); d != nil {
+		return d.peer
 	}
 	if q := r.current(); q != nil {
 		return q.Peer()
@@ -93,11 +109,11 @@ func (r Request) Peer() netip.AddrPort {
 
 // Deadline is when the client stops waiting; ok is false if it does not.
 func (r Request) Deadline() (at time.Time, ok bool) {
-	if r.away != nil {
-		return r.away.until, !r.away.until.IsZero()
+	if d := r.away(); d != nil {
+		return d.until, !d.until.IsZero()
 	}
 	if q := r.current(); q != nil && q.Deadline != 0 {
-		return r.loop.epoch.Add(q.Deadline), true
+		return r.handle.loop.epoch.Add(q.Deadline), true
 	}
 	return time.Time{}, false
 }
@@ -109,7 +125,7 @@ func (r Request) Deadline() (at time.Time, ok bool) {
 // it end with the request that they are for. It costs an allocation or two, for
 // those that ask for it.
 func (r Request) Context() context.Context {
-	if d := r.away; d != nil {
+	if d := r.away(); d != nil {
 		return d.life.context(d.until)
 	}
 	if q := r.current(); q != nil {
@@ -128,10 +144,12 @@ var over = func() context.Context {
 
 // record is what outlives the inline handler of q, if it defers.
 func (r Request) record(q *core.Request) *deferred {
-	l := r.loop
+	l := r.handle.loop
 	if l.deferred == nil {
 		until, _ := r.Deadline()
-		l.deferred = &deferred{request: q, loop: l, serial: q.Serial, method: q.Method, peer: q.Peer(), until: until}
+		d := &deferred{request: q, serial: q.Serial, method: q.Method, peer: q.Peer(), until: until}
+		d.handle = handle{loop: l, away: d}
+		l.deferred = d
 	}
 	return l.deferred
 }
@@ -149,9 +167,11 @@ func (l *loop) served() {
 // [Request.ReplyThen]. Only the first answer counts; others do nothing, so that
 // a handler may end in a Fail for what it has not answered.
 func (r Request) Reply(data []byte) {
-	if q := r.request; q != nil && uintptr(goroutine.Self()) == r.loop.self.Load() && q.Serial == r.serial && q.Open() {
-		q.Reply(data)
-		return
+	if h := r.handle; h != nil && h.away == nil && uintptr(goroutine.Self()) == h.loop.self.Load() {
+		if q := h.request; q.Serial == r.serial && q.Open() {
+			q.Reply(data)
+			return
+		}
 	}
 	r.answer(OK, data, nil)
 }
@@ -171,16 +191,16 @@ func (r Request) Fail(code Code, message string) {
 }
 
 func (r Request) answer(code Code, data []byte, released func()) {
-	if r.away != nil {
-		r.away.answer(code, data, released)
+	if d := r.away(); d != nil {
+		d.answer(code, data, released)
 		return
 	}
 	q := r.current()
 	switch {
 	case q != nil && q.Open():
 		give(q, code, data, released)
-	case q != nil && r.loop.deferred != nil && r.loop.deferred.handed:
-		r.loop.deferred.answer(code, data, released)
+	case q != nil && r.handle.loop.deferred != nil && r.handle.loop.deferred.handed:
+		r.handle.loop.deferred.answer(code, data, released)
 	case released != nil:
 		released()
 	}
@@ -202,8 +222,8 @@ func give(q *core.Request, code Code, data []byte, released func()) {
 // returned Request is for that; its Data stays valid until the answer. Every
 // deferred request must be answered, since it holds a slot.
 func (r Request) Defer() Request {
-	if r.away != nil {
-		r.away.kept.Store(true)
+	if d := r.away(); d != nil {
+		d.kept.Store(true)
 		return r
 	}
 	q := r.current()
@@ -221,7 +241,7 @@ func (r Request) Defer() Request {
 		d.data = q.Data
 		q.Canceled = d.cancel
 	}
-	return Request{loop: r.loop, away: d}
+	return Request{handle: &d.handle}
 }
 
 // Canceled says whether nobody waits for the answer any more: the client gave
@@ -229,8 +249,8 @@ func (r Request) Defer() Request {
 // it is always false, since the loop hears nothing meanwhile. [Request.Context]
 // says the same without being asked.
 func (r Request) Canceled() bool {
-	if r.away != nil {
-		return r.away.canceled.Load()
+	if d := r.away(); d != nil {
+		return d.canceled.Load()
 	}
 	return r.current() == nil
 }

@@ -70,8 +70,8 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 	if buf == nil {
 		c.Buf = empty
 	}
-	w.state.Store(waiterPosted)
-	if err := s.post(message{session: s.session, waiter: w}); err != nil {
+	at, err := s.enter(c)
+	if err != nil {
 		return nil, err
 	}
 	if ctx.Done() == nil {
@@ -80,11 +80,14 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			response, err := w.abandon(ctx, s) // and w is not reused: the loop may be about to look at it
+			response, err := w.abandon(ctx, s, at) // and w is not reused: the loop may be about to look at it
 			return response, late(ctx, err)
 		}
 	}
-	response, err := c.Response, late(ctx, c.Err)
+	response, err := c.Response, c.Err
+	if err != nil {
+		err = late(ctx, err)
+	}
 	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
 	waiters.Put(w)
 	return response, err
@@ -116,7 +119,7 @@ func (s *Session) Go(c *Call) {
 	if s.waitForReady {
 		c.WaitForReady = true
 	}
-	if err := s.post(message{session: s.session, call: c}); err != nil {
+	if _, err := s.enter(c); err != nil {
 		c.Response, c.Err = nil, err
 		go c.Done(c)
 	}
@@ -130,18 +133,21 @@ func mustComplete(c *Call) {
 	}
 }
 
-// post hands the loop a call.
-func (s *Session) post(m message) error {
-	if s.loop == nil {
-		return errNotOpen
+// enter hands the loop a call, and says where in its inbox that is.
+func (s *Session) enter(c *Call) (at place, err error) {
+	l := s.loop
+	if l == nil {
+		return at, errNotOpen
 	}
-	if s.loop.inbox.length.Load() >= maxPosted {
-		return &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
+	if l.inbox.length.Load() >= maxPosted {
+		return at, &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
 	}
-	if !s.loop.post(m) {
-		return errClosed
+	at, ok := l.inbox.put(message{session: s.session, call: c})
+	if !ok {
+		return at, errClosed
 	}
-	return nil
+	l.rouse()
+	return at, nil
 }
 
 // Submit starts c as Go does, but at once, on the session's loop: in a Call's

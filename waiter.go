@@ -4,23 +4,14 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // waiter is a blocking call's state, reused so that Call need not allocate.
 type waiter struct {
-	call  Call
-	done  chan struct{}
-	state atomic.Int32
+	call Call
+	done chan struct{}
 }
-
-// States of a waiter: the loop takes it out of its inbox, or its caller does.
-const (
-	waiterPosted = iota
-	waiterBegun
-	waiterWithdrawn
-)
 
 var waiters = sync.Pool{New: func() any {
 	w := &waiter{done: make(chan struct{}, 1)}
@@ -28,15 +19,10 @@ var waiters = sync.Pool{New: func() any {
 	return w
 }}
 
-// begin says, on the loop, whether the call is to start.
-func (w *waiter) begin() bool { return w.state.CompareAndSwap(waiterPosted, waiterBegun) }
-
-// withdraw takes back a call that the loop has not seen: it never starts.
-func (w *waiter) withdraw() bool { return w.state.CompareAndSwap(waiterPosted, waiterWithdrawn) }
-
-// abandon ends the wait for a call of s whose context has ended.
-func (w *waiter) abandon(ctx context.Context, s *Session) ([]byte, error) {
-	if w.withdraw() {
+// abandon ends the wait for a call of s whose context has ended. One that is still
+// where the inbox got it never starts.
+func (w *waiter) abandon(ctx context.Context, s *Session, at place) ([]byte, error) {
+	if s.loop.inbox.takeBack(at) {
 		return nil, ended(ctx, false)
 	}
 	s.Cancel(&w.call)

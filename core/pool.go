@@ -35,36 +35,39 @@ type table[T any] struct {
 	bare  int // of free, from the front: without an object; least at most
 }
 
-// get returns an object and its number; fresh says that it is new memory.
-func (t *table[T]) get() (id uint32, x *T, fresh bool) {
-	if n := len(t.free) - 1; n >= 0 {
-		id = t.free[n]
-		t.free = t.free[:n]
-		if n < t.least {
-			fresh = t.lower(n, id)
-		}
-		return id, t.all[id], fresh
+// take returns the number of an object that was free all the while since the last
+// trim; 0: there is none, and get does.
+func (t *table[T]) take() uint32 {
+	n := len(t.free) - 1
+	if n < t.least {
+		return 0
 	}
-	if t.all == nil {
-		t.all = append(t.all, nil)
-	}
-	x = new(T)
-	t.all = append(t.all, x)
-	return uint32(len(t.all) - 1), x, true
+	id := t.free[n]
+	t.free = t.free[:n]
+	return id
 }
 
-// lower notes that only n numbers are left that are free, and makes the object of
-// one that has none.
-func (t *table[T]) lower(n int, id uint32) (fresh bool) {
-	t.least = n
+// get returns the number of any object; fresh says that it is new memory.
+func (t *table[T]) get() (id uint32, fresh bool) {
+	n := len(t.free) - 1
+	if n < 0 {
+		if t.all == nil {
+			t.all = append(t.all, nil)
+		}
+		t.all = append(t.all, new(T))
+		return uint32(len(t.all) - 1), true
+	}
+	id = t.free[n]
+	t.free = t.free[:n]
+	t.least = min(t.least, n)
 	if fresh = n < t.bare; fresh {
 		t.bare = n
 		t.all[id] = new(T)
 	}
-	return fresh
+	return id, fresh
 }
 
-// at returns the object with a number that get returned.
+// at returns the object with a number that take or get returned.
 func (t *table[T]) at(id uint32) *T { return t.all[id] }
 
 func (t *table[T]) put(id uint32) { t.free = append(t.free, id) }

@@ -208,10 +208,14 @@ func (p *peer) request(m *wire.Message) {
 	if slot.request != 0 {
 		e.release(slot)
 	}
-	id, r, fresh := e.requests.get()
-	if fresh {
-		e.tidySoon()
+	id := e.requests.take()
+	if id == 0 {
+		var fresh bool
+		if id, fresh = e.requests.get(); fresh {
+			e.tidySoon()
+		}
 	}
+	r := e.requests.at(id)
 	slot.request, slot.sequence = id, m.Sequence
 	e.held++
 	r.endpoint, r.id, r.peer, r.session, r.slot = e, id, p, s, m.Slot

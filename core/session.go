@@ -240,10 +240,14 @@ func (s *Session) start(c *Call) {
 		index = uint16(len(s.slots))
 		s.slots = append(s.slots, sessionSlot{})
 	}
-	id, slot, fresh := e.slots.get()
-	if fresh {
-		e.tidySoon()
+	id := e.slots.take()
+	if id == 0 {
+		var fresh bool
+		if id, fresh = e.slots.get(); fresh {
+			e.tidySoon()
+		}
 	}
+	slot := e.slots.at(id)
 	slot.call, slot.id, slot.index = c, id, index
 	c.slot = slot
 	p.outstanding++

@@ -129,30 +129,38 @@ func (m *Message) Parse(b []byte) (rest []byte, err error) {
 	low, high := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
 	m.Kind = Kind(low & kindMask)
 	m.Flags = uint8(low) &^ kindMask
-	if m.Kind == 0 || m.Kind >= numKinds || m.Flags&^(FlagFragment|FlagDeadline) != 0 {
-		return nil, ErrType
-	}
 	m.Code = uint8(low >> 8)
-	length := int(uint16(low >> 16))
 	m.Session = uint16(low >> 32)
 	m.Generation = uint16(low >> 48)
 	m.Slot = uint16(high)
 	m.Method = uint16(high >> 16)
 	m.Sequence = uint32(high >> 32)
-	n := MessageHeaderSize
-	if m.Flags != 0 {
-		if n, err = m.parseOptions(b, length); err != nil {
-			return nil, err
-		}
+	end := MessageHeaderSize + int(uint16(low>>16))
+	if uint8(low)-1 < uint8(numKinds-1) && end <= len(b) { // a kind, and no flags
+		m.Body = b[MessageHeaderSize:end:end]
+		return b[end:], nil
 	}
-	if len(b)-n < length {
+	n, err := m.parseOptions(b, end-MessageHeaderSize)
+	if err != nil {
+		return nil, err
+	}
+	end += n - MessageHeaderSize
+	if end > len(b) {
 		return nil, ErrLength
 	}
-	m.Body = b[n : n+length : n+length]
-	return b[n+length:], nil
+	m.Body = b[n:end:end]
+	return b[end:], nil
 }
 
+// parseOptions checks what is rare, and decodes what the flags add. n is the size of
+// the header.
 func (m *Message) parseOptions(b []byte, length int) (n int, err error) {
+	if m.Kind == 0 || m.Kind >= numKinds || m.Flags&^(FlagFragment|FlagDeadline) != 0 {
+		return 0, ErrType
+	}
+	if m.Flags == 0 {
+		return MessageHeaderSize, nil
+	}
 	if m.Kind > Response || m.Kind == Response && m.Flags&FlagDeadline != 0 {
 		return 0, ErrType
 	}
