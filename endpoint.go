@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/internal/preempt"
 	"github.com/peregrine-rpc/peregrine/transport"
 	_ "github.com/peregrine-rpc/peregrine/transport/iouring" // a backend of many Linux hosts
 	_ "github.com/peregrine-rpc/peregrine/transport/udp"     // the backend that runs everywhere
@@ -172,7 +173,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		}
 	}
 	var err error
-	l.idle = idleness{worked: l.now(), luck: maxLuck}
+	l.idle = idleness{preempted: new(preempt.Watch).Preempted, worked: l.now(), luck: maxLuck}
 	l.engine, err = core.New(config, tr, l.now())
 	return l, err
 }

@@ -32,6 +32,10 @@ const (
 // time lately, and not at all for a while where spinning has kept the thread
 // from its CPU, or others from it.
 type idleness struct {
+	// preempted says whether another thread has had the CPU of this one since it
+	// was last asked. It is asked only after a turn that took suspiciously long.
+	preempted func() bool
+
 	worked time.Duration // when there was work last
 	luck   int           // smoothed share of the gaps that spinLong outlasts, of maxLuck
 
@@ -43,29 +47,29 @@ type idleness struct {
 
 const (
 	maxLuck = 256
-	// interruption is the length of a turn without work that the scheduler or a
-	// quota must have broken: spinning competes with others for the CPU.
+	// interruption is the length of a turn that may have been interrupted.
 	interruption = spinLong / 2
-	// minShyness is how long a loop does not spin after that, and maxShyness what
-	// it doubles to as long as each return to spinning ends likewise.
+	// minShyness is how long a loop does not spin after it was, and maxShyness what
+	// that doubles to as long as each return to spinning ends likewise.
 	minShyness = 10 * time.Millisecond
 	maxShyness = time.Second
-	// lostShare is the part of the time, 1/lostShare, that counts as much.
-	lostShare = 32
 )
 
 // look notes that a turn begins at now.
 func (i *idleness) look(now time.Duration) {
-	if i.looked != 0 && now-i.looked > interruption {
-		i.contended(now, now-i.looked)
+	if i.looked != 0 && now-i.looked > interruption && i.preempted() {
+		i.contended(now)
 	}
 	i.looked = 0
 }
 
 // work notes that there was work in the turn that began at began, done by now.
 func (i *idleness) work(began, now time.Duration) {
-	if i.gaveUp != 0 && began-i.gaveUp < interruption {
-		i.contended(now, spinLong) // it came as soon as the CPU was free for the peer
+	switch {
+	case now-began > interruption && i.preempted():
+		i.contended(now)
+	case i.gaveUp != 0 && began-i.gaveUp < interruption:
+		i.contended(now) // it came as soon as the CPU was free for the peer
 	}
 	i.gaveUp = 0
 	if now-i.worked < spinLong {
@@ -96,14 +100,13 @@ func (i *idleness) spin(now time.Duration) bool {
 	return false
 }
 
-// contended notes that spinning was in the way, of this loop or others, and what
-// was lost by it. Any host interrupts now and then: only where that is much of
-// the time since the loop spins again does it get shyer.
-func (i *idleness) contended(now, lost time.Duration) {
+// contended notes that somebody else wants the CPU, be it the peer. Any host has such
+// moments: a loop gets shyer only if it is told again soon after it spins again.
+func (i *idleness) contended(now time.Duration) {
 	switch spun := now - i.shyUntil; {
 	case spun >= 4*i.shyness:
 		i.shyness = minShyness
-	case lost*lostShare >= spun:
+	case spun >= 0:
 		i.shyness = min(2*i.shyness, maxShyness)
 	}
 	i.shyUntil = now + i.shyness

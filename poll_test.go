@@ -12,11 +12,18 @@ const turn = time.Microsecond
 // idler plays the turns of an adaptive loop in virtual time.
 type idler struct {
 	idleness
-	now time.Duration
+	now    time.Duration
+	others bool // have had the CPU
 }
 
 func newIdler() *idler {
-	return &idler{idleness: idleness{worked: time.Hour, luck: maxLuck}, now: time.Hour}
+	l := &idler{now: time.Hour}
+	l.idleness = idleness{worked: l.now, luck: maxLuck, preempted: func() bool {
+		others := l.others
+		l.others = false
+		return others
+	}}
+	return l
 }
 
 // work plays a turn with work.
@@ -49,11 +56,26 @@ func (l *idler) gap(length time.Duration) {
 	l.work()
 }
 
-// interrupted plays a spin that others have the CPU in for a while.
-func (l *idler) interrupted() {
+// stopped plays a spin that nothing comes of for a while, since the thread does not
+// run.
+func (l *idler) stopped() {
 	l.spin(10 * turn)
 	l.now += 3 * time.Millisecond
 	l.look(l.now)
+}
+
+// interrupted plays one that others have the CPU in.
+func (l *idler) interrupted() {
+	l.others = true
+	l.stopped()
+}
+
+// interruptedAtWork plays a turn with work that others have the CPU in.
+func (l *idler) interruptedAtWork() {
+	l.others = true
+	began := l.now
+	l.now += 3 * time.Millisecond
+	l.idleness.work(began, l.now)
 }
 
 // spins says for how long the loop spins after work, if nothing comes.
@@ -102,6 +124,29 @@ func TestALoopThatOthersInterruptDoesNotSpinForAWhile(t *testing.T) {
 	l.work()
 	l.interrupted()
 	require.Equal(t, minShyness, l.shyness, "after a long peace it is as trusting as at first")
+}
+
+func TestALoopThatIsInterruptedAtWorkDoesNotSpin(t *testing.T) {
+	t.Parallel()
+	l := newIdler()
+	for range 100 {
+		l.interruptedAtWork()
+		require.Zero(t, l.spins(), "somebody else wants the CPU")
+	}
+	require.Equal(t, minShyness, l.shyness, "it has not tried to spin since")
+	l.now += minShyness
+	require.Equal(t, spinLong, l.spins(), "it tries again")
+}
+
+func TestAHostThatStopsIsNoContention(t *testing.T) {
+	t.Parallel()
+	l := newIdler()
+	for range 10 {
+		l.work()
+		l.stopped()
+		require.NotZero(t, l.spins(), "no other thread had the CPU")
+		l.now += time.Millisecond // blocked
+	}
 }
 
 func TestALoopThatKeepsItsPeerFromTheCPUDoesNotSpin(t *testing.T) {
