@@ -235,6 +235,10 @@ type Stats struct {
 	TxUnresolved  uint64 // neighbour not known yet
 	FaultsApplied uint64 // by a Fault decorator
 
+	// TxForwarded is of TxPackets those that lay where another transport had received
+	// them.
+	TxForwarded uint64
+
 	// Sends without a copy, and those asked to be that the kernel copied after all.
 	TxZeroCopied, TxCopied uint64
 }

@@ -10,6 +10,10 @@ type Desc struct {
 	Options uint32
 }
 
+// Continued in a Desc's Options says that the packet goes on in the next entry
+// (XDP_PKT_CONTD). Sockets bound with XDP_USE_SG take and give such packets.
+const Continued = 1
+
 // needWakeup is the kernel's flag of a ring, XDP_RING_NEED_WAKEUP.
 const needWakeup = 1
 
@@ -74,6 +78,10 @@ func (r *Consumer[E]) Available() int {
 
 // Peek returns the entry that Take would.
 func (r *Consumer[E]) Peek() E { return r.entries[r.next&r.mask] }
+
+// PeekAt returns the entry that Take would after n others; as many must be
+// available.
+func (r *Consumer[E]) PeekAt(n int) E { return r.entries[(r.next+uint32(n))&r.mask] }
 
 // Take returns the next entry; there must be one available.
 func (r *Consumer[E]) Take() E {

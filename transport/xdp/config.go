@@ -49,6 +49,14 @@ type Config struct {
 	// received and not released, or reserved and not sent, half of them each, 256
 	// to 1048576.
 	Buffers int `yaml:"buffers"`
+
+	// Memory names packet memory that interfaces of this process have in common:
+	// what one received another sends as it lies ([transport.Forwarder]). They need
+	// the same MTU, rings and buffers. Empty gives the interface memory of its own.
+	Memory string `yaml:"memory"`
+	// Sharers is how many interfaces of as many queues as this one there is to be
+	// memory for, 2 to 16, where Memory is given. The first that is opened decides.
+	Sharers int `yaml:"sharers"`
 }
 
 const minMTU = 1280 // RFC 8200 §5
@@ -60,7 +68,7 @@ var (
 
 // DefaultConfig lacks only Interface.
 func DefaultConfig() Config {
-	return Config{Mode: "auto", ZeroCopy: "auto", RxRing: 2048, TxRing: 1024, Buffers: 4096}
+	return Config{Mode: "auto", ZeroCopy: "auto", RxRing: 2048, TxRing: 1024, Buffers: 4096, Sharers: 2}
 }
 
 // Validate checks each key, without a look at the host. Its errors are
@@ -77,6 +85,7 @@ func (c *Config) Validate() error {
 		{"rx_ring", c.RxRing, 64, 1 << 15},
 		{"tx_ring", c.TxRing, 64, 1 << 15},
 		{"buffers", c.Buffers, 256, 1 << 20},
+		{"sharers", c.Sharers, 2, 16},
 	} {
 		if r.value < r.min || r.value > r.max {
 			return wrong(r.key, "%d is out of range: give %d to %d", r.value, r.min, r.max)

@@ -14,23 +14,29 @@ func TestConformance(t *testing.T) {
 	for _, l := range []struct {
 		name    string
 		long    bool
+		mtu     int
 		ips     []string
 		factory func(*wire) conformance.Factory
 	}{
-		{"native to native", false, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
-		{"generic to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
-		{"native to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
-		{"native to udp", true, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
-		{"native to iouring", true, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.iouring) }},
-		{"iouring to generic, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.iouring, w.far.xdp(generic)) }},
-		{"udp to generic", false, four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
-		{"udp to native, IPv6", true, six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
+		{"native to native", false, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
+		{"generic to generic, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
+		{"native to generic, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
+		{"native to udp", true, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
+		{"native to iouring", true, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.iouring) }},
+		{"iouring to generic, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.iouring, w.far.xdp(generic)) }},
+		{"udp to generic", false, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
+		{"udp to native, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
+		{"native to native, jumbo", false, 9000, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
+		{"generic to generic, jumbo", true, 9000, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
+		{"native to udp, jumbo", true, 9000, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
+		{"udp to generic, jumbo", true, 9000, six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
+		{"native to native, more than veth has room for", true, 3600, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
 	} {
 		if l.long && testing.Short() {
 			continue
 		}
 		t.Run(l.name, func(t *testing.T) {
-			conformance.Transport(t, l.factory(wired(t, 1500, l.ips...)))
+			conformance.Transport(t, l.factory(wired(t, l.mtu, l.ips...)))
 		})
 	}
 }

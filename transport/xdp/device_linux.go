@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netstack"
-	"github.com/peregrine-rpc/peregrine/internal/xsk"
 )
 
 // device is an interface as it was found.
@@ -116,18 +115,6 @@ const headroom = 128
 
 // ethernet is the bytes of a frame beside its IP packet, with a tag.
 const ethernet = 14 + 4
-
-// frameSize is the size of frames for packets of that length.
-func (d *device) frameSize(mtu int) (int, error) {
-	for _, size := range []int{xsk.SmallFrame, xsk.LargeFrame} {
-		if mtu+ethernet <= size-xsk.Reserve {
-			return size, nil
-		}
-	}
-	most := xsk.LargeFrame - xsk.Reserve - ethernet
-	return 0, wrong("interface", "%s has an MTU of %d, and a frame of AF_XDP holds a packet of %d bytes: ip link set %s mtu 3498 suits most drivers",
-		d.name, mtu, most, d.name)
-}
 
 // addrs returns the addresses of the interface that are good beyond the link.
 func (d *device) addrs(handle *netlink.Handle) ([]netip.Addr, error) {

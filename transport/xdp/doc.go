@@ -26,6 +26,8 @@
 // All queues of an interface share the program, one memory for frames (UMEM) and
 // the way to the kernel's tables. The first Open makes them, the last Close gives
 // them back. A socket of the kernel's holds the UDP port, and is never read.
+// Interfaces may share a memory (memory_linux.go), and then one sends what another
+// received as it lies (forward_linux.go).
 //
 // # A frame
 //
@@ -37,4 +39,5 @@
 //
 // A sender fills the Head where it lies in the frame; a Payload is copied behind
 // it, once. On a device without zero-copy the kernel copies each packet once more.
+// Packets longer than a frame have several (jumbo_linux.go).
 package xdp

@@ -18,7 +18,7 @@ func FuzzTheProgramAndTheParserAgree(f *testing.F) {
 		f.Skip("loading a program takes root, or CAP_BPF and CAP_NET_ADMIN")
 	}
 	defer m.close()
-	program, err := ourFilter.load(m, asm.Instructions{asm.Mov.Imm(asm.R0, xdpRedirect), asm.Return()})
+	program, err := ourFilter.load(m, asm.Instructions{asm.Mov.Imm(asm.R0, xdpRedirect), asm.Return()}, false)
 	require.NoError(f, err)
 	defer program.Close()
 	parser := netstack.Receiver{MAC: netstack.MAC{2, 2}, Addrs: ourFilter.addrs}.Parser()

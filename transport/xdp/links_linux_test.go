@@ -22,6 +22,7 @@ import (
 
 // wire is a veth pair between two namespaces.
 type wire struct {
+	mtu       int
 	near, far side
 }
 
@@ -44,7 +45,7 @@ const wireVariable = "PEREGRINE_XDP_TEST_WIRE"
 
 func wiredQueues(t *testing.T, mtu, near, far int, ips ...string) *wire {
 	t.Helper()
-	w := &wire{near: side{name: "near"}, far: side{name: "far"}}
+	w := &wire{mtu: mtu, near: side{name: "near"}, far: side{name: "far"}}
 	var ports [2]netns.Port
 	for i, ip := range ips {
 		prefix := netip.MustParsePrefix(ip)
@@ -146,7 +147,7 @@ func (w *wire) between(near, far opener) conformance.Factory {
 			return [...]opener{conformance.Near: near, conformance.Far: far}[side](addr.Port())
 		},
 		Inject: func(to netip.AddrPort, datagram []byte) error {
-			if len(datagram) > 1500-headers6 {
+			if len(datagram) > w.mtu-headers6 {
 				return errors.New("it would arrive in fragments")
 			}
 			return w.near.space.Do(func() error { return conformance.InjectUDP(to, datagram) })

@@ -21,7 +21,8 @@ import (
 // ports are the open interfaces of this process.
 var ports struct {
 	sync.Mutex
-	open map[place]*port
+	open     map[place]*port
+	memories map[string]*memory // by name
 }
 
 // place is an interface, in a network namespace.
@@ -39,10 +40,10 @@ type port struct {
 	mode   string // native or generic
 	local  netip.AddrPort
 	notes  []string
-	mtu    int // of IP packets, in bytes
-	frames int // of each queue
+	mtu    int  // of IP packets, in bytes
+	frags  bool // packets may have several frames
 
-	umem    *xsk.Umem
+	memory  *memory
 	maps    maps
 	program *ebpf.Program // the follower's
 	// link must stay referenced: one that is garbage takes the program off.
@@ -132,10 +133,6 @@ func (p *port) start() (err error) {
 	if p.mtu > d.mtu {
 		return wrong("mtu", "%s has %d: give that at most, or raise it by ip link set %s mtu %d", d.name, d.mtu, d.name, p.mtu)
 	}
-	size, err := d.frameSize(d.mtu) // others may send as much
-	if err != nil {
-		return err
-	}
 	if err := p.look(); err != nil {
 		return err
 	}
@@ -149,17 +146,13 @@ func (p *port) start() (err error) {
 		return err
 	}
 	if p.maps, err = makeMaps(p.cfg.Queue + len(p.queues)); err != nil {
-		return unattached(d, p.cfg.Mode, err)
+		return unattached(d, p.cfg.Mode, false, err)
 	}
-	if p.program, err = p.filter(addrs).load(p.maps, redirect()); err != nil {
-		return unattached(d, p.cfg.Mode, err)
-	}
-	if err := p.attach(); err != nil {
+	if err := p.attach(addrs); err != nil {
 		return err
 	}
-	p.frames = p.cfg.RxRing + p.cfg.TxRing + p.cfg.Buffers
-	if p.umem, err = xsk.NewUmem(p.frames*len(p.queues), size); err != nil {
-		return fmt.Errorf("xdp: %w", err)
+	if p.memory, err = memoryFor(p, p.layout()); err != nil {
+		return err
 	}
 	p.note()
 	return p.follow()
@@ -185,22 +178,40 @@ func (p *port) filter(addrs []netip.Addr) filter {
 	return filter{addrs: addrs, port: p.local.Port(), vlan: p.device.vlan}
 }
 
-// attach puts the program on the interface, in the best mode that is allowed.
-func (p *port) attach() error {
+// attach puts the program on the interface, in the best mode that is allowed. Packets
+// have several frames only where they must: the MTU is more than one holds, or than
+// the driver has room for.
+func (p *port) attach(addrs []netip.Addr) error {
+	d := &p.device
+	if most := mostFrames*xsk.LargeFrame - headroom; d.mtu > most {
+		return wrong("interface", "%s has an MTU of %d, and AF_XDP carries packets of %d bytes: ip link set %s mtu 9000", d.name, d.mtu, most, d.name)
+	}
+	long := d.mtu+ethernet > xsk.LargeFrame-xsk.Reserve
+	native := func() (err error) {
+		if !long {
+			if err = p.attachAs(addrs, "native", link.XDPDriverMode, false); !errors.Is(err, unix.ERANGE) {
+				return err
+			}
+		}
+		if inPieces := p.attachAs(addrs, "native", link.XDPDriverMode, true); inPieces == nil || long {
+			return inPieces
+		}
+		return err
+	}
+	generic := func() error { return p.attachAs(addrs, "generic", link.XDPGenericMode, long) }
 	var refusals error
 	for _, m := range []struct {
-		name string
-		flag link.XDPAttachFlags
-	}{{"native", link.XDPDriverMode}, {"generic", link.XDPGenericMode}} {
+		name   string
+		attach func() error
+	}{{"native", native}, {"generic", generic}} {
 		if p.cfg.Mode != m.name && p.cfg.Mode != "auto" {
 			continue
 		}
-		attached, err := link.AttachXDP(link.XDPOptions{Program: p.program, Interface: p.device.base, Flags: m.flag})
+		err := m.attach()
 		if err == nil {
-			p.link, p.mode = attached, m.name
 			break
 		}
-		refusals = errors.Join(refusals, unattached(&p.device, m.name, err))
+		refusals = errors.Join(refusals, err)
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
 			break // it would be no other
 		}
@@ -212,6 +223,33 @@ func (p *port) attach() error {
 		p.notes = append(p.notes, fmt.Sprintf("mode is generic, which is slower: %v", refusals))
 	}
 	return nil
+}
+
+// attachAs tries one mode; frags allows packets of several frames.
+func (p *port) attachAs(addrs []netip.Addr, mode string, flag link.XDPAttachFlags, frags bool) error {
+	program, err := p.filter(addrs).load(p.maps, redirect(), frags)
+	if err != nil {
+		return unattached(&p.device, mode, frags, err)
+	}
+	attached, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: p.device.base, Flags: flag})
+	if err != nil {
+		return unattached(&p.device, mode, frags, errors.Join(err, program.Close()))
+	}
+	p.program, p.link, p.mode, p.frags = program, attached, mode, frags
+	return nil
+}
+
+// layout says what frames the queues need.
+func (p *port) layout() layout {
+	c := &p.cfg
+	l := layout{frameSize: xsk.LargeFrame, run: 1, send: c.TxRing + c.Buffers/2, receive: c.RxRing + c.Buffers/2}
+	if p.device.mtu+ethernet <= xsk.SmallFrame-xsk.Reserve && c.Memory == "" {
+		l.frameSize = xsk.SmallFrame
+	}
+	for p.frags && l.run*l.frameSize < headroom+p.device.mtu {
+		l.run *= 2
+	}
+	return l
 }
 
 func (p *port) note() {
@@ -231,27 +269,20 @@ func (p *port) agree(cfg *Config, queues int) error {
 	return nil
 }
 
-// socketOfOther is a bound socket over the port's memory, if there is one.
-func (p *port) socketOfOther() *xsk.Socket {
-	for i := range p.queues {
-		if q := p.queues[i].Load(); q != nil {
-			return q.socket
-		}
-	}
-	return nil
-}
-
 // release gives back a queue, and the interface with the last.
-func (p *port) release(index int) error {
+func (p *port) release(q *queue) error {
 	ports.Lock()
 	defer ports.Unlock()
-	p.queues[index].Store(nil)
-	return p.closeIfIdle()
+	err := q.giveBack()
+	p.queues[q.index].Store(nil)
+	return errors.Join(err, p.closeIfIdle())
 }
 
 func (p *port) closeIfIdle() error {
-	if p.socketOfOther() != nil {
-		return nil
+	for i := range p.queues {
+		if p.queues[i].Load() != nil {
+			return nil
+		}
 	}
 	delete(ports.open, p.place)
 	return p.close()
@@ -267,8 +298,8 @@ func (p *port) close() error {
 		err = errors.Join(err, p.program.Close())
 	}
 	err = errors.Join(err, p.maps.close())
-	if p.umem != nil {
-		err = errors.Join(err, p.umem.Close())
+	if p.memory != nil {
+		err = errors.Join(err, p.memory.leave())
 	}
 	if p.claim != nil {
 		err = errors.Join(err, p.claim.Close())

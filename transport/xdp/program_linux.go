@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 // filter says which packets are ours.
@@ -224,18 +225,24 @@ func (m *maps) close() error {
 	return err
 }
 
-// load has the kernel verify and compile the program.
-func (f filter) load(m maps, ours asm.Instructions) (*ebpf.Program, error) {
+// load has the kernel verify and compile the program. frags says that packets may
+// have several frames, of which it looks at the first.
+func (f filter) load(m maps, ours asm.Instructions, frags bool) (*ebpf.Program, error) {
 	instructions := f.instructions(ours)
 	for name, e := range map[string]*ebpf.Map{socketsMap: m.sockets, portsMap: m.ports} {
 		if err := instructions.AssociateMap(name, e); err != nil && !errors.Is(err, asm.ErrUnreferencedSymbol) {
 			return nil, err
 		}
 	}
+	flags := uint32(0)
+	if frags {
+		flags = unix.BPF_F_XDP_HAS_FRAGS
+	}
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name:         "peregrine",
 		Type:         ebpf.XDP,
 		Instructions: instructions,
+		Flags:        flags,
 		License:      "Dual BSD/GPL",
 	})
 }

@@ -28,7 +28,7 @@ func tried(t *testing.T, f filter, dialed ...uint16) func(frame []byte) bool {
 		require.NoError(t, m.ports.Lookup(uint32(port/64), &bits))
 		require.NoError(t, m.ports.Put(uint32(port/64), bits|1<<(port%64)))
 	}
-	p, err := f.load(m, asm.Instructions{asm.Mov.Imm(asm.R0, xdpRedirect), asm.Return()})
+	p, err := f.load(m, asm.Instructions{asm.Mov.Imm(asm.R0, xdpRedirect), asm.Return()}, false)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
 	return func(frame []byte) bool {

@@ -30,6 +30,8 @@ type queue struct {
 	port   *port
 	index  int
 	socket *xsk.Socket
+	memory *memory
+	block  *block // of memory, ours
 	umem   *xsk.Umem
 	local  netip.AddrPort
 	caps   transport.Caps
@@ -46,10 +48,16 @@ type queue struct {
 	rxFrames xsk.Frames // free
 	filled   int        // frames in the fill ring, with the kernel, or in the RX ring
 	held     int        // received, and not released
+	lent     int        // received, and forwarded: on the way out by another queue, or back from there
+	large    large      // where packets of several frames are put together
 
-	txFrames xsk.Frames // free
+	txFrames xsk.Frames // free: buffers of one frame or several
 	reserved int        // lent, and not sent
-	inFlight int        // in the TX ring, with the kernel, or in the completion ring
+	inFlight int        // frames in the TX ring, with the kernel, or in the completion ring
+	foreign  foreign    // those of them that another queue received
+	pieces   pieces     // of buffers that have several frames
+	txFirst  uint64     // where the buffers begin
+	txSize   uint64     // in bytes, all of them
 	pending  []pending  // by place in the TX ring: what is not known to be sent
 	put      uint32     // counts what was put into the TX ring
 	settled  uint32     // counts what is known to have left it
@@ -67,13 +75,17 @@ type queue struct {
 	overflows uint64     // of a closed socket
 }
 
-// pending is a datagram in the TX ring.
-type pending struct{ payload uint16 }
+// pending is a datagram in the TX ring, in its last entry.
+type pending struct {
+	payload   uint16
+	continued bool // not the last
+}
 
 // counters are written once per batch, and read by anybody.
 type counters struct {
 	rxPackets, rxBytes, rxCalls, rxMalformed                   atomic.Uint64
 	txPackets, txBytes, txCalls, tooLarge, refused, unresolved atomic.Uint64
+	forwarded, noBuffer                                        atomic.Uint64
 }
 
 // headers4 and headers6 are the sizes of IP and UDP headers.
@@ -85,12 +97,10 @@ const batch = 32
 
 // openQueue opens one of the port's queues.
 func openQueue(p *port, index int) (_ *queue, err error) {
-	c := &p.cfg
+	c, m := &p.cfg, p.memory
 	q := &queue{
-		port: p, index: index, umem: p.umem, local: p.local,
-		rxFrames: p.umem.Frames(index*p.frames, c.RxRing+c.Buffers/2),
-		txFrames: p.umem.Frames(index*p.frames+c.RxRing+c.Buffers/2, c.TxRing+c.Buffers/2),
-		pending:  make([]pending, c.TxRing),
+		port: p, index: index, memory: m, umem: m.umem, local: p.local,
+		pending: make([]pending, c.TxRing),
 	}
 	q.heard = p.news.count.Load()
 	if q.waiter, err = waiter.New(); err != nil {
@@ -98,23 +108,29 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 	}
 	defer func() {
 		if err != nil {
-			if q.socket != nil {
-				err = errors.Join(err, q.socket.Close())
-			}
-			err = errors.Join(err, q.waiter.Close())
+			err = errors.Join(err, q.giveBack(), q.waiter.Close())
 		}
 	}()
-	// Completions have room for every frame: a full ring stops the sender.
-	sizes := xsk.Sizes{Fill: c.RxRing, RX: c.RxRing, TX: c.TxRing, Completion: powerOfTwo(p.frames)}
-	if q.socket, err = xsk.Open(p.umem, p.socketOfOther(), sizes); err != nil {
-		return nil, unsocketed(&p.device, c.Queue+index, err)
+	if q.block, err = m.take(q); err != nil {
+		return nil, err
 	}
-	if err := q.socket.SendBuffer(p.frames * p.umem.FrameSize()); err != nil {
+	if err := q.cutMemory(); err != nil {
+		return nil, err
+	}
+	// Completions have room for every frame: a full ring stops the sender.
+	sizes := xsk.Sizes{Fill: c.RxRing, RX: c.RxRing, TX: c.TxRing, Completion: powerOfTwo(m.layout.frames())}
+	if q.socket, err = xsk.Open(m.umem, m.socket(), sizes); err != nil {
+		return nil, unsocketed(&p.device, c.Queue+index, p.frags, err)
+	}
+	if err := q.socket.SendBuffer(m.layout.frames() * m.umem.FrameSize()); err != nil {
 		return nil, fmt.Errorf("xdp: %w", err)
 	}
 	q.socket.RaiseBudget(c.TxRing)
 	q.refill()
 	flags := uint16(unix.XDP_USE_NEED_WAKEUP)
+	if p.frags {
+		flags |= unix.XDP_USE_SG
+	}
 	switch {
 	case p.mode == "generic" || c.ZeroCopy == "off":
 		flags |= unix.XDP_COPY
@@ -122,7 +138,7 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 		flags |= unix.XDP_ZEROCOPY
 	}
 	if err := q.socket.Bind(p.device.base, c.Queue+index, flags); err != nil {
-		return nil, unsocketed(&p.device, c.Queue+index, err)
+		return nil, unsocketed(&p.device, c.Queue+index, p.frags, err)
 	}
 	zeroCopy, err := q.socket.ZeroCopy()
 	if err != nil {
@@ -133,7 +149,38 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 	if err := p.maps.sockets.Put(uint32(c.Queue+index), uint32(q.socket.FD())); err != nil {
 		return nil, fmt.Errorf("xdp: cannot lead packets to the socket: %w", err)
 	}
+	m.bound = append(m.bound, q.socket)
 	return q, nil
+}
+
+// cutMemory lays out the queue's block.
+func (q *queue) cutMemory() (err error) {
+	l := q.memory.layout
+	size := uint64(l.frameSize)
+	first := int(q.block.first / size)
+	q.txFrames = q.umem.Runs(first, l.send, l.run)
+	q.txFirst, q.txSize = q.block.first, uint64(l.send*l.run)*size
+	q.rxFrames = q.umem.Frames(first+l.send*l.run, l.receive)
+	if q.port.frags {
+		q.pieces = newPieces(l.send, uint64(l.run)*size)
+		q.large, err = newLarge(q.port.cfg.Buffers/2, l.run*l.frameSize)
+	}
+	return err
+}
+
+// giveBack closes the socket and leaves the memory; ports are locked.
+func (q *queue) giveBack() error {
+	var err error
+	if q.socket != nil {
+		q.memory.forget(q.socket)
+		err = q.socket.Close()
+	}
+	q.large.free()
+	if q.block != nil { // the kernel has none of the frames any more
+		q.foreign.each(func(frame uint64) { q.memory.giveBack(frame * uint64(q.memory.layout.frameSize)) })
+		q.block.leave()
+	}
+	return err
 }
 
 func powerOfTwo(n int) int {
@@ -209,6 +256,7 @@ func (q *queue) Stats() transport.Stats {
 		TxTooLarge:   c.tooLarge.Load(),
 		TxRefused:    c.refused.Load(),
 		TxUnresolved: c.unresolved.Load(),
+		TxForwarded:  c.forwarded.Load(),
 	}
 }
 
@@ -218,7 +266,7 @@ func (q *queue) overflow() uint64 {
 	if !q.closed.Load() {
 		q.overflows = q.socket.Overflows()
 	}
-	return q.overflows
+	return q.overflows + q.stats.noBuffer.Load()
 }
 
 // Close implements [transport.Transport].
@@ -236,5 +284,5 @@ func (q *queue) Close() error {
 	defer q.inside.Unlock()
 	q.routes.Each(q.forget)
 	err := q.port.maps.sockets.Delete(uint32(q.port.cfg.Queue + q.index))
-	return errors.Join(err, q.socket.Close(), q.port.release(q.index), q.waiter.Close())
+	return errors.Join(err, q.port.release(q), q.waiter.Close())
 }

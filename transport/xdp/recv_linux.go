@@ -15,11 +15,26 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 	}
 	rx := &q.socket.RX
 	n, bytes, took := 0, 0, 0
-	for available := rx.Available(); took < available && n < len(pkts); took++ {
+	for available := rx.Available(); took < available && n < len(pkts); {
+		p := &pkts[n]
+		if rx.Peek().Options&xsk.Continued != 0 {
+			pieces, ok := q.assemble(available-took, p)
+			if pieces == 0 {
+				break
+			}
+			if took += pieces; ok {
+				bytes += len(p.Data)
+				n++
+			}
+			continue
+		}
+		took++
 		d := rx.Take()
-		if p := &pkts[n]; q.accept(d, p) {
+		p.Handle = d.Addr
+		if q.accept(q.umem.Bytes(d.Addr, int(d.Len)), p) {
 			bytes += len(p.Data)
 			n++
+			q.held++
 		} else {
 			q.rxFrames.Put(d.Addr)
 		}
@@ -29,7 +44,6 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 	}
 	rx.Free()
 	q.filled -= took
-	q.held += n
 	q.refill()
 	q.stats.rxCalls.Add(1)
 	q.stats.rxPackets.Add(uint64(n))
@@ -48,6 +62,9 @@ func (q *queue) poll() error {
 	}
 	if q.port.generation.Load() != q.generation {
 		q.follow()
+	}
+	if q.lent > 0 && q.block.news.Load() {
+		q.lent -= q.block.takeBack(&q.rxFrames)
 	}
 	if q.filled < q.port.cfg.RxRing && q.rxFrames.Len() > 0 {
 		q.refill()
@@ -75,11 +92,9 @@ func (q *queue) refill() {
 	}
 }
 
-// accept looks at a frame; true means that p is a datagram for us, lent with the
-// frame's memory.
-func (q *queue) accept(d xsk.Desc, p *transport.RxPacket) bool {
-	b := q.umem.Bytes(d.Addr, int(d.Len))
-	p.Waited, p.Handle = 0, d.Addr
+// accept looks at a packet; true means that p is a datagram for us, in that memory.
+func (q *queue) accept(b []byte, p *transport.RxPacket) bool {
+	p.Waited = 0
 	if payload := q.parser.ParseUsual(b, 0); payload != nil {
 		u := netstack.Usual(b)
 		p.Data, p.From, p.To, p.ECN = payload, u.From(), q.usualTo, transport.ECN(u.ECN())
@@ -102,9 +117,18 @@ func (q *queue) Release(pkts []transport.RxPacket) {
 	if q.closed.Load() {
 		return
 	}
-	q.held -= len(pkts)
 	for i := range pkts {
-		q.rxFrames.Put(pkts[i].Handle)
+		q.free(&pkts[i])
+	}
+}
+
+// free takes back the memory of a packet, which it clears.
+func (q *queue) free(p *transport.RxPacket) {
+	if p.Handle&assembled != 0 {
+		q.large.put(p.Handle)
+	} else {
+		q.rxFrames.Put(p.Handle)
+		q.held--
 	}
 }
 
@@ -113,7 +137,12 @@ func (q *queue) reap() int {
 	c := &q.socket.Completion
 	n := c.Available()
 	for range n {
-		q.txFrames.Put(c.Take())
+		switch addr := c.Take(); {
+		case addr-q.txFirst >= q.txSize:
+			q.settleForwarded(addr)
+		case q.pieces.left == nil || q.pieces.last(addr-q.txFirst):
+			q.txFrames.Put(addr)
+		}
 	}
 	q.inFlight -= n
 	c.Free()
@@ -151,8 +180,10 @@ func (q *queue) kick() {
 func (q *queue) settle(left, dropped int) {
 	bytes, n := 0, 0
 	for mask := uint32(len(q.pending) - 1); q.settled != q.put-uint32(left); q.settled++ {
-		bytes += int(q.pending[q.settled&mask].payload)
-		n++
+		if p := q.pending[q.settled&mask]; !p.continued {
+			bytes += int(p.payload)
+			n++
+		}
 	}
 	if n == 0 {
 		return

@@ -24,8 +24,9 @@ func notPermitted(what string, err error) error {
 		transport.ErrUnavailable, what, err)
 }
 
-// unattached explains why the program is not on the interface, in a mode.
-func unattached(d *device, mode string, err error) error {
+// unattached explains why the program is not on the interface, in a mode, for packets
+// of several frames or not.
+func unattached(d *device, mode string, frags bool, err error) error {
 	problem := func(format string, args ...any) error {
 		return fmt.Errorf("xdp: no %s mode on %s: %s: %w", mode, d.name, fmt.Sprintf(format, args...), err)
 	}
@@ -35,6 +36,9 @@ func unattached(d *device, mode string, err error) error {
 	case errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST):
 		return problem("another XDP program is there (see ip -d link show %s), and there is room for one: stop its owner, "+
 			"or remove it by ip link set %s xdp off", d.name, d.name)
+	case frags && !errors.Is(err, unix.ENOSPC):
+		return problem("its MTU of %d takes several frames a packet, which its driver (%s) or the kernel (Linux 6.6) has not: ip link set %s mtu 3498 is what "+
+			"most have room for in one (ENA 3498, veth 3520), and 1500 all", d.mtu, d.driver, d.name)
 	case errors.Is(err, unix.ENOSPC):
 		return problem("its driver has too few queues for the program: on veth, this end needs as many receive queues as the other has "+
 			"transmit queues (ethtool -L %s rx N, or ethtool -L the other end tx N); other drivers want fewer channels (ethtool -L %s combined N)",
@@ -52,7 +56,7 @@ func unattached(d *device, mode string, err error) error {
 }
 
 // unsocketed explains why there is no socket, or why it is not bound.
-func unsocketed(d *device, queue int, err error) error {
+func unsocketed(d *device, queue int, frags bool, err error) error {
 	var refusal *xsk.Refusal
 	if !errors.As(err, &refusal) {
 		return fmt.Errorf("xdp: %w", err)
@@ -69,6 +73,9 @@ func unsocketed(d *device, queue int, err error) error {
 			"give the program CAP_IPC_LOCK, or lower buffers and the rings: %w", err)
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("xdp: %s is taken by another AF_XDP socket: close it, or take other queues: %w", where, err)
+	case frags && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)):
+		return fmt.Errorf("xdp: the MTU of %d takes several frames a packet, which this kernel (before Linux 6.6), or the driver of %s without a copy, has not: "+
+			"ip link set %s mtu 3498, or zero_copy=off: %w", d.mtu, d.name, d.name, err)
 	case errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("xdp: there is no %s that a socket can have: ethtool -l %s shows how many there are: %w", where, d.name, err)
 	case errors.Is(err, unix.EOPNOTSUPP):

@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/xsk"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -65,15 +66,18 @@ func TestTooFewQueuesForTheProgramSayEthtool(t *testing.T) {
 }
 
 func TestAnMTUThatLeavesNoRoomSaysWhatDoes(t *testing.T) {
-	w := wired(t, 3600, fourAddresses...)
-	err := requireRefused(t, w.near, mode("native"), "MTU of 3600", "ip link set near mtu")
-	require.ErrorIs(t, err, unix.ERANGE)
-	tr := opened(t, w.near.xdp(nil))
-	require.Contains(t, tr.Caps().Notes[0], "MTU of 3600")
+	d := &device{name: "eth1", mtu: 9001, driver: "ena"}
+	for _, frags := range []bool{false, true} {
+		err := unattached(d, "native", frags, unix.ERANGE)
+		require.ErrorIs(t, err, unix.ERANGE)
+		require.ErrorContains(t, err, "MTU of 9001")
+		require.ErrorContains(t, err, "ip link set eth1 mtu 3498")
+	}
+	refusal := &xsk.Refusal{Step: "bind", Err: unix.EOPNOTSUPP}
+	require.ErrorContains(t, unsocketed(d, 0, true, refusal), "Linux 6.6")
 
-	t.Setenv(wireVariable, "") // another one
-	huge := wired(t, 9000, fourAddresses...)
-	requireRefused(t, huge.near, nil, "MTU of 9000", "ip link set near mtu")
+	w := wired(t, 65535, fourAddresses...)
+	requireRefused(t, w.near, nil, "MTU of 65535", "ip link set near mtu 9000")
 }
 
 func TestEveryQueueNeedsAnEndpoint(t *testing.T) {

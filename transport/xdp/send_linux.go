@@ -102,23 +102,20 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 		p := &pkts[taken]
 		d := q.routes.Get(uint32(p.Route))
 		size := len(p.Head) + len(p.Payload)
-		if d == nil || !d.resolved || size > d.limit || !q.up {
-			q.drop(p, d, size)
+		if q.unfit(d, size) {
+			q.txFrames.Put(q.umem.Address(p.Head))
+			p.Head, p.Payload = nil, nil
 			continue
 		}
-		if room == 0 {
+		if room < q.memory.layout.run {
 			tx.Publish()
 			q.kick()
-			if room = tx.Room(); room == 0 {
+			if room = tx.Room(); room < q.memory.layout.run {
 				q.full = true
 				break
 			}
 		}
-		tx.Put(q.build(p, d, size))
-		q.pending[q.put&uint32(len(q.pending)-1)] = pending{uint16(size)}
-		q.put++
-		q.inFlight++
-		room--
+		room -= q.post(q.build(p, d, size), size)
 		p.Head, p.Payload = nil, nil
 	}
 	tx.Publish()
@@ -132,18 +129,42 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 func (q *queue) build(p *transport.TxPacket, d *destination, size int) xsk.Desc {
 	head := d.headers.Len()
 	addr := q.umem.Address(p.Head) - uint64(head)
-	frame := q.umem.Bytes(addr, head+size)
 	if len(p.Payload) > 0 {
-		copy(frame[head+len(p.Head):], p.Payload) // the only copy
+		copy(q.umem.Bytes(addr, head+size)[head+len(p.Head):], p.Payload) // the only copy
 	}
-	d.headers.Put(frame, size, uint8(p.ECN))
-	d.headers.Complete(frame)
-	return xsk.Desc{Addr: addr, Len: uint32(len(frame))}
+	return q.complete(xsk.Desc{Addr: addr, Len: uint32(head + size)}, d, size, p.ECN)
 }
 
-// drop takes a packet that cannot be sent, and says why in the counters.
-func (q *queue) drop(p *transport.TxPacket, d *destination, size int) {
+// complete puts headers and checksums into a frame.
+func (q *queue) complete(desc xsk.Desc, d *destination, size int, ecn transport.ECN) xsk.Desc {
+	frame := q.umem.Bytes(desc.Addr, int(desc.Len))
+	d.headers.Put(frame, size, uint8(ecn))
+	d.headers.Complete(frame)
+	return desc
+}
+
+// post puts a frame into the TX ring, and returns how many entries it took.
+func (q *queue) post(d xsk.Desc, payload int) (entries int) {
+	if q.pieces.left != nil {
+		return q.postPieces(d, payload)
+	}
+	q.enter(d, pending{payload: uint16(payload)})
+	return 1
+}
+
+// enter puts an entry into the TX ring.
+func (q *queue) enter(d xsk.Desc, p pending) {
+	q.socket.TX.Put(d)
+	q.pending[q.put&uint32(len(q.pending)-1)] = p
+	q.put++
+	q.inFlight++
+}
+
+// unfit says of a datagram that it cannot be sent, and why in the counters.
+func (q *queue) unfit(d *destination, size int) bool {
 	switch {
+	case d != nil && d.resolved && size <= d.limit && q.up:
+		return false
 	case d != nil && d.resolved && size > d.limit:
 		q.stats.tooLarge.Add(1)
 	case d != nil && !d.resolved:
@@ -151,8 +172,7 @@ func (q *queue) drop(p *transport.TxPacket, d *destination, size int) {
 	default:
 		q.stats.refused.Add(1)
 	}
-	q.txFrames.Put(q.umem.Address(p.Head))
-	p.Head, p.Payload = nil, nil
+	return true
 }
 
 // Completed implements [transport.Transport].

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/waiter"
+	"github.com/peregrine-rpc/peregrine/internal/xsk"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -59,7 +60,11 @@ func (q *queue) idle() bool {
 	var p transport.RxPacket
 	rx := &q.socket.RX
 	for rx.Available() > 0 {
-		if q.accept(rx.Peek(), &p) {
+		d := rx.Peek()
+		if d.Options&xsk.Continued != 0 {
+			return q.chain(rx.Available()) == 0 // the rest is on its way
+		}
+		if q.accept(q.umem.Bytes(d.Addr, int(d.Len)), &p) {
 			return false
 		}
 		q.rxFrames.Put(rx.Take().Addr)
