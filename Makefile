@@ -4,11 +4,12 @@ BENCH    ?= -out ../docs/benchmarks.md
 BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
 BENCH_IOURING ?= -out ../docs/benchmarks-iouring.md
 BENCH_XDP ?= -out ../docs/benchmarks-xdp.md
+SHARE ?= -out ../docs/sharing.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-crowded congestion
+.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-crowded congestion share
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -51,6 +52,9 @@ bench-xdp: ## measure the AF_XDP backend over a veth pair, as root, into docs/be
 
 bench-crowded: ## measure where the loops do not have a CPU each, into docs/benchmarks-crowded.md; BENCH_CROWDED is like BENCH
 	@go -C bench run . -crowded $(BENCH_CROWDED)
+
+share: ## measure beside the kernel's TCP at one bottleneck, as root, into docs/sharing.md; SHARE="-quick" tries it
+	@go -C bench run ./share $(SHARE)
 
 congestion: ## simulate congestion control, into docs/congestion.md: takes minutes
 	@go run ./cmd/peregrine sim all --document docs/congestion.md
