@@ -72,7 +72,8 @@ type Config struct {
 	// all others. u is valid during the call.
 	Misreported func(u *transport.Unreachable) `yaml:"-"`
 	// Seed decides tokens and cookies. It must be secret and fresh, save in
-	// simulations, and the same for the queues of one address.
+	// simulations, and the same for the queues of one address, which take each
+	// other's cookies and draw tokens of their own.
 	Seed [32]byte `yaml:"-"`
 }
 

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -88,6 +90,9 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 	random := rand.NewChaCha8(cfg.Seed)
 	var secret [32]byte
 	random.Read(secret[:])
+	if caps.Queue > 0 { // the secret is one, tokens are not to be
+		random = rand.NewChaCha8(sha256.Sum256(binary.LittleEndian.AppendUint32(cfg.Seed[:], uint32(caps.Queue))))
+	}
 	unreachable, _ := tr.(transport.UnreachableReporter)
 	return &Endpoint{
 		unreachable: unreachable,

@@ -36,6 +36,19 @@ func TestPacketsFindTheQueueTheyBelongTo(t *testing.T) {
 	require.Equal(t, 1, peers)
 }
 
+// Who has a token of one queue could guess those of the others, were they drawn alike.
+func TestTheQueuesOfAnAddressDrawTokensOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	tokens := map[uint32]bool{}
+	for _, q := range n.addQueues(Config{Seed: [32]byte{7}}, 4) {
+		for range 10 {
+			tokens[q.newToken()] = true
+		}
+	}
+	require.Len(t, tokens, 40)
+}
+
 func TestWordOfADeadPortFindsTheQueueThatSent(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
