@@ -29,7 +29,7 @@ func TestIncastOverflowsTheQueueAndRecovers(t *testing.T) {
 	controllers(t, func(t *testing.T, controller cc.Factory) {
 		stories(t, 2, func(w *world) {
 			cfg := core.Config{Controller: controller}
-			w.cable.QueueBytes, w.cable.MarkBytes = 100_000, 20_000 // about 60 datagrams
+			w.cable.QueueBytes, w.cable.MarkBytes = 60_000, 20_000 // about 40 datagrams
 			server := w.add("server", cfg)
 			var calls []*call
 			for range 16 {
