@@ -42,6 +42,9 @@ type RxPacket struct {
 	// does not say: of a queue on a wildcard address, or with several addresses.
 	// Give it to Resolve to answer from it. The zero Addr elsewhere.
 	To netip.Addr
+	// Port is the port of this host that the sender used, where it may be another
+	// than that of LocalAddr, as with an [ApartDialer]. 0 elsewhere.
+	Port uint16
 	// ECN is the code point of the received IP header, or NotECT where the
 	// backend cannot tell.
 	ECN ECN

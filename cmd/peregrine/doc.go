@@ -4,6 +4,7 @@
 //	peregrine serve udp://0.0.0.0:31850       offer echo, upload and download
 //	peregrine perf 10.0.1.7:31850             measure rate, latency or throughput
 //	peregrine ping 10.0.1.7:31850             measure round trips, one a second
+//	peregrine relay URL 10.1.0.7:31850        pass clients' datagrams on to a server
 //	peregrine sim incast                      simulate congestion control
 //	peregrine --version                       what it was built from, its backends
 //

@@ -14,7 +14,7 @@ func newRoot() *cobra.Command {
 		Use:   "peregrine",
 		Short: "Fast RPC over UDP: serve it, measure it, see it work",
 		Long: `Peregrine is an RPC framework: one protocol engine over interchangeable
-transports. This tool offers a server, a load generator, a ping, a
+transports. This tool offers a server, a load generator, a ping, a relay, a
 demonstration and simulations of congestion.`,
 		Example: `  peregrine demo
   peregrine serve                                 # in one terminal
@@ -27,6 +27,6 @@ demonstration and simulations of congestion.`,
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newPerf(), newPing(), newDemo(), newSim())
+	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newSim())
 	return root
 }

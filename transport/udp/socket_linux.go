@@ -100,6 +100,9 @@ func (s *socket) Wait(timeout time.Duration) error {
 	return err
 }
 
+// Descriptor implements [transport.Pollable].
+func (s *socket) Descriptor() int { return s.sock.FD }
+
 // NextUnreachable implements [transport.UnreachableReporter].
 func (s *socket) NextUnreachable() (transport.Unreachable, bool) { return s.sock.NextUnreachable() }
 
