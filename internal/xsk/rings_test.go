@@ -1,6 +1,7 @@
 package xsk
 
 import (
+	"encoding/binary"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -183,4 +184,40 @@ func TestTheLastFrameIsTakenFirst(t *testing.T) {
 	require.EqualValues(t, 4*2048, f.Take(), "any address in a frame gives it back")
 	require.Equal(t, 1, f.Len())
 	require.EqualValues(t, 6*2048, f.Take())
+}
+
+func TestARequestForAChecksumLiesInFrontOfThePacket(t *testing.T) {
+	t.Parallel()
+	u := &Umem{bytes: make([]byte, 4096), frameSize: 2048}
+	d := Desc{Addr: 2048 + 100, Len: 60}
+	u.RequestChecksum(&d, 34, 6)
+	want := make([]byte, Metadata)
+	binary.NativeEndian.PutUint64(want, 2)      // XDP_TXMD_FLAGS_CHECKSUM
+	binary.NativeEndian.PutUint16(want[8:], 34) // csum_start
+	binary.NativeEndian.PutUint16(want[10:], 6) // csum_offset
+	require.Equal(t, want, u.Bytes(d.Addr-Metadata, Metadata))
+	require.Equal(t, Desc{Addr: 2048 + 100, Len: 60, Options: 2}, d) // XDP_TX_METADATA
+	require.Equal(t, make([]byte, 60), u.Bytes(d.Addr, 60))
+}
+
+func TestWhatIsAheadIsSeenWithoutTakingIt(t *testing.T) {
+	t.Parallel()
+	r, _ := plainConsumer(4)
+	for i := range 3 {
+		require.True(t, produce(&r.ring, uint64(7+i)))
+	}
+	require.Equal(t, 3, r.Available())
+	require.EqualValues(t, 9, r.PeekAt(2))
+	require.EqualValues(t, 7, r.Take())
+	require.EqualValues(t, 9, r.PeekAt(1))
+}
+
+func TestARunIsTakenAndPutAsOne(t *testing.T) {
+	t.Parallel()
+	u := &Umem{frameSize: 4096}
+	f := u.Runs(4, 2, 4)
+	require.EqualValues(t, 4*4096, f.Take())
+	require.EqualValues(t, 8*4096, f.Take())
+	f.Put(8*4096 + 3*4096 + 17)
+	require.EqualValues(t, 8*4096, f.Take())
 }

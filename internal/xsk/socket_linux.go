@@ -136,6 +136,32 @@ func (s *Socket) SendBuffer(bytes int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes))
 }
 
+// Polled is the NAPI instance that packets of this socket came by, which is what the
+// kernel would poll; 0 if there was no packet yet, or the device has none that can
+// be polled.
+func (s *Socket) Polled() int {
+	id, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_INCOMING_NAPI_ID)
+	if err != nil {
+		return 0
+	}
+	return id
+}
+
+// BusyPoll has Kick and Nudge poll the device themselves, for so many microseconds
+// and packets, where [Socket.Polled] is not 0 (Linux 5.11).
+func (s *Socket) BusyPoll(microseconds, budget int) error {
+	for _, o := range []struct{ option, value int }{
+		{unix.SO_PREFER_BUSY_POLL, 1},
+		{unix.SO_BUSY_POLL, microseconds},
+		{unix.SO_BUSY_POLL_BUDGET, budget},
+	} {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, o.option, o.value); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return nil
+}
+
 // Overflows is how many packets the kernel had no frame, or no room in the RX
 // ring, for.
 func (s *Socket) Overflows() uint64 {

@@ -19,6 +19,9 @@ func register(fd int, u *Umem) unix.Errno {
 		Len:  uint64(len(u.bytes)),
 		Size: uint32(u.frameSize),
 	}
+	if reg.Flags = u.flags; reg.Flags != 0 {
+		reg.Tx_metadata_len = Metadata
+	}
 	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_XDP, unix.XDP_UMEM_REG,
 		uintptr(unsafe.Pointer(&reg)), unsafe.Sizeof(reg), 0)
 	return errno

@@ -37,6 +37,14 @@ type Config struct {
 	// ZeroCopy has the device read and write our memory itself: on, off, or auto:
 	// on if it can.
 	ZeroCopy string `yaml:"zero_copy"`
+	// TxChecksum has the device complete the checksums of what is sent: on, off, or
+	// auto: on where the driver says that it can. Where it cannot, on has the kernel
+	// do it as it copies, which takes longer than to do it here.
+	TxChecksum string `yaml:"tx_checksum"`
+	// BusyPoll is for how many microseconds the kernel polls the device itself when it
+	// is called, 0 to 1000000, where that can be had: packets name who would be
+	// polled. 0 leaves the device to its interrupts.
+	BusyPoll int `yaml:"busy_poll"`
 	// MTU is the longest IP packet that is sent, in bytes, 1280 to that of the
 	// interface; 0 takes the interface's.
 	MTU int `yaml:"mtu"`
@@ -68,7 +76,7 @@ var (
 
 // DefaultConfig lacks only Interface.
 func DefaultConfig() Config {
-	return Config{Mode: "auto", ZeroCopy: "auto", RxRing: 2048, TxRing: 1024, Buffers: 4096, Sharers: 2}
+	return Config{Mode: "auto", ZeroCopy: "auto", TxChecksum: "auto", RxRing: 2048, TxRing: 1024, Buffers: 4096, Sharers: 2}
 }
 
 // Validate checks each key, without a look at the host. Its errors are
@@ -85,6 +93,7 @@ func (c *Config) Validate() error {
 		{"rx_ring", c.RxRing, 64, 1 << 15},
 		{"tx_ring", c.TxRing, 64, 1 << 15},
 		{"buffers", c.Buffers, 256, 1 << 20},
+		{"busy_poll", c.BusyPoll, 0, 1_000_000},
 		{"sharers", c.Sharers, 2, 16},
 	} {
 		if r.value < r.min || r.value > r.max {
@@ -104,6 +113,9 @@ func (c *Config) Validate() error {
 	}
 	if !slices.Contains(choices, c.ZeroCopy) {
 		return wrong("zero_copy", "%q is none of the choices: write one of %v", c.ZeroCopy, choices)
+	}
+	if !slices.Contains(choices, c.TxChecksum) {
+		return wrong("tx_checksum", "%q is none of the choices: write one of %v", c.TxChecksum, choices)
 	}
 	if c.Mode == "generic" && c.ZeroCopy == "on" {
 		return wrong("zero_copy", "in mode generic the kernel always copies: take mode native or auto, or leave it out")

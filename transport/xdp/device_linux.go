@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/netdev"
 	"github.com/peregrine-rpc/peregrine/internal/netstack"
 )
 
@@ -24,6 +25,9 @@ type device struct {
 	virtual bool
 	queues  int // that receive
 	rss     rss
+	speed   uint32 // Mbit/s as the driver says, of a virtual device at random; 0 if it does not
+	// checksums says that the driver completes those of what a socket sends.
+	checksums bool
 
 	mac netstack.MAC
 	mtu int
@@ -86,6 +90,9 @@ func (d *device) askDriver(base netlink.Link) error {
 		d.queues = int(c.rx + c.combined)
 	}
 	d.rss = askRSS(fd, a.Name)
+	d.speed = getSpeed(fd, a.Name)
+	features, err := netdev.Of(d.base)
+	d.checksums = err == nil && features.TXChecksum()
 	return nil
 }
 
@@ -115,6 +122,15 @@ const headroom = 128
 
 // ethernet is the bytes of a frame beside its IP packet, with a tag.
 const ethernet = 14 + 4
+
+// linkRate is the speed in bits per second; 0 where it is not known. What a virtual
+// device calls its speed is no limit of it.
+func (d *device) linkRate() uint64 {
+	if d.virtual {
+		return 0
+	}
+	return uint64(d.speed) * 1e6
+}
 
 // addrs returns the addresses of the interface that are good beyond the link.
 func (d *device) addrs(handle *netlink.Handle) ([]netip.Addr, error) {

@@ -30,6 +30,29 @@ func getChannels(fd int, name string) (channels, unix.Errno) {
 	return c, errno
 }
 
+// settings is struct ethtool_cmd.
+type settings struct {
+	cmd, supported, advertising uint32
+	speed                       uint16
+	_                           [10]byte
+	_                           [2]uint32
+	speedHigh                   uint16
+	_                           [14]byte
+}
+
+// getSpeed asks for the speed of an interface, in Mbit/s; 0 if it does not know.
+func getSpeed(fd int, name string) uint32 {
+	s := settings{cmd: unix.ETHTOOL_GSET}
+	request := ifreq{data: unsafe.Pointer(&s)}
+	copy(request.name[:unix.IFNAMSIZ-1], name)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	const unknown = 1<<32 - 1
+	if speed := uint32(s.speedHigh)<<16 | uint32(s.speed); errno == 0 && speed != unknown {
+		return speed
+	}
+	return 0
+}
+
 // rxfh is the front of struct ethtool_rxfh. The table follows, then the key.
 type rxfh struct {
 	cmd, context, tableSize, keySize uint32

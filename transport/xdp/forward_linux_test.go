@@ -218,7 +218,7 @@ func TestAMemoryHasRoomForThoseItWasToldOf(t *testing.T) {
 	right := wired(t, 1500, "10.11.0.1/24", "10.11.0.2/24")
 	same := func(c *Config) { c.Memory = "common" }
 	opened(t, left.near.xdp(same))
-	requireRefused(t, left.far, func(c *Config) { same(c); c.RxRing = 1024 }, "the same MTU, rings and buffers")
+	requireRefused(t, left.far, func(c *Config) { same(c); c.RxRing = 1024 }, "the same MTU, rings, buffers")
 	opened(t, left.far.xdp(same))
 	requireRefused(t, right.near, same, "is for 2 queues", "sharers")
 	opened(t, right.near.xdp(func(c *Config) { c.Memory = "another" }))

@@ -247,3 +247,8 @@ func reachesBy(t *testing.T, from, to transport.Transport, route transport.Route
 var marks int
 
 func mode(m string) func(*Config) { return func(c *Config) { c.Mode = m } }
+
+// addrPort is an address at the port that a transport has.
+func addrPort(addr netip.Addr, tr transport.Transport) netip.AddrPort {
+	return netip.AddrPortFrom(addr, tr.LocalAddr().Port())
+}

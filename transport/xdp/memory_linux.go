@@ -26,7 +26,17 @@ type layout struct {
 	run       int // frames of a buffer to send
 	send      int // buffers
 	receive   int // frames
+	checksums checksums
 }
+
+// checksums is who completes them for what is sent.
+type checksums int
+
+const (
+	ours checksums = iota
+	devices
+	kernels
+)
 
 // frames is how many a block has: a multiple of the run.
 func (l layout) frames() int { return (l.send*l.run + l.receive + l.run - 1) / l.run * l.run }
@@ -47,7 +57,7 @@ func memoryFor(p *port, l layout) (*memory, error) {
 	name := p.cfg.Memory
 	if m := ports.memories[name]; m != nil {
 		if m.layout != l {
-			return nil, wrong("memory", "%s has a memory %q in common with other interfaces, and needs frames of another kind: give all of them the same MTU, rings and buffers",
+			return nil, wrong("memory", "%s has a memory %q in common with other interfaces, and needs frames of another kind: give all of them the same MTU, rings, buffers and tx_checksum",
 				p.device.name, name)
 		}
 		m.users++
@@ -60,6 +70,9 @@ func memoryFor(p *port, l layout) (*memory, error) {
 	umem, err := xsk.NewUmem(n*l.frames(), l.frameSize)
 	if err != nil {
 		return nil, fmt.Errorf("xdp: %w", err)
+	}
+	if l.checksums != ours {
+		umem.OffloadChecksums(l.checksums == kernels)
 	}
 	m := &memory{name: name, umem: umem, layout: l, blocks: make([]block, n), users: 1}
 	for i := range m.blocks {

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/netdev"
 	"github.com/peregrine-rpc/peregrine/internal/netstack"
 	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/internal/xsk"
@@ -151,7 +152,11 @@ func (p *port) start() (err error) {
 	if err := p.attach(addrs); err != nil {
 		return err
 	}
-	if p.memory, err = memoryFor(p, p.layout()); err != nil {
+	l, err := p.layout()
+	if err != nil {
+		return err
+	}
+	if p.memory, err = memoryFor(p, l); err != nil {
 		return err
 	}
 	p.note()
@@ -240,7 +245,7 @@ func (p *port) attachAs(addrs []netip.Addr, mode string, flag link.XDPAttachFlag
 }
 
 // layout says what frames the queues need.
-func (p *port) layout() layout {
+func (p *port) layout() (layout, error) {
 	c := &p.cfg
 	l := layout{frameSize: xsk.LargeFrame, run: 1, send: c.TxRing + c.Buffers/2, receive: c.RxRing + c.Buffers/2}
 	if p.device.mtu+ethernet <= xsk.SmallFrame-xsk.Reserve && c.Memory == "" {
@@ -249,12 +254,32 @@ func (p *port) layout() layout {
 	for p.frags && l.run*l.frameSize < headroom+p.device.mtu {
 		l.run *= 2
 	}
-	return l
+	switch {
+	case c.TxChecksum == "on" && p.frags:
+		return l, wrong("tx_checksum", "a packet that has several frames, as the MTU of %d takes, has its checksum computed here: take auto or off", p.device.mtu)
+	case c.TxChecksum == "on" && !xsk.CanOffloadChecksums():
+		return l, wrong("tx_checksum", "this kernel has none for AF_XDP (Linux 6.11): take auto or off")
+	case c.TxChecksum == "off" || p.frags: // the frames of a packet leave no room between them
+	case p.device.checksums && xsk.CanOffloadChecksums():
+		l.checksums = devices
+	case c.TxChecksum == "on":
+		l.checksums = kernels
+	}
+	return l, nil
 }
 
 func (p *port) note() {
 	if p.mode == "generic" && p.cfg.Mode == "generic" {
 		p.notes = append(p.notes, "mode is generic, as asked for: the kernel makes a buffer of its own of each packet first")
+	}
+	d := &p.device
+	if p.memory.layout.checksums == kernels {
+		p.notes = append(p.notes, fmt.Sprintf("tx_checksum is on, and the kernel does it: the driver of %s (%s) does not", d.name, d.driver))
+	}
+	if p.cfg.BusyPoll > 0 {
+		if id, err := netdev.NAPI(d.base, p.cfg.Queue); err == nil && id == 0 {
+			p.notes = append(p.notes, fmt.Sprintf("busy_poll will hardly engage: the driver of %s (%s) names nobody to be polled (a NAPI id)", d.name, d.driver))
+		}
 	}
 }
 

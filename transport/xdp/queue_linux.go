@@ -55,6 +55,7 @@ type queue struct {
 	reserved int        // lent, and not sent
 	inFlight int        // frames in the TX ring, with the kernel, or in the completion ring
 	foreign  foreign    // those of them that another queue received
+	offload  bool       // checksums are completed below
 	pieces   pieces     // of buffers that have several frames
 	txFirst  uint64     // where the buffers begin
 	txSize   uint64     // in bytes, all of them
@@ -63,6 +64,8 @@ type queue struct {
 	settled  uint32     // counts what is known to have left it
 	taken    uint64
 	full     bool
+
+	polling polling // the device, in a call
 
 	heard  uint64 // how many of the port's reports were looked at
 	quoted report // the last of them
@@ -103,6 +106,9 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 		pending: make([]pending, c.TxRing),
 	}
 	q.heard = p.news.count.Load()
+	if c.BusyPoll > 0 {
+		q.polling = wanted
+	}
 	if q.waiter, err = waiter.New(); err != nil {
 		return nil, fmt.Errorf("xdp: %w", err)
 	}
@@ -160,6 +166,7 @@ func (q *queue) cutMemory() (err error) {
 	first := int(q.block.first / size)
 	q.txFrames = q.umem.Runs(first, l.send, l.run)
 	q.txFirst, q.txSize = q.block.first, uint64(l.send*l.run)*size
+	q.offload = l.checksums != ours
 	q.rxFrames = q.umem.Frames(first+l.send*l.run, l.receive)
 	if q.port.frags {
 		q.pieces = newPieces(l.send, uint64(l.run)*size)
@@ -211,6 +218,7 @@ func (q *queue) describe(zeroCopy bool) {
 		ZeroCopyTx: zeroCopy,
 		ECN:        true,
 		Integrity:  true,
+		LinkRate:   p.device.linkRate(),
 		Notes:      p.notes,
 	}
 	if !zeroCopy && p.mode == "native" {

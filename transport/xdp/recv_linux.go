@@ -39,6 +39,9 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 			q.rxFrames.Put(d.Addr)
 		}
 	}
+	if q.polling != unwanted {
+		q.pollDevice(n)
+	}
 	if took == 0 {
 		return 0, nil
 	}

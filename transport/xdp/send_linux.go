@@ -135,11 +135,19 @@ func (q *queue) build(p *transport.TxPacket, d *destination, size int) xsk.Desc 
 	return q.complete(xsk.Desc{Addr: addr, Len: uint32(head + size)}, d, size, p.ECN)
 }
 
+// udpChecksum is where in the UDP header its checksum is.
+const udpChecksum = 6
+
 // complete puts headers and checksums into a frame.
 func (q *queue) complete(desc xsk.Desc, d *destination, size int, ecn transport.ECN) xsk.Desc {
 	frame := q.umem.Bytes(desc.Addr, int(desc.Len))
 	d.headers.Put(frame, size, uint8(ecn))
-	d.headers.Complete(frame)
+	if q.offload {
+		h := &d.headers
+		q.umem.RequestChecksum(&desc, h.LinkLen()+h.NetworkLen(), udpChecksum)
+	} else {
+		d.headers.Complete(frame)
+	}
 	return desc
 }
 

@@ -31,6 +31,7 @@ var layers = []layer{
 	{"transport/...", []string{"transport", "internal/...", xsys}},
 
 	{"internal/udpsock", []string{"transport", "internal/...", xsys}},
+	{"internal/netdev", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{
