@@ -1,6 +1,8 @@
 package xdp
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -30,8 +32,28 @@ func (q *queue) Dial(addr netip.AddrPort) (transport.Route, error) {
 	return q.resolve(addr, netip.Addr{}, q.choose)
 }
 
-// choose takes a port whose answers from peer arrive at q; nil means the queue's
-// own port.
+// DialApart implements [transport.ApartDialer]. The port is one of the kernel's, which
+// it tells all ICMP about.
+func (q *queue) DialApart(addr netip.AddrPort) (transport.Route, uint16, error) {
+	var line *dialed
+	var refusal error
+	route, err := q.resolve(addr, netip.Addr{}, func(own netip.Addr, peer netip.AddrPort) *dialed {
+		if line = q.choose(own, peer); line == nil {
+			line, refusal = q.port.dial(0)
+		}
+		return line
+	})
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case refusal != nil:
+		q.Forget(route)
+		return 0, 0, refusal
+	}
+	return route, line.port, nil
+}
+
+// choose takes a port whose answers from peer arrive at q; nil means that any will do.
 func (q *queue) choose(own netip.Addr, peer netip.AddrPort) *dialed {
 	p := q.port
 	rss := &p.device.rss
@@ -41,7 +63,7 @@ func (q *queue) choose(own netip.Addr, peer netip.AddrPort) *dialed {
 	var line *dialed
 	tries := 0
 	netstack.SourcePort(rss.key, rss.table, p.cfg.Queue+q.index, own, peer, func(udp uint16) bool {
-		line = p.dial(udp)
+		line, _ = p.dial(udp) // or another
 		tries++
 		return line != nil || tries == mostTries
 	})
@@ -52,25 +74,28 @@ func (q *queue) choose(own netip.Addr, peer netip.AddrPort) *dialed {
 // to be had by a thread that is in another network namespace than the interface.
 const mostTries = 16
 
-// dial takes a port and has the program lead to us what arrives there; nil if
-// somebody else has it.
-func (p *port) dial(udp uint16) *dialed {
-	claim, _, err := claimPort(&p.device, udp)
+// dial takes a port, or any if it is 0, and has the program lead to us what arrives
+// there.
+func (p *port) dial(udp uint16) (*dialed, error) {
+	claim, udp, err := claimPort(&p.device, udp)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	d := &dialed{udp, claim}
 	p.lines.Lock()
 	defer p.lines.Unlock()
-	if p.flip(udp) != nil || p.tables.watch(claim.FD, unix.EPOLLERR) != nil {
-		_ = claim.Close() // another port will do
-		return nil
+	err = p.flip(udp)
+	if err == nil {
+		err = p.tables.watch(claim.FD, unix.EPOLLERR)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("xdp: cannot lead packets to port %d to the socket: %w", udp, err), claim.Close())
 	}
 	if p.lines.open == nil {
 		p.lines.open = make(map[uint16]*dialed)
 	}
 	p.lines.open[udp] = d
-	return d
+	return d, nil
 }
 
 func (p *port) hangUp(d *dialed) {

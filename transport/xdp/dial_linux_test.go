@@ -7,12 +7,83 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netstack"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
-var _ transport.Dialer = (*queue)(nil)
+var (
+	_ transport.Dialer      = (*queue)(nil)
+	_ transport.ApartDialer = (*queue)(nil)
+	_ transport.Pollable    = (*queue)(nil)
+)
+
+func TestRoutesApartComeFromPortsOfTheirOwn(t *testing.T) {
+	for _, peer := range []string{"xdp", "udp"} {
+		t.Run(peer, func(t *testing.T) {
+			w := wired(t, 1500, fourAddresses...)
+			near, far := opened(t, w.near.xdp(nil)), opened(t, map[string]opener{"xdp": w.far.xdp(nil), "udp": w.far.udp}[peer])
+			seen := map[uint16]bool{near.LocalAddr().Port(): true}
+			for range 3 {
+				var route transport.Route
+				var port uint16
+				require.NoError(t, w.near.space.Do(func() (err error) {
+					route, port, err = near.(transport.ApartDialer).DialApart(far.LocalAddr())
+					return err
+				}))
+				require.False(t, seen[port], "nothing else comes from port %d", port)
+				seen[port] = true
+				reachesBy(t, near, far, route)
+
+				from := netip.AddrPortFrom(near.LocalAddr().Addr(), port)
+				back, err := far.Resolve(from, netip.Addr{})
+				require.NoError(t, err)
+				rx := make([]transport.RxPacket, 1)
+				within(t, func() bool {
+					send(t, far, back, "an answer")
+					n, err := near.Recv(rx)
+					require.NoError(t, err)
+					return n == 1
+				})
+				require.Equal(t, port, rx[0].Port, "it is told what the answer came to")
+				near.Release(rx)
+
+				_, err = w.near.udp(port)
+				require.Error(t, err, "no other program has that port")
+				near.Forget(route)
+				other, err := w.near.udp(port)
+				require.NoError(t, err, "it is free again")
+				require.NoError(t, other.Close())
+			}
+		})
+	}
+}
+
+func TestADescriptorIsReadableWhenADatagramHasCome(t *testing.T) {
+	for _, m := range []string{"native", "generic"} {
+		t.Run(m, func(t *testing.T) {
+			w := wired(t, 1500, fourAddresses...)
+			near, far := opened(t, w.near.xdp(mode(m))), opened(t, w.far.xdp(mode(m)))
+			reaches(t, near, far, far.LocalAddr())
+			fds := []unix.PollFd{{Fd: int32(far.(transport.Pollable).Descriptor()), Events: unix.POLLIN}}
+			within(t, func() bool { // some may be late
+				_, _ = take(t, far)
+				n, err := unix.Poll(fds, 10)
+				return err == nil && n == 0
+			})
+			route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
+			require.NoError(t, err)
+			send(t, near, route, "hello")
+			within(t, func() bool {
+				n, err := unix.Poll(fds, 10)
+				return err == nil && n == 1
+			})
+			texts, _ := take(t, far)
+			require.Contains(t, texts, "hello")
+		})
+	}
+}
 
 // veth does not tell its hash; here it is said to have one.
 func TestAConnectionBeginsAtAPortWhoseAnswersArriveHere(t *testing.T) {

@@ -100,13 +100,13 @@ func (q *queue) accept(b []byte, p *transport.RxPacket) bool {
 	p.Waited = 0
 	if payload := q.parser.ParseUsual(b, 0); payload != nil {
 		u := netstack.Usual(b)
-		p.Data, p.From, p.To, p.ECN = payload, u.From(), q.usualTo, transport.ECN(u.ECN())
+		p.Data, p.From, p.To, p.Port, p.ECN = payload, u.From(), q.usualTo, u.Port(), transport.ECN(u.ECN())
 		return true
 	}
 	g := &q.datagram
 	switch q.parser.Parse(b, 0, g) {
 	case netstack.UDP:
-		p.Data, p.From, p.To, p.ECN = g.Payload, g.From, g.To, transport.ECN(g.ECN)
+		p.Data, p.From, p.To, p.Port, p.ECN = g.Payload, g.From, g.To, g.Port, transport.ECN(g.ECN)
 		return true
 	case netstack.ForStack, netstack.NotForUs:
 	default:

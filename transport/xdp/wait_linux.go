@@ -74,5 +74,8 @@ func (q *queue) idle() bool {
 	return true
 }
 
+// Descriptor implements [transport.Pollable].
+func (q *queue) Descriptor() int { return q.socket.FD() }
+
 // Wake implements [transport.Transport].
 func (q *queue) Wake() { q.waiter.Wake() }
