@@ -54,6 +54,8 @@ type Call = core.Call
 //
 // Its methods:
 //
+//	// Error is the code and the message, which may be the peer's: quoted if a terminal
+//	// might obey it. Message itself is as it came.
 //	func (e *Error) Error() string
 //	// Is makes errors.Is match errors of the same code: a target without a Message
 //	// stands for all of its code. Canceled and DeadlineExceeded also match the

@@ -37,6 +37,23 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 	require.EqualValues(t, 16, Unauthenticated)
 }
 
+func TestWhatAPeerSaysDoesNothingToATerminal(t *testing.T) {
+	t.Parallel()
+	for message, shown := range map[string]string{
+		`no such "key" \ größer 漢字`: `no such "key" \ größer 漢字`,
+		"\x1b[2J\x1b]0;title\a":     `"\x1b[2J\x1b]0;title\a"`,
+		"one\nINFO two":             `"one\nINFO two"`,
+		"bytes \xff":                `"bytes \xff"`,
+		"\u202egnp.exe":             `"\u202egnp.exe"`,
+		"\u0085 and \u009b":         `"\u0085 and \u009b"`,
+	} {
+		err := &Error{Code: Unavailable, Message: message}
+		require.EqualError(t, err, "Unavailable: "+shown)
+		err.MayHaveExecuted = true
+		require.EqualError(t, err, "Unavailable: "+shown+" (the request may have executed)")
+	}
+}
+
 func TestTheCodeOfAnErrorIsFoundWhereverItIs(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[Code]error{
