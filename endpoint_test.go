@@ -242,6 +242,23 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	require.Equal(t, peregrine.Unavailable, code(t, err))
 }
 
+func TestShutdownSaysThatItCutWorkOff(t *testing.T) {
+	t.Parallel()
+	server := serve(t)
+	begun := make(chan struct{})
+	server.Handle(7, func(r peregrine.Request) {
+		r.Defer()
+		close(begun)
+	})
+	s := connect(t, server)
+	cut := make(chan error, 1)
+	s.Go(&peregrine.Call{Method: 7, Done: func(c *peregrine.Call) { cut <- c.Err }})
+	<-begun
+	err := server.Shutdown(within(t, 10*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, peregrine.Unavailable, code(t, <-cut))
+}
+
 func TestAClosedEndpointFailsItsCalls(t *testing.T) {
 	t.Parallel()
 	server := serve(t)
@@ -369,36 +386,4 @@ func TestAHandlerThatForgetsToReplyFailsTheCall(t *testing.T) {
 		_, err := s.Call(within(t, time.Minute), method, nil, nil)
 		require.Equal(t, peregrine.Internal, code(t, err), "method %d", method)
 	}
-}
-
-func TestAWorkerDoesNotBeginWhatNobodyWaitsFor(t *testing.T) {
-	t.Parallel()
-	pool := peregrine.NewPool(1, 4)
-	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	server := serve(t)
-	release, begun := make(chan struct{}), make(chan struct{})
-	var ran atomic.Int32
-	server.Handle(7, func(r peregrine.Request) {
-		if ran.Add(1) == 1 {
-			close(begun)
-			<-release
-		}
-		r.Reply(nil)
-	}, peregrine.Pooled(pool))
-	s := connect(t, server)
-	first := make(chan error, 1)
-	go func() {
-		_, err := s.Call(context.Background(), 7, nil, nil)
-		first <- err
-	}()
-	<-begun
-	_, err := s.Call(within(t, 20*time.Millisecond), 7, nil, nil) // waits in the queue
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	_, err = s.Call(within(t, time.Minute), echo, nil, nil)
-	require.NoError(t, err)
-	close(release) // the server knows: the cancel went ahead of that call
-	require.NoError(t, <-first)
-	_, err = s.Call(within(t, time.Minute), 7, nil, nil)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, ran.Load())
 }
