@@ -57,6 +57,8 @@ func theAddressThatWasAskedAnswers(t *testing.T, p *pair) {
 		require.NoError(t, err, "give it to Resolve to answer from it")
 		backs = append(backs, back)
 		p.far.Release(pkts)
+		p.far.peer = back // whose neighbour may have to be found
+		greet(p.far, p.near)
 	}
 	// Runs and single packets, in one batch.
 	const each = 6

@@ -29,7 +29,9 @@ func claimPort(d *device, udp uint16) (_ *udpsock.Socket, _ uint16, err error) {
 			_ = s.Close() // the error that led here says more
 		}
 	}()
-	_ = unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_RCVBUF, 0) // the least that the kernel has
+	if err := deafen(s.FD); err != nil {
+		return nil, 0, err
+	}
 	if err := unix.BindToDevice(s.FD, d.name); err != nil {
 		return nil, 0, fmt.Errorf("xdp: %w", os.NewSyscallError("setsockopt", err))
 	}
@@ -53,4 +55,19 @@ func claimPort(d *device, udp uint16) (_ *udpsock.Socket, _ uint16, err error) {
 	}
 	s.ReportErrors()
 	return s, udp, nil
+}
+
+// reportsBuffer is for what the kernel keeps of ICMP, by the whole buffers that
+// packets came in: one may have several KiB, and what has no room is lost.
+const reportsBuffer = 256 << 10
+
+// deafen has a socket hear of errors only: no datagram takes room from them.
+func deafen(fd int) error {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, reportsBuffer) // less will do
+	nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing[0]})
+	if err != nil {
+		return fmt.Errorf("xdp: %w", os.NewSyscallError("setsockopt", err))
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 // kernel its checksums are unfinished.
 func TestConformance(t *testing.T) {
 	four, six := []string{"10.9.0.1/24", "10.9.0.2/24"}, []string{"fd09::1/64", "fd09::2/64"}
+	several := []string{"10.9.0.1/24", "10.9.0.2/24", "10.9.0.3/24", "10.9.0.4/24", "fd09::1/64", "fd09::2/64"}
 	native, generic := mode("native"), mode("generic")
 	for _, l := range []struct {
 		name    string
@@ -18,7 +19,7 @@ func TestConformance(t *testing.T) {
 		ips     []string
 		factory func(*wire) conformance.Factory
 	}{
-		{"native to native", false, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
+		{"native to native", false, 1500, several, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
 		{"generic to generic, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
 		{"native to generic, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(generic)) }},
 		{"native to udp", true, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
@@ -36,7 +37,10 @@ func TestConformance(t *testing.T) {
 			continue
 		}
 		t.Run(l.name, func(t *testing.T) {
-			conformance.Transport(t, l.factory(wired(t, l.mtu, l.ips...)))
+			w := wired(t, l.mtu, l.ips...)
+			f := l.factory(w)
+			f.Also = w.far.addrs[1:]
+			conformance.Transport(t, f)
 		})
 	}
 }

@@ -152,7 +152,8 @@ func (w *wire) between(near, far opener) conformance.Factory {
 			}
 			return w.near.space.Do(func() error { return conformance.InjectUDP(to, datagram) })
 		},
-		Leaks: w.attached,
+		Refuses: true, // the far side's kernel says so, whatever transport is there
+		Leaks:   w.attached,
 	}
 }
 
