@@ -10,6 +10,7 @@ const (
 	OpSendMsg     = 9
 	OpRecvMsg     = 10
 	OpAsyncCancel = 14
+	OpSend        = 26
 	OpMsgRing     = 40 // Linux 5.18
 	OpSendMsgZC   = 48 // Linux 6.1
 )
@@ -23,6 +24,7 @@ const (
 
 // Priority bits of send and receive requests.
 const (
+	PollFirst     = 1 << 0 // do not try before the socket polls as ready
 	RecvMultishot = 1 << 1
 	ReportUsage   = 1 << 3 // a zero-copy notification says whether it was
 )
@@ -106,7 +108,7 @@ type SQE struct {
 	UserData uint64 // comes back in the completion
 	BufGroup uint16 // or index of a registered buffer
 	_        uint16
-	Index    int32 // of a file
+	Index    uint32 // of a file, or the second address's length in the first half
 	Addr3    uint64
 	_        uint64
 }

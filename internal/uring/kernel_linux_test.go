@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -257,6 +258,65 @@ func TestAReceiveThatDoesNotWaitTakesWhatIsThere(t *testing.T) {
 		require.Equal(t, CQE{UserData: 42, Result: -int32(unix.EAGAIN)}, b.next())
 		b.send("three")
 		b.none()
+	})
+}
+
+func TestAPlainReceiveIsLaidOutLikeAMultishot(t *testing.T) {
+	eachMode(t, func(t *testing.T, o Options) {
+		b := newBench(t, o, 2)
+		const header = ReceivedHeader + testName + testControl
+		one := func(flags uint32, priority uint16) CQE {
+			iov := &unix.Iovec{Base: &b.memory[0][header]}
+			iov.SetLen(testPayload)
+			m := &unix.Msghdr{Name: &b.memory[0][ReceivedHeader], Namelen: testName, Iov: iov, Control: &b.memory[0][ReceivedHeader+testName]}
+			m.SetIovlen(1)
+			m.SetControllen(testControl)
+			e := b.Next()
+			e.RecvMsg(m, flags)
+			e.Flags |= FixedFile
+			e.Priority |= priority
+			require.Zero(t, b.Submit())
+			c := b.next()
+			if c.Result >= 0 {
+				r, ok := ParseReceived(b.memory[0], int(LayOut(b.memory[0], m, header, int(c.Result))), testName, testControl)
+				require.True(t, ok)
+				require.Len(t, r.Name, unix.SizeofSockaddrInet4)
+				require.Zero(t, r.Flags)
+				require.Equal(t, "datagram", string(r.Payload))
+			}
+			return c
+		}
+		require.EqualValues(t, -int32(unix.EAGAIN), one(unix.MSG_DONTWAIT, 0).Result, "it does not wait")
+		b.send("datagram", "datagram")
+		require.Equal(t, CQE{Result: 8}, one(unix.MSG_DONTWAIT, 0))
+		require.Equal(t, CQE{Result: 8}, one(0, PollFirst), "what is there is found also by polling first")
+		go func() {
+			time.Sleep(time.Millisecond)
+			b.send("datagram")
+		}()
+		require.Equal(t, CQE{Result: 8}, one(0, PollFirst))
+	})
+}
+
+func TestASendToAnAddress(t *testing.T) {
+	eachMode(t, func(t *testing.T, o Options) {
+		b := newBench(t, o, 2)
+		b.provide(0, 1)
+		data := []byte("datagram")
+		iov := &unix.Iovec{Base: &data[0]}
+		iov.SetLen(len(data))
+		to := make([]byte, unix.SizeofSockaddrInet4)
+		binary.NativeEndian.PutUint16(to, unix.AF_INET)
+		binary.BigEndian.PutUint16(to[2:], b.address.Port())
+		copy(to[4:], b.address.Addr().AsSlice())
+		e := b.Next()
+		e.SendTo(iov, &to[0], uint32(len(to)), unix.MSG_DONTWAIT)
+		e.Flags |= FixedFile
+		require.Zero(t, b.Submit())
+		require.Equal(t, CQE{Result: 8}, b.next())
+		b.arm(unix.MSG_DONTWAIT)
+		require.Equal(t, "datagram", b.text(b.next()))
+		runtime.KeepAlive(to)
 	})
 }
 

@@ -16,6 +16,21 @@ func (e *SQE) SendMsg(m *unix.Msghdr, flags uint32) {
 	e.Addr, e.Len, e.OpFlags = uint64(uintptr(unsafe.Pointer(m))), 1, flags
 }
 
+// SendTo makes e send what iov points at to an address by sendto(2) with those flags:
+// all that SendMsg does for a message of one part without control messages. iov itself
+// is not read later.
+func (e *SQE) SendTo(iov *unix.Iovec, name *byte, length uint32, flags uint32) {
+	e.Opcode = OpSend
+	e.Addr, e.Len, e.OpFlags = uint64(uintptr(unsafe.Pointer(iov.Base))), uint32(iov.Len), flags
+	e.Off, e.Index = uint64(uintptr(unsafe.Pointer(name))), beside(uint16(length), 0)
+}
+
+// RecvMsg makes e receive a datagram by recvmsg(2) with those flags.
+func (e *SQE) RecvMsg(m *unix.Msghdr, flags uint32) {
+	e.Opcode = OpRecvMsg
+	e.Addr, e.Len, e.OpFlags = uint64(uintptr(unsafe.Pointer(m))), 1, flags
+}
+
 // SendMsgZC makes e send m without copying what its iovecs point at, which stays
 // with the kernel until the second completion, with CQENotif; that says by Copied
 // whether the kernel copied. A failure has both completions too.

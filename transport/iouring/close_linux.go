@@ -78,7 +78,7 @@ func (q *queue) cancel() {
 	_ = q.ring.CancelAll(patience)
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		q.reap()
-		if !q.rx.armed && !q.tx.watched && !q.listens {
+		if q.rx.out == none && !q.tx.watched && !q.listens {
 			return
 		}
 		_ = q.ring.Wait(patience / 10)

@@ -13,11 +13,11 @@
 //
 // # The way of a datagram
 //
-//	in    the kernel has up to 64 buffers, and one multishot recvmsg: each datagram,
-//	      or run of datagrams that UDP_GRO has put together, fills the next buffer
-//	      and posts a completion. Recv lends views of buffers; those that come back
-//	      are given to the kernel by the batch. Whenever a completion says that no
-//	      more will follow, the request is made anew.
+//	in    Recv looks by a request that takes what is there: one recvmsg for a lone
+//	      datagram, a multishot one into up to 64 provided buffers while there are
+//	      more. Each datagram, or run of datagrams that UDP_GRO has put together,
+//	      fills a buffer. Recv lends views of buffers; those that come back last are
+//	      filled first. Where it paid before, a look goes along with what is sent.
 //	out   Send makes messages of packets, as transport/udp does, and a request of
 //	      each; one system call hands all of them over, and brings what has arrived
 //	      meanwhile. A message that the socket has no room for, or that the kernel
@@ -34,8 +34,9 @@
 //   - After [transport.BindThread], by a goroutine that is locked to its thread, as a
 //     loop of package peregrine with a CPU of its own is: the kernel leaves its work
 //     to that thread's next call (SINGLE_ISSUER, DEFER_TASKRUN) and raises a flag
-//     when there is some. An idle queue is looked at without a system call, and Wait
-//     sleeps in the ring; Wake sends it a message.
+//     when there is some. After 128 looks in vain, a request is left with it, and
+//     the idle queue is looked at without a system call; Wait sleeps in the ring, and
+//     Wake sends it a message.
 //
 // With sqpoll, a thread of the kernel does the work, and there is no other binding.
 //

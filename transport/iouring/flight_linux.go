@@ -110,10 +110,13 @@ var pageSize = uint64(os.Getpagesize())
 // prepare makes e send message i.
 func (f *flight) prepare(e *uring.SQE, i, zeroCopy int) {
 	f.lent[i] = f.zeroCopies(i, zeroCopy)
-	if f.lent[i] {
-		e.SendMsgZC(&f.Msgs[i].Hdr, unix.MSG_DONTWAIT)
-	} else {
-		e.SendMsg(&f.Msgs[i].Hdr, unix.MSG_DONTWAIT)
+	switch h := &f.Msgs[i].Hdr; {
+	case f.lent[i]:
+		e.SendMsgZC(h, unix.MSG_DONTWAIT)
+	case h.Iovlen == 1 && h.Controllen == 0:
+		e.SendTo(h.Iov, h.Name, h.Namelen, unix.MSG_DONTWAIT) // for less
+	default:
+		e.SendMsg(h, unix.MSG_DONTWAIT)
 	}
 	e.Flags |= uring.FixedFile
 	e.UserData = dataSend | uint64(f.index)<<8 | uint64(i)

@@ -2,6 +2,7 @@ package iouring
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -89,10 +90,55 @@ func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {
 			require.Zero(t, n)
 		}
 	}
-	look(10)
+	look(expecting + 10)
 	before := a.Stats().RxCalls
+	require.EqualValues(t, expecting+1, before, "the last one asked to be told")
 	look(1000)
 	require.Equal(t, before, a.Stats().RxCalls)
+
+	b := one.at(t, loopback)
+	send(t, b, to(t, b, a), "there")
+	require.Equal(t, []string{"there"}, texts(t, a, 1))
+	look(1)
+	require.Equal(t, before+2, a.Stats().RxCalls, "when it was told, and while there may be more")
+}
+
+func TestAnOwnerThatHoldsAllItMayGetsTheNextDatagram(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		a, b := v.at(t, loopback), v.at(t, loopback, func(c *Config) { c.GRO = false })
+		r := to(t, a, b)
+		var held []transport.RxPacket
+		for i := range b.Caps().RxBuffers {
+			text := fmt.Sprint(i)
+			send(t, a, r, text)
+			pkts := receive(t, b, 1)
+			require.Equal(t, text, string(pkts[0].Data))
+			held = append(held, pkts...)
+		}
+		send(t, a, r, "one more")
+		require.Equal(t, []string{"one more"}, texts(t, b, 1))
+		b.Release(held)
+	})
+}
+
+// One at a time and in bursts, whichever way the kernel is asked next.
+func TestDatagramsKeepTheirOrder(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		a, b := v.at(t, loopback), v.at(t, loopback)
+		r, back := to(t, a, b), to(t, b, a)
+		for i, n := range []int{1, 1, 3, 60, 1, 64, 64, 2, 1, 1, 30} {
+			want := numbered(n, 8+300*(i%3))
+			send(t, a, r, want...)
+			send(t, b, back, "an answer")
+			require.Equal(t, want, texts(t, b, n))
+			require.Equal(t, []string{"an answer"}, texts(t, a, 1))
+			for range i * expecting / 4 { // and now and then nothing for a while
+				n, err := b.Recv(make([]transport.RxPacket, 1))
+				require.NoError(t, err)
+				require.Zero(t, n)
+			}
+		}
+	})
 }
 
 func TestNothingIsAllocatedPerPacket(t *testing.T) {

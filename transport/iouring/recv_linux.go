@@ -1,7 +1,6 @@
 package iouring
 
 import (
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +13,12 @@ import (
 const (
 	// rxHeld is how many buffers the caller can hold while the kernel has its own.
 	rxHeld = 256
-	// rxProvided is how many the kernel has at most: enough for what arrives
-	// between two calls, and few, so that the ones last used are used again.
+	// rxProvided is how many the kernel has at most: enough for what arrives between
+	// two calls. While messages are large, rxFew are, so that the same memory, which
+	// is in the cache, is filled again.
 	rxProvided = 64
+	rxFew      = 8
+	rxLarge    = 16 << 10
 
 	rxBuffers = rxHeld + rxProvided
 	// rxName is the room for the sender, rxHeader that before the datagram.
@@ -27,19 +29,17 @@ const (
 // receiver has the kernel fill buffers with messages, each of one datagram or, with
 // UDP_GRO, of several of one sender, and lends views of them.
 type receiver struct {
-	msg    unix.Msghdr // says how much room there is; the kernel reads it when armed
-	armed  bool        // the kernel has a request
-	ashore bool        // the last look found several messages
-
+	inquiry
 	memory   []byte
 	size     int              // of a buffer
-	free     []uint16         // the last one back is provided first: it is in the cache
+	free     []uint16         // the last one back is used first: it is in the cache
 	views    []uint32         // of each buffer, not yet released
-	with     [rxBuffers]bool  // the kernel has it
+	with     [rxBuffers]bool  // the kernel may choose it
 	provided int              // how many those are
 	arrived  [rxBuffers]valid // messages that Recv has not come to, from next on
 	next     int
 	count    int
+	small    int   // messages since the latest large one
 	told     bool  // a request failed, maybe for what became of an earlier packet
 	broken   error // what no other request would cure
 
@@ -71,13 +71,13 @@ func (r *receiver) init(caps transport.Caps, memory []byte) {
 	for b := range uint16(rxBuffers) {
 		r.free = append(r.free, b)
 	}
-	r.msg.Namelen = rxName
-	r.msg.SetControllen(udpsock.RxControl)
+	r.small = rxProvided
+	r.inquiry.init()
 }
 
 // restart is for a new ring: the old one, if any, has nothing more to say.
 func (r *receiver) restart() {
-	r.armed, r.provided = false, 0
+	r.out, r.provided = none, 0
 	for b := range r.with {
 		if r.with[b] {
 			r.with[b] = false
@@ -91,66 +91,8 @@ func (r *receiver) buffer(b uint16) []byte {
 	return r.memory[start : start+r.size : start+r.size]
 }
 
-// arm provides buffers and asks for datagrams, where the kernel has no such request
-// and there is a buffer. It leaves that to the next submission.
-func (r *receiver) arm(g *rig) {
-	for r.provided < rxProvided && len(r.free) > 0 {
-		b := r.free[len(r.free)-1]
-		r.free = r.free[:len(r.free)-1]
-		r.with[b] = true
-		r.provided++
-		g.buffers.Add(uring.AddressOf(r.buffer(b)), uint32(r.size), b)
-	}
-	g.buffers.Publish()
-	if r.armed || r.provided == 0 {
-		return
-	}
-	e := g.ring.Next()
-	if e == nil {
-		return
-	}
-	var flags uint32
-	if g.mode == anyThread {
-		flags = unix.MSG_DONTWAIT // take what is there, and end
-	}
-	e.RecvMultishot(&r.msg, group, flags)
-	e.Flags |= uring.FixedFile
-	e.UserData = dataReceive
-	r.armed = true
-}
-
-// received takes in a completion. Whatever it says, the request has ended where
-// there will be no more.
-func (r *receiver) received(e *uring.CQE) {
-	if e.Flags&uring.CQEMore == 0 {
-		r.armed = false
-	}
-	if e.Flags&uring.CQEBuffer != 0 {
-		if b := e.Buffer(); int(b) < rxBuffers && r.with[b] {
-			r.with[b] = false
-			r.provided--
-			if e.Result < 0 {
-				r.free = append(r.free, b)
-			} else {
-				r.arrived[(r.next+r.count)%rxBuffers] = valid{b, e.Result}
-				r.count++
-			}
-		}
-	}
-	if e.Result >= 0 {
-		return
-	}
-	switch errno := unix.Errno(-e.Result); errno {
-	case unix.EAGAIN, unix.ENOBUFS, unix.ECANCELED:
-	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL, unix.EACCES, unix.EOPNOTSUPP:
-		r.broken = fmt.Errorf("iouring: the kernel refuses to receive: %w", errno)
-	default:
-		r.told = true
-	}
-}
-
 // able tells whether the kernel has, or can be given, a buffer.
-func (r *receiver) able() bool { return r.provided > 0 || len(r.free) > 0 }
+func (r *receiver) able() bool { return r.provided > 0 || r.mine != noBuffer || len(r.free) > 0 }
 
 // pending tells whether datagrams are here that no Recv has returned yet.
 func (r *receiver) pending() bool { return r.count > 0 || r.cut.Left() }
@@ -184,42 +126,6 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 		q.stats.RxBytes.Add(uint64(bytes))
 	}
 	return n, nil
-}
-
-// look asks the kernel for datagrams, by a system call only if there is a reason.
-func (q *queue) look() error {
-	before := q.ring.Enters
-	q.rx.arm(&q.rig)
-	err := q.submit()
-	for tries := 0; q.rx.told && err == nil && tries < maxTries; tries++ {
-		q.hear()
-		q.rx.arm(&q.rig)
-		err = q.submit()
-	}
-	q.rx.ashore = q.rx.count > 1
-	calls := q.ring.Enters - before
-	if q.mode == poller && q.rx.count > 0 {
-		calls = 1 // none, but a burst
-	}
-	if calls > 0 {
-		q.stats.RxCalls.Add(calls)
-	}
-	if err == nil && len(q.tx.back) > 0 && !q.tx.stalled {
-		err = q.sendBack()
-	}
-	return err
-}
-
-// maxTries bounds how often what failed is tried again, where it may have failed for
-// what became of earlier packets.
-const maxTries = 8
-
-// hear takes what the kernel has to tell of packets that were not delivered.
-func (q *queue) hear() {
-	q.rx.told = false
-	if q.sock.DrainErrors() > 0 {
-		q.tx.heard = true
-	}
 }
 
 // nextBurst makes cut a message with something left, if there is one.

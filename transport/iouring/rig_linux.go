@@ -61,7 +61,7 @@ func newRig(m mode, cfg Config, sock *udpsock.Socket, rx *receiver) (_ rig, err 
 		Poller:      m == poller,
 		PollerIdle:  pollerIdle,
 		PollerCPU:   cfg.SQPollCPU,
-		Opcodes:     []uint8{uring.OpRecvMsg, uring.OpSendMsg, uring.OpSendMsgZC, uring.OpPollAdd},
+		Opcodes:     []uint8{uring.OpRecvMsg, uring.OpSendMsg, uring.OpSend, uring.OpSendMsgZC, uring.OpPollAdd},
 		Flags:       uring.FixedFile | uring.BufferSelect,
 	}
 	g := rig{mode: m, messages: kernel.HasMessage()}

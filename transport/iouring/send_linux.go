@@ -91,10 +91,7 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 			break // no flight is free
 		}
 		taken += n
-		if q.mode == anyThread && q.rx.ashore {
-			q.rx.arm(&q.rig) // what has arrived meanwhile comes with the same call
-		}
-		if err = q.submit(); err == nil {
+		if err = q.depart(); err == nil {
 			err = q.sendBack()
 		}
 	}
@@ -116,6 +113,23 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 		err = t.broken
 	}
 	return taken, err
+}
+
+// depart submits sends, and with them a look at what has arrived meanwhile, where that
+// was worth it the last time.
+func (q *queue) depart() error {
+	r := &q.rx
+	along, before := r.follows && r.out == none, r.count
+	if along {
+		r.ask(&q.rig, false)
+	}
+	err := q.submit()
+	if along {
+		r.follows = r.count > before
+		r.found = r.follows
+	}
+	r.sent = !along
+	return err
 }
 
 // room tells whether a flight can be loaded and submitted.

@@ -81,7 +81,7 @@ func (q *queue) sleepInRing(timeout time.Duration) error {
 
 // ask queues the requests whose completions end a sleep.
 func (q *queue) ask() {
-	q.rx.arm(&q.rig)
+	q.rx.ask(&q.rig, true)
 	if t := &q.tx; t.stalled && !t.watched {
 		if e := q.ring.Next(); e != nil {
 			e.Poll(unix.POLLOUT)
