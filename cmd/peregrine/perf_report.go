@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -120,6 +121,7 @@ func (p *perfCommand) print(r measure.Result, backend string, line *linePath) {
 	}
 	row("goodput", "%.3g Gbit/s", r.Goodput)
 	row("CPU per "+unit, "client %s, server %s", cpuTime(r.ClientCPU), cpuTime(r.ServerCPU))
+	row("system calls", "client %s, server %s per %s", fewDigits(r.Syscalls), fewDigits(r.ServerSyscalls), unit)
 	row("allocations", "client %.2f, server %.2f per %s", r.Allocs, r.ServerAllocs, unit)
 	row("collections", "client %d, server %d, of garbage", r.Collections, r.ServerCollections)
 	if p.raw {
@@ -129,6 +131,9 @@ func (p *perfCommand) print(r measure.Result, backend string, line *linePath) {
 	}
 	row("errors", "%d", r.Errors)
 }
+
+// fewDigits writes two digits that say something, also of a small number.
+func fewDigits(v float64) string { return strconv.FormatFloat(v, 'g', 2, 64) }
 
 // cpuTime writes nanoseconds.
 func cpuTime(ns float64) string {

@@ -80,11 +80,12 @@ func numbers(text []byte) (map[string]float64, error) {
 	return values, nil
 }
 
-// derive adds what is compared but not told: allocations of both sides, and CPU
-// time by what was moved, as a raw datagram and a large message have little in
+// derive adds what is compared but not told: allocations and system calls of both sides,
+// and CPU time by what was moved, as a raw datagram and a large message have little in
 // common but their bytes.
 func derive(values map[string]float64) {
 	values["both_allocs_per_rpc"] = values["allocs_per_rpc"] + values["server_allocs_per_rpc"]
+	values["both_syscalls_per_rpc"] = values["syscalls_per_rpc"] + values["server_syscalls_per_rpc"]
 	const bytesPerGigabit, kib = 1e9 / 8, 1 << 10
 	if goodput := values["goodput_gbps"]; goodput > 0 {
 		callsPerKiB := values["rate_rps"] / (goodput * bytesPerGigabit / kib)

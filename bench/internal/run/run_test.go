@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 			os.Stderr.WriteString("the port is taken\n")
 			os.Exit(1)
 		case "good-client":
-			result := `{"rate_rps": 2, "goodput_gbps": 8e-9, "client_cpu_ns_per_rpc": 512, "allocs_per_rpc": 1, "server_allocs_per_rpc": 2, "poll": "busy"}`
+			result := `{"rate_rps": 2, "goodput_gbps": 8e-9, "client_cpu_ns_per_rpc": 512, "allocs_per_rpc": 1, "server_allocs_per_rpc": 2, "syscalls_per_rpc": 0.5, "server_syscalls_per_rpc": 0.25, "poll": "busy"}`
 			if os.Args[2] != "--json" || os.Args[4] != "127.0.0.1:9" || os.WriteFile(os.Args[3], []byte(result), 0o600) != nil {
 				os.Exit(1)
 			}
@@ -56,6 +56,7 @@ func TestAPairHandsInItsResult(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2.0, values["rate_rps"])
 	require.Equal(t, 3.0, values["both_allocs_per_rpc"])
+	require.Equal(t, 0.75, values["both_syscalls_per_rpc"])
 	require.Equal(t, 512.0*2*1024, values["client_cpu_ns_per_kib"], "two calls move one byte")
 	require.NotContains(t, values, "poll")
 }

@@ -1,6 +1,9 @@
 package suite
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Metric is a figure of a run.
 type Metric struct {
@@ -25,6 +28,7 @@ var (
 	ClientAllocs = Metric{"allocs_per_rpc", "allocations per RPC, client", hundredths}
 	ServerAllocs = Metric{"server_allocs_per_rpc", "server", hundredths}
 	BothAllocs   = Metric{"both_allocs_per_rpc", "allocations per RPC, both", hundredths}
+	BothSyscalls = Metric{"both_syscalls_per_rpc", "system calls per RPC, both", small}
 	Retransmits  = Metric{"retransmits", "retransmitted", whole}
 
 	ClientCollections = Metric{"collections", "garbage collections, client", whole}
@@ -47,6 +51,7 @@ func OfNone(controller string) Metric {
 
 func whole(v float64) string      { return fmt.Sprintf("%.0f", v) }
 func hundredths(v float64) string { return fmt.Sprintf("%.2f", v) }
+func small(v float64) string      { return strconv.FormatFloat(v, 'g', 2, 64) }
 func ratio(v float64) string      { return threeDigits(v) + " ×" }
 func micros(v float64) string     { return nanos(v * 1e3) }
 

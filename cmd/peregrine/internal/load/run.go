@@ -112,7 +112,7 @@ func (r *run) measure(ctx context.Context) (result measure.Result, err error) {
 		return result, err
 	}
 	resentBefore := r.endpoint.Stats().Retransmits
-	clientBefore := measure.UsageNow()
+	clientBefore := measure.UsageNow(r.endpoint.Stats().Transport)
 	r.recorder.Reset()
 	before, err := r.count()
 	if err != nil {
@@ -129,7 +129,7 @@ func (r *run) measure(ctx context.Context) (result measure.Result, err error) {
 	if err != nil {
 		return result, err
 	}
-	client := measure.UsageNow().Since(clientBefore)
+	client := measure.UsageNow(r.endpoint.Stats().Transport).Since(clientBefore)
 	result.Latency = r.recorder.Latency()
 	server, err := r.serverAfter(ctx)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 func TestPercentilesOfAThousandLatencies(t *testing.T) {
@@ -47,30 +48,33 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 
 func TestUsageGrowsWithWork(t *testing.T) {
 	t.Parallel()
-	before := measure.UsageNow()
+	before := measure.UsageNow(transport.Stats{RxCalls: 1})
 	var kept [][]byte
 	for range 1000 {
 		kept = append(kept, make([]byte, 100))
 	}
 	runtime.GC()
-	used := measure.UsageNow().Since(before)
+	used := measure.UsageNow(transport.Stats{RxCalls: 3, TxCalls: 4}).Since(before)
 	require.Len(t, kept, 1000)
 	require.GreaterOrEqual(t, used.Mallocs, uint64(1000))
 	require.Positive(t, used.Collections)
 	require.GreaterOrEqual(t, used.CPU, time.Duration(0))
+	require.EqualValues(t, 6, used.Syscalls)
 }
 
 func TestAResultIsPerCall(t *testing.T) {
 	t.Parallel()
 	var r measure.Result
 	r.Per(1000, 2*time.Second,
-		measure.Usage{CPU: time.Millisecond, Mallocs: 500},
-		measure.Usage{CPU: 2 * time.Millisecond, Mallocs: 2000, Collections: 3})
+		measure.Usage{CPU: time.Millisecond, Mallocs: 500, Syscalls: 250},
+		measure.Usage{CPU: 2 * time.Millisecond, Mallocs: 2000, Collections: 3, Syscalls: 750})
 	require.InDelta(t, 500, r.Rate, 1e-9)
 	require.InDelta(t, 0.5, r.Allocs, 1e-9)
 	require.InDelta(t, 2, r.ServerAllocs, 1e-9)
 	require.InDelta(t, 1000, r.ClientCPU, 1e-9)
 	require.InDelta(t, 2000, r.ServerCPU, 1e-9)
+	require.InDelta(t, 0.25, r.Syscalls, 1e-9)
+	require.InDelta(t, 0.75, r.ServerSyscalls, 1e-9)
 	require.Zero(t, r.Collections)
 	require.EqualValues(t, 3, r.ServerCollections)
 	require.InDelta(t, 8, measure.Gigabits(1e9, time.Second), 1e-9)

@@ -19,6 +19,10 @@ type Result struct {
 	// ClientCPU and ServerCPU are nanoseconds of the whole process per call.
 	ClientCPU float64 `json:"client_cpu_ns_per_rpc"`
 	ServerCPU float64 `json:"server_cpu_ns_per_rpc"`
+	// Syscalls and ServerSyscalls are how often either side's transport asked the
+	// kernel, or its device, per call, also in vain.
+	Syscalls       float64 `json:"syscalls_per_rpc"`
+	ServerSyscalls float64 `json:"server_syscalls_per_rpc"`
 	// Collections and ServerCollections count garbage collections.
 	Collections       uint64 `json:"collections"`
 	ServerCollections uint64 `json:"server_collections"`
@@ -42,7 +46,8 @@ type Result struct {
 	Machine    Machine `json:"machine"`
 }
 
-// Per sets Rate, Allocs, CPU and Collections from what the two sides used for n calls in d.
+// Per sets Rate, Allocs, CPU, Syscalls and Collections from what the two sides used for n
+// calls in d.
 func (r *Result) Per(n uint64, d time.Duration, client, server Usage) {
 	r.Calls, r.Seconds = n, d.Seconds()
 	r.Collections, r.ServerCollections = client.Collections, server.Collections
@@ -55,6 +60,8 @@ func (r *Result) Per(n uint64, d time.Duration, client, server Usage) {
 	r.ServerAllocs = float64(server.Mallocs) / calls
 	r.ClientCPU = float64(client.CPU) / calls
 	r.ServerCPU = float64(server.CPU) / calls
+	r.Syscalls = float64(client.Syscalls) / calls
+	r.ServerSyscalls = float64(server.Syscalls) / calls
 }
 
 // Gigabits is n bytes in d as 10^9 bits a second.

@@ -43,6 +43,7 @@ func (c *Client) Bulk(ctx context.Context, l Load) (measure.Result, error) {
 	server := after.Usage.Since(before.Usage)
 	result.ServerCPU = float64(server.CPU) / float64(max(b.received, 1))
 	result.ServerAllocs = float64(server.Mallocs) / float64(max(b.received, 1))
+	result.ServerSyscalls = float64(server.Syscalls) / float64(max(b.received, 1))
 	result.ServerCollections = server.Collections
 	return result, context.Cause(ctx)
 }
@@ -120,11 +121,11 @@ func (b *sending) measure(ctx context.Context, l Load) (measure.Result, error) {
 			return result, context.Cause(ctx)
 		case !measuring && now >= start+l.Warmup:
 			measuring = true
-			usage = measure.UsageNow()
+			usage = measure.UsageNow(b.tr.Stats())
 			base = *b
 			began = b.now()
 		case interrupted, measuring && l.over(now-began, b.received-base.received):
-			result.Per(b.received-base.received, now-began, measure.UsageNow().Since(usage), measure.Usage{})
+			result.Per(b.received-base.received, now-began, measure.UsageNow(b.tr.Stats()).Since(usage), measure.Usage{})
 			result.Goodput = measure.Gigabits(b.bytes-base.bytes, now-began)
 			result.Lost = b.answered - min(b.answered, b.received)
 			return result, nil

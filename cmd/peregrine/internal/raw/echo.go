@@ -41,6 +41,7 @@ func (c *Client) Echo(ctx context.Context, l Load) (measure.Result, error) {
 	server := after.Usage.Since(before.Usage)
 	result.ServerCPU = float64(server.CPU) / float64(max(e.total, 1))
 	result.ServerAllocs = float64(server.Mallocs) / float64(max(e.total, 1))
+	result.ServerSyscalls = float64(server.Syscalls) / float64(max(e.total, 1))
 	result.ServerCollections = server.Collections
 	return result, context.Cause(ctx)
 }
@@ -103,11 +104,11 @@ func (e *echoing) measure(ctx context.Context, l Load) (measure.Result, error) {
 		case !measuring && now >= start+l.Warmup:
 			measuring = true
 			e.recorder.Reset()
-			usage = measure.UsageNow()
+			usage = measure.UsageNow(e.tr.Stats())
 			e.completed, e.sampled, e.wrong, e.lost = 0, 0, 0, 0
 			began = e.now()
 		case interrupted, measuring && l.over(now-began, e.sampled):
-			result.Per(e.completed, now-began, measure.UsageNow().Since(usage), measure.Usage{})
+			result.Per(e.completed, now-began, measure.UsageNow(e.tr.Stats()).Since(usage), measure.Usage{})
 			result.Errors, result.Lost = e.wrong, e.lost
 			result.Goodput = measure.Gigabits(e.completed*uint64(e.size), now-began)
 			return result, nil

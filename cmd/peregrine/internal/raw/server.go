@@ -178,7 +178,7 @@ func (s *Server) count(data []byte) error {
 func (s *Server) tell(data []byte) error {
 	caps := s.tr.Caps()
 	text, err := json.Marshal(Statistics{
-		Usage: measure.UsageNow(), PinnedTo: s.pinnedTo, MaxPayload: caps.MaxPayload, RecvBuffer: caps.RecvBuffer,
+		Usage: measure.UsageNow(s.tr.Stats()), PinnedTo: s.pinnedTo, MaxPayload: caps.MaxPayload, RecvBuffer: caps.RecvBuffer,
 	})
 	if err != nil {
 		return err

@@ -33,8 +33,9 @@ func Register(e *peregrine.Endpoint, pinnedTo int) {
 	e.Handle(Download, download)
 	e.Handle(Digest, digest)
 	e.Handle(Statistics, func(r peregrine.Request) {
+		st := e.Stats()
 		text, err := json.Marshal(Server{
-			Usage: measure.UsageNow(), Retransmits: e.Stats().Retransmits, PinnedTo: pinnedTo,
+			Usage: measure.UsageNow(st.Transport), Retransmits: st.Retransmits, PinnedTo: pinnedTo,
 		})
 		if err != nil {
 			r.Fail(peregrine.Internal, err.Error())
