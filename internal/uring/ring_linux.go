@@ -131,7 +131,8 @@ func (r *Ring) FD() int { return r.fd }
 func (r *Ring) Pending() bool { return r.raised(sqTaskrun | sqCQOverflow) }
 
 // Submit gives the kernel what was filled in, and takes in what it has, without
-// blocking. It makes no system call with nothing to submit and nothing pending.
+// blocking. It makes no system call with nothing to submit and nothing pending, and
+// asks for work that was left only if there is some.
 // An errno of EINTR, EAGAIN or EBUSY concerns this call only: try again once
 // completions were freed.
 func (r *Ring) Submit() unix.Errno {
@@ -143,11 +144,15 @@ func (r *Ring) Submit() unix.Errno {
 		r.Enters++
 		return r.enter(uintptr(n), enterSQWakeup)
 	}
-	if n == 0 && !r.Pending() {
-		return 0
+	flags := r.flags
+	if !r.Pending() {
+		if n == 0 {
+			return 0
+		}
+		flags &^= enterGetEvents // what can be done now is
 	}
 	r.Enters++
-	return r.enter(uintptr(n), r.flags)
+	return r.enter(uintptr(n), flags)
 }
 
 // Wait submits likewise, and blocks until there is a completion or timeout has
