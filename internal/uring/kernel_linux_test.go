@@ -430,6 +430,28 @@ func TestAnIdleRingOfOneThreadIsAskedWithoutASystemCall(t *testing.T) {
 	require.Equal(t, "there", b.text(b.next()))
 }
 
+func TestWorkLeftToAThreadNeedNotMakeItsRingReadable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{OneThread: true}, 4)
+	b.provide(0, 1, 2)
+	b.arm(0)
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	require.NoError(t, err)
+	defer unix.Close(ep)
+	require.NoError(t, unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, b.FD(), &unix.EpollEvent{Events: unix.EPOLLIN}))
+	b.send("there")
+	n := -1
+	for end := time.Now().Add(100 * time.Millisecond); n < 0; {
+		n, err = unix.EpollWait(ep, make([]unix.EpollEvent, 1), max(0, int(time.Until(end).Milliseconds())))
+		require.True(t, err == nil || errors.Is(err, unix.EINTR), "%v", err)
+	}
+	require.True(t, b.Pending())
+	if n > 0 {
+		t.Log("this kernel says so")
+	}
+	require.Equal(t, "there", b.text(b.next()))
+}
+
 func TestARegisteredRingIsEntered(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{OneThread: true}, 4)
