@@ -439,12 +439,18 @@ func TestWorkLeftToAThreadNeedNotMakeItsRingReadable(t *testing.T) {
 	require.NoError(t, err)
 	defer unix.Close(ep)
 	require.NoError(t, unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, b.FD(), &unix.EpollEvent{Events: unix.EPOLLIN}))
-	b.send("there")
-	n := -1
-	for end := time.Now().Add(100 * time.Millisecond); n < 0; {
-		n, err = unix.EpollWait(ep, make([]unix.EpollEvent, 1), max(0, int(time.Until(end).Milliseconds())))
-		require.True(t, err == nil || errors.Is(err, unix.EINTR), "%v", err)
+	told := func() (n int) {
+		t.Helper()
+		n = -1
+		for end := time.Now().Add(100 * time.Millisecond); n < 0; {
+			n, err = unix.EpollWait(ep, make([]unix.EpollEvent, 1), max(0, int(time.Until(end).Milliseconds())))
+			require.True(t, err == nil || errors.Is(err, unix.EINTR), "%v", err)
+		}
+		return n
 	}
+	require.Zero(t, told())
+	b.send("there")
+	n := told()
 	require.True(t, b.Pending())
 	if n > 0 {
 		t.Log("this kernel says so")
