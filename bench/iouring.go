@@ -77,11 +77,14 @@ func (p plan) ringRate() suite.Group {
 			p.besideUDP("raw, no offload", rawPlain, "--window", "64"),
 		),
 		Main:   suite.Rate,
-		Others: perCall,
+		Others: append([]suite.Metric{suite.BothSyscalls}, perCall...),
 		Claims: []suite.Claim{
 			{Text: "rate / UDP's", Metric: suite.Rate, Of: "offload, io_uring", To: "offload, UDP", Bound: suite.AtLeast(1.15)},
 			{Text: "rate / UDP's, no offload", Metric: suite.Rate, Of: "no offload, io_uring", To: "no offload, UDP", Bound: suite.AtLeast(1.15)},
 			{Text: "rate / UDP's, neither", Metric: suite.Rate, Of: "neither offload nor coalescing, io_uring", To: "neither offload nor coalescing, UDP"},
+			{Text: "system calls per RPC / UDP's", Metric: suite.BothSyscalls, Of: "offload, io_uring", To: "offload, UDP", Bound: suite.AtMost(1. / 3)},
+			{Text: "system calls per RPC / UDP's, no offload", Metric: suite.BothSyscalls, Of: "no offload, io_uring", To: "no offload, UDP", Bound: suite.AtMost(1. / 3)},
+			{Text: "system calls per RPC / UDP's, neither", Metric: suite.BothSyscalls, Of: "neither offload nor coalescing, io_uring", To: "neither offload nor coalescing, UDP", Bound: suite.AtMost(1. / 3)},
 			{Text: "raw rate / UDP's", Metric: suite.Rate, Of: "raw, io_uring", To: "raw, UDP"},
 			{Text: "raw rate / UDP's, no offload", Metric: suite.Rate, Of: "raw, no offload, io_uring", To: "raw, no offload, UDP"},
 		},
@@ -98,11 +101,14 @@ func (p plan) ringLatency() suite.Group {
 			p.besideUDP("block", block, "--mode", "latency"),
 		),
 		Main:   suite.P50,
-		Others: []suite.Metric{suite.P99, suite.P999, suite.ClientCPU, suite.ServerCPU},
+		Others: []suite.Metric{suite.P99, suite.P999, suite.BothSyscalls, suite.ClientCPU, suite.ServerCPU},
 		Claims: []suite.Claim{
 			{Text: "p50 / UDP's, busy", Metric: suite.P50, Of: "busy, io_uring", To: "busy, UDP", Bound: suite.AtMost(1.1)},
 			{Text: "p50 / raw, busy", Metric: suite.P50, Of: "busy, io_uring", To: "raw busy, io_uring", Bound: suite.AtMost(1.15)},
 			{Text: "p50 / UDP's, block", Metric: suite.P50, Of: "block, io_uring", To: "block, UDP", Bound: suite.AtMost(1)},
+			{Text: "raw p50 / UDP's, busy", Metric: suite.P50, Of: "raw busy, io_uring", To: "raw busy, UDP"},
+			{Text: "system calls per RPC / UDP's, busy", Metric: suite.BothSyscalls, Of: "busy, io_uring", To: "busy, UDP"},
+			{Text: "system calls per RPC / UDP's, block", Metric: suite.BothSyscalls, Of: "block, io_uring", To: "block, UDP"},
 		},
 	}
 }
@@ -110,18 +116,24 @@ func (p plan) ringLatency() suite.Group {
 func (p plan) ringBulk() suite.Group {
 	return suite.Group{
 		Title: "8 MiB transfers",
-		About: "Four in flight on one session.",
+		About: "Four in flight on one session. With `zero_copy` the client asks the kernel not to copy messages of 16 KiB and more; the\nloopback copies them all the same, so that after 32 it asks no more.",
 		Cases: slices.Concat(
 			p.besideUDP("upload", busy, "--mode", "upload"),
 			p.besideUDP("download", busy, "--mode", "download"),
 			p.besideUDP("upload, no offload", noOffload, "--mode", "upload"),
+			p.besideUDP("download, no offload", noOffload, "--mode", "download"),
+			[]suite.Case{p.pair("upload, zero copy", append(p.serving(), overRing), append(p.calling(), "--transport", overRing+"?zero_copy=16384"),
+				busy, slices.Concat(busy, flags{"--mode", "upload"}))},
 		),
 		Main:   suite.Goodput,
-		Others: perByte,
+		Others: append([]suite.Metric{suite.BothSyscalls, suite.ZeroCopied, suite.Copied}, perByte...),
 		Claims: []suite.Claim{
 			{Text: "upload / UDP's", Metric: suite.Goodput, Of: "upload, io_uring", To: "upload, UDP", Bound: suite.AtLeast(1)},
 			{Text: "download / UDP's", Metric: suite.Goodput, Of: "download, io_uring", To: "download, UDP", Bound: suite.AtLeast(1)},
 			{Text: "upload / UDP's, no offload", Metric: suite.Goodput, Of: "upload, no offload, io_uring", To: "upload, no offload, UDP", Bound: suite.AtLeast(1)},
+			{Text: "download / UDP's, no offload", Metric: suite.Goodput, Of: "download, no offload, io_uring", To: "download, no offload, UDP", Bound: suite.AtLeast(1)},
+			{Text: "upload, zero copy / copied", Metric: suite.Goodput, Of: "upload, zero copy", To: "upload, io_uring"},
+			{Text: "system calls per transfer / UDP's, upload", Metric: suite.BothSyscalls, Of: "upload, io_uring", To: "upload, UDP"},
 		},
 	}
 }
@@ -142,6 +154,7 @@ func (p plan) ringC() suite.Group {
 		g.Claims = []suite.Claim{
 			{Text: "rate / C's", Metric: suite.Rate, Of: "64 in flight, echo of Go", To: "64 in flight, echo of C", Bound: suite.AtLeast(0.95)},
 			{Text: "rate / C's, no offload", Metric: suite.Rate, Of: "64 in flight, no offload, echo of Go", To: "64 in flight, no offload, echo of C", Bound: suite.AtLeast(0.95)},
+			{Text: "rate / C's, one in flight", Metric: suite.Rate, Of: "one in flight, echo of Go", To: "one in flight, echo of C", Bound: suite.AtLeast(0.95)},
 		}
 	}
 	return g

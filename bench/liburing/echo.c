@@ -1,8 +1,9 @@
 // A raw echo server on liburing, as `peregrine serve --raw` is one on Peregrine's
 // ring: multishot recvmsg into provided buffers, and one sendmsg for each message
 // that arrived, submitted together. With offload, messages are runs of datagrams
-// both ways (UDP_GRO, UDP_SEGMENT). It polls busily, prints where it listens, and
-// ends with its standard input.
+// both ways (UDP_GRO, UDP_SEGMENT); each datagram of them is looked at, and answered
+// from memory of its own. It polls busily, prints where it listens, and ends with its
+// standard input.
 //
 //	cc -O2 -o echo echo.c -luring && ./echo CPU on|off
 //
@@ -32,12 +33,13 @@ enum {
 	CONTROL = 64,
 	PAYLOAD = 1 << 16,
 	SIZE = sizeof(struct io_uring_recvmsg_out) + NAME + CONTROL + PAYLOAD,
+	HEADER = 16,    // of a datagram
 	STATISTICS = 4, // a kind of datagram
 };
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *buffers;
-static unsigned char memory[BUFFERS][(SIZE + 63) / 64 * 64 + 64];
+static unsigned char memory[BUFFERS][(SIZE + 63) / 64 * 64 + 64], echoes[BUFFERS][PAYLOAD + 64];
 static struct msghdr incoming = {.msg_namelen = NAME, .msg_controllen = CONTROL};
 static struct {
 	struct msghdr msg;
@@ -88,21 +90,33 @@ static void answer(int b, int length) {
 	for (struct cmsghdr *c = io_uring_recvmsg_cmsg_firsthdr(out, &incoming); c; c = io_uring_recvmsg_cmsg_nexthdr(out, &incoming, c))
 		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
 			memcpy(&segment, CMSG_DATA(c), sizeof segment);
-	if (size >= 16 && payload[8] == STATISTICS) {
-		memcpy(payload + 16, "{\"pinned_to\":-1}", 16);
-		size = 32;
+	unsigned each = segment && (unsigned)segment < size ? segment : size, answered = 0;
+	for (unsigned at = 0; at < size; at += each) {
+		unsigned n = size - at < each ? size - at : each;
+		if (n < HEADER)
+			continue;
+		memcpy(echoes[b] + answered, payload + at, n);
+		if (payload[at + 8] == STATISTICS) {
+			memcpy(echoes[b] + answered + HEADER, "{\"pinned_to\":-1}", 16);
+			n = each = HEADER + 16;
+		}
+		answered += n;
+	}
+	if (!answered) {
+		provide(b);
+		return;
 	}
 	struct msghdr *m = &answers[b].msg;
-	answers[b].iov = (struct iovec){payload, size};
+	answers[b].iov = (struct iovec){echoes[b], answered};
 	*m = (struct msghdr){.msg_name = io_uring_recvmsg_name(out), .msg_namelen = sizeof(struct sockaddr_in), .msg_iov = &answers[b].iov, .msg_iovlen = 1};
-	if (segment && (unsigned)segment < size) {
+	if (each < answered) {
 		m->msg_control = answers[b].control.bytes;
 		m->msg_controllen = sizeof answers[b].control.bytes;
 		struct cmsghdr *c = CMSG_FIRSTHDR(m);
 		c->cmsg_level = IPPROTO_UDP;
 		c->cmsg_type = UDP_SEGMENT;
 		c->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-		uint16_t s = segment;
+		uint16_t s = each;
 		memcpy(CMSG_DATA(c), &s, sizeof s);
 	}
 	struct io_uring_sqe *e = request();

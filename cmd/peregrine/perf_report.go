@@ -129,11 +129,20 @@ func (p *perfCommand) print(r measure.Result, backend string, line *linePath) {
 	} else {
 		row("retransmitted", "%d", r.Retransmits)
 	}
+	if r.ZeroCopied+r.ZeroCopyCopied > 0 {
+		row("zero copy", "%d messages without a copy, %d copied all the same", r.ZeroCopied, r.ZeroCopyCopied)
+	}
 	row("errors", "%d", r.Errors)
 }
 
-// fewDigits writes two digits that say something, also of a small number.
-func fewDigits(v float64) string { return strconv.FormatFloat(v, 'g', 2, 64) }
+// fewDigits writes two digits that say something, also of a small number, or all before
+// the point.
+func fewDigits(v float64) string {
+	if v < 99.5 {
+		return strconv.FormatFloat(v, 'g', 2, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}
 
 // cpuTime writes nanoseconds.
 func cpuTime(ns float64) string {

@@ -29,6 +29,8 @@ var (
 	ServerAllocs = Metric{"server_allocs_per_rpc", "server", hundredths}
 	BothAllocs   = Metric{"both_allocs_per_rpc", "allocations per RPC, both", hundredths}
 	BothSyscalls = Metric{"both_syscalls_per_rpc", "system calls per RPC, both", small}
+	ZeroCopied   = Metric{"zero_copied", "sent without a copy", whole}
+	Copied       = Metric{"zero_copy_copied", "copied all the same", whole}
 	Retransmits  = Metric{"retransmits", "retransmitted", whole}
 
 	ClientCollections = Metric{"collections", "garbage collections, client", whole}
@@ -51,9 +53,16 @@ func OfNone(controller string) Metric {
 
 func whole(v float64) string      { return fmt.Sprintf("%.0f", v) }
 func hundredths(v float64) string { return fmt.Sprintf("%.2f", v) }
-func small(v float64) string      { return strconv.FormatFloat(v, 'g', 2, 64) }
 func ratio(v float64) string      { return threeDigits(v) + " ×" }
 func micros(v float64) string     { return nanos(v * 1e3) }
+
+// small writes two digits that say something, or all before the point.
+func small(v float64) string {
+	if v < 99.5 {
+		return strconv.FormatFloat(v, 'g', 2, 64)
+	}
+	return whole(v)
+}
 
 // threeDigits writes three digits, or all before the point.
 func threeDigits(v float64) string {

@@ -138,6 +138,8 @@ func (r *run) measure(ctx context.Context) (result measure.Result, err error) {
 		}
 		server = serverBefore // its share is not known
 	}
+	sent := r.endpoint.Stats().Transport
+	result.ZeroCopied, result.ZeroCopyCopied = sent.TxZeroCopied, sent.TxCopied
 	calls, elapsed := after.calls-before.calls, after.at.Sub(before.at)
 	result.Per(calls, elapsed, client, server.Usage.Since(serverBefore.Usage))
 	result.Goodput = measure.Gigabits(calls*uint64(r.load.Work.Goodput()), elapsed)

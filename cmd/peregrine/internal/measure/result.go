@@ -28,6 +28,10 @@ type Result struct {
 	ServerCollections uint64 `json:"server_collections"`
 	// Retransmits counts packets sent again, by both sides.
 	Retransmits uint64 `json:"retransmits"`
+	// ZeroCopied counts messages that the client's transport has sent without a copy,
+	// from its beginning on, ZeroCopyCopied those that were copied though asked not to.
+	ZeroCopied     uint64 `json:"zero_copied"`
+	ZeroCopyCopied uint64 `json:"zero_copy_copied"`
 	// Errors counts calls that failed, never ended, or got a wrong reply.
 	Errors uint64 `json:"errors"`
 	// FirstError is the text of the first of them.
