@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 type result string
@@ -18,6 +19,7 @@ const (
 
 // results gathers what `go test -json` reports.
 type results struct {
+	mu       sync.Mutex // merge's: other methods are one goroutine's
 	tests    map[testID]*test
 	order    []testID
 	coverage map[string]string // by package: "87.5%"
@@ -88,6 +90,8 @@ func (r *results) get(id testID) *test {
 // merge adds another run. A test failed if it failed in any run, and was skipped only if no run ran it: an allocation
 // test, say, skips under the race detector but not in the plain run.
 func (r *results) merge(other *results) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	rank := map[result]int{"": 0, skipped: 1, passed: 2, failed: 3}
 	for _, id := range other.order {
 		if t, o := r.get(id), other.tests[id]; rank[o.result] > rank[t.result] {

@@ -14,8 +14,9 @@ import (
 // A step is one check. It writes what a reader needs to understand a failure, and returns a skipError when this host
 // cannot run it.
 type step struct {
-	name string
-	run  func(log io.Writer) error
+	name  string
+	run   func(log io.Writer) error
+	first bool // nothing else runs before it has ended
 }
 
 type skipError string
@@ -25,24 +26,27 @@ func (e skipError) Error() string { return string(e) }
 // platforms must keep compiling; all but the host's own are cross-compiled.
 var platforms = []string{"linux/amd64", "linux/arm64", "linux/386", "darwin/arm64", "windows/amd64"}
 
+// allSteps are in the order in which they begin: with three at a time, the long ones are under way while the others, which
+// compile, take their turns.
 func allSteps(tests *results, required []string) []step {
 	var steps []step
+	add := func(name string, run func(log io.Writer) error) { steps = append(steps, step{name: name, run: run}) }
 	if wouldInstall(required) {
-		steps = append(steps, step{"install libdpdk", install})
+		add("install libdpdk", install)
+		steps[0].first = true
 	}
-	steps = append(steps, step{"gofmt", checkFormat})
+	add("gofmt", checkFormat)
+	add("race", func(log io.Writer) error { return race(log, tests) })
+	add("dpdk race", func(log io.Writer) error { return dpdkRace(log, tests) })
 	for _, p := range platforms {
-		steps = append(steps, step{"build " + p, func(log io.Writer) error { return compile(log, p) }})
+		add("build "+p, func(log io.Writer) error { return compile(log, p) })
 	}
-	return append(steps,
-		step{"lint", lint},
-		step{"test", func(log io.Writer) error { return plain(log, tests) }},
-		step{"race", func(log io.Writer) error { return race(log, tests) }},
-		step{"dpdk", func(log io.Writer) error { return dpdk(log, tests) }},
-		step{"dpdk race", func(log io.Writer) error { return dpdkRace(log, tests) }},
-		step{"tools", func(log io.Writer) error { return nestedModule(log, tests, "internal/tools") }},
-		step{"bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") }},
-	)
+	add("lint", lint)
+	add("test", func(log io.Writer) error { return plain(log, tests) })
+	add("dpdk", func(log io.Writer) error { return dpdk(log, tests) })
+	add("tools", func(log io.Writer) error { return nestedModule(log, tests, "internal/tools") })
+	add("bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") })
+	return steps
 }
 
 func stepNames(steps []step) []string {
@@ -78,11 +82,14 @@ func compile(log io.Writer, platform string) error {
 	return nil
 }
 
+// inOrder are all packages, and first those whose tests wait the most: what begins last is waited for with idle processors.
+var inOrder = []string{"./transport/iouring/...", "./transport/xdp/...", "./conformance/...", "./transport/...", "./..."}
+
 // plain runs all tests, those of the covered packages with coverage: under the race detector, that would be compiled and
 // counted at several times the price.
 func plain(log io.Writer, tests *results) error {
 	var list bytes.Buffer
-	if err := run(log, exec.Command("go", "list", "./..."), &list); err != nil {
+	if err := run(log, exec.Command("go", append([]string{"list"}, inOrder...)...), &list); err != nil {
 		return err
 	}
 	with, without := []string{"-cover"}, []string{}
@@ -100,7 +107,7 @@ func race(log io.Writer, tests *results) error {
 	if err := raceDetector(); err != nil {
 		return err
 	}
-	return goTest(log, tests, ".", "-race", "-short", "./...")
+	return goTest(log, tests, ".", append([]string{"-race", "-short"}, inOrder...)...)
 }
 
 // raceDetector returns a skipError where there is none.
