@@ -77,6 +77,7 @@ func afterCloseEveryMethodSaysSo(t *testing.T, p *pair) {
 	completed := p.near.Completed()
 	require.NoError(t, p.near.Close())
 
+	defer p.near.unstick("returned after Close")()
 	for range 2 {
 		const says = "returned after Close"
 		_, err := p.near.Resolve(dialable(p.far), netip.Addr{})
@@ -116,9 +117,11 @@ func anyoneMayCloseAndWakeAtOnce(t *testing.T, p *pair) {
 			})
 			all.Go(func() { assert.NoError(t, p.near.Close(), "closing twice is no error") })
 		}
+		stop := p.near.unstick("Close ends a Wait")
 		for p.near.Wait(-1) == nil {
 		}
 		all.Wait()
+		stop()
 		p.near = p.open(Near, netip.AddrPort{})
 	}
 }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,8 +68,9 @@ func (p *pair) open(side Side, addr netip.AddrPort) *end {
 	p.t.Helper()
 	tr, err := p.f.Open(side, addr)
 	require.NoErrorf(p.t, err, "the factory opens the %v side at %v", side, addr)
-	p.t.Cleanup(func() { require.NoError(p.t, tr.Close()) })
-	return &end{Transport: tr, t: p.t}
+	e := &end{Transport: tr, t: p.t}
+	p.t.Cleanup(func() { require.NoError(p.t, e.Close()) })
+	return e
 }
 
 // meet makes the two sides known to each other.
@@ -116,7 +118,25 @@ type end struct {
 	transport.Transport
 	t     testing.TB
 	peer  transport.Route
-	taken uint64 // packets, since Open
+	taken uint64        // packets, since Open
+	turns atomic.Uint64 // twice the Waits that have returned, and one more inside Wait
+}
+
+// Wait lets others see whether its owner is inside.
+func (e *end) Wait(timeout time.Duration) error {
+	e.turns.Add(1)
+	defer e.turns.Add(1)
+	return e.Transport.Wait(timeout)
+}
+
+// Close ends the process if it blocks: nothing else can end it, and what other tests found would be seen only when go
+// test gives up.
+func (e *end) Close() error {
+	stuck := time.AfterFunc(patience, func() {
+		panic(fmt.Sprintf("%s: Close has been blocking for %v: it waits for nobody", e.t.Name(), patience))
+	})
+	defer stuck.Stop()
+	return e.Transport.Close()
 }
 
 func (e *end) resolve(peer *end) transport.Route {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -11,17 +12,31 @@ import (
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
-// unstick closes e if stop is not called in time, so that a Wait without a
-// timeout ends; and says which promise the backend broke.
+// unstick says which promise the backend broke if a Wait of e blocks for too long before stop is called, and closes e,
+// which ends the Wait. However long the story takes, it is not to blame for that. A Wait that even so goes on ends the
+// process.
 func (e *end) unstick(promise string) (stop func()) {
 	over := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
+		const looks = 8
+		for last, since := e.turns.Load(), 0; since < looks; since++ {
+			select {
+			case <-over:
+				return
+			case <-time.After(patience / looks):
+			}
+			if turns := e.turns.Load(); turns != last || turns%2 == 0 {
+				last, since = turns, -1
+			}
+		}
+		said := fmt.Sprintf("Wait has been blocking for %v: %s", patience, promise)
+		e.t.Errorf("%s: %+v", said, e.Stats())
+		_ = e.Close()
 		select {
 		case <-over:
 		case <-time.After(patience):
-			e.t.Errorf("Wait has been blocking for %v: %s: %+v", patience, promise, e.Stats())
-			_ = e.Close()
+			panic(said + "; and Close did not end it")
 		}
 	})
 	return func() {
