@@ -153,6 +153,9 @@ func (h *host) do(f func()) {
 	}
 }
 
+// heals ends the faults that h met.
+func (h *host) heals() { h.engine.Transport().(*transport.Fault).Set(transport.Faults{}) }
+
 // close ends the endpoint as a program does. A host that has ended stays so.
 func (h *host) close() { h.end(h.engine.Close) }
 

@@ -23,6 +23,7 @@ func quietStory(s *stage) {
 	}
 	client.rests()
 	service.rests()
+	client.heals() // a goodbye is said once, and who misses it waits for a keep-alive
 	client.do(func() { session.Close() })
 	service.forgotten()
 	for _, h := range []*host{client, service.host} {
