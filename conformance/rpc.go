@@ -13,7 +13,7 @@ import (
 
 var (
 	rpcSeed = flag.Uint64("conformance.seed", 0, "replay the load and the faults of the RPC suite's run with this `seed`")
-	rpcSoak = flag.Duration("conformance.soak", 0, "also run the RPC suite's soak for this `time`, such as 1m or 8h; give -timeout 0 too")
+	rpcSoak = flag.Duration("conformance.soak", 0, "also run the RPC suite's soak for this `time`, such as 1m or 8h, and look for lost wake-ups for longer; give -timeout 0 too")
 )
 
 // RPC holds the protocol engine over f's backend to what it promises: each
@@ -27,7 +27,8 @@ var (
 //
 // Two flags of the test binary belong to it. -conformance.soak adds a soak with
 // random load and faults: a minute (1m) is for every change, a night (8h) for a
-// release. -conformance.seed replays the load and the faults of a run that
+// release. A hundredth of its time is given to each of the transport suite's
+// searches for a lost wake-up. -conformance.seed replays the load and the faults of a run that
 // failed, though not the host's timing.
 func RPC(t *testing.T, f Factory) {
 	if actAsPeer(t, f) {

@@ -30,10 +30,11 @@ func aWakeBeforeWaitIsRemembered(_ *testing.T, p *pair) {
 
 func noWakeIsLost(t *testing.T, p *pair) {
 	defer p.near.unstick("no wake-up is ever lost")()
-	span := time.Second
+	span := 300 * time.Millisecond
 	if testing.Short() {
-		span /= 10
+		span /= 3
 	}
+	span = max(span, *rpcSoak/100)
 	require.NoError(t, hammer(p.near, 1, span))
 	require.NoError(t, hammer(p.near, 4, span))
 }
