@@ -3,7 +3,9 @@ package conformance
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -330,4 +332,143 @@ func (h *halfClosed) Close() error {
 		return nil
 	}
 	return h.Transport.Close()
+}
+
+var kept []*os.File
+
+func keep() *os.File {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// polite closes when nobody waits.
+type polite struct {
+	transport.Transport
+	waiting sync.Mutex
+}
+
+func (p *polite) Wait(timeout time.Duration) error {
+	p.waiting.Lock()
+	defer p.waiting.Unlock()
+	return p.Transport.Wait(timeout)
+}
+
+func (p *polite) Close() error {
+	p.waiting.Lock()
+	defer p.waiting.Unlock()
+	return p.Transport.Close()
+}
+
+// stuck does not come back from a Wait without a timeout.
+type stuck struct{ transport.Transport }
+
+func (s *stuck) Wait(timeout time.Duration) error {
+	if timeout < 0 {
+		select {}
+	}
+	return s.Transport.Wait(timeout)
+}
+
+// fading changes a view when it is asked for others.
+type fading struct {
+	transport.Transport
+	view []byte
+}
+
+func (f *fading) Recv(pkts []transport.RxPacket) (int, error) {
+	if len(f.view) > 0 {
+		f.view[0]++
+	}
+	n, err := f.Transport.Recv(pkts)
+	if f.view = nil; n > 0 {
+		f.view = pkts[0].Data
+	}
+	return n, err
+}
+
+func (f *fading) Release(pkts []transport.RxPacket) {
+	f.view = nil
+	f.Transport.Release(pkts)
+}
+
+// hurried claims to have completed what it sends only when it is asked for
+// something else.
+type hurried struct {
+	transport.Transport
+	taken []transport.TxPacket
+}
+
+func (h *hurried) Send(pkts []transport.TxPacket) (int, error) {
+	h.taken = append(h.taken, pkts...)
+	for i := range pkts {
+		pkts[i].Head, pkts[i].Payload = nil, nil
+	}
+	return len(pkts), nil
+}
+
+func (h *hurried) Completed() uint64 { return h.Transport.Completed() + uint64(len(h.taken)) }
+
+func (h *hurried) Stats() transport.Stats {
+	h.flush()
+	return h.Transport.Stats()
+}
+
+func (h *hurried) Recv(pkts []transport.RxPacket) (int, error) {
+	h.flush()
+	return h.Transport.Recv(pkts)
+}
+
+func (h *hurried) flush() {
+	_, _ = h.Transport.Send(h.taken)
+	h.taken = nil
+}
+
+// tardy sends what it took, and claims to have completed, a turn later.
+type tardy struct {
+	transport.Transport
+	taken []transport.TxPacket
+}
+
+func (l *tardy) Send(pkts []transport.TxPacket) (int, error) {
+	l.taken = append(l.taken, pkts...)
+	for i := range pkts {
+		pkts[i].Head, pkts[i].Payload = nil, nil
+	}
+	l.Wake()
+	return len(pkts), nil
+}
+
+func (l *tardy) Completed() uint64 { return l.Transport.Completed() + uint64(len(l.taken)) }
+
+func (l *tardy) Recv(pkts []transport.RxPacket) (int, error) {
+	if err := l.send(); err != nil {
+		return 0, err
+	}
+	return l.Transport.Recv(pkts)
+}
+
+func (l *tardy) Forget(r transport.Route) {
+	_ = l.send() // Recv reports it
+	l.Transport.Forget(r)
+}
+
+func (l *tardy) send() error {
+	_, err := l.Transport.Send(l.taken)
+	l.taken = l.taken[:0]
+	return err
+}
+
+// narrow loses what is longer than half of what it says that it carries.
+type narrow struct{ transport.Transport }
+
+func (n narrow) Send(pkts []transport.TxPacket) (int, error) {
+	for i := range pkts {
+		if p := &pkts[i]; len(p.Head)+len(p.Payload) > n.Caps().MaxPayload/2 {
+			p.Head, p.Payload = p.Head[:1], nil
+		}
+	}
+	return n.Transport.Send(pkts)
 }
