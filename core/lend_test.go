@@ -30,7 +30,7 @@ func (n *network) watch(data []byte) {
 
 func TestMemoryIsNotGivenBackWhileTheTransportReadsIt(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range seeds(8) {
 		n := newNetwork(t, seed)
 		server, client := n.add(Config{}), n.add(Config{})
 		lent := 0

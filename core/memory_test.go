@@ -38,7 +38,7 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 	} {
 		count := use.count
 		if testing.Short() {
-			count = min(count, 2000)
+			count = min(count, 500)
 		}
 		n := newNetwork(t, 1)
 		server, client, first := pair(n, Config{})

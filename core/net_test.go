@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,15 @@ type network struct {
 	late func(from, to netip.AddrPort, data []byte) time.Duration
 	// marks decides the ECN code point of datagrams that may carry one.
 	marks func() transport.ECN
+}
+
+// seeds is how many of count tell a story in which a short run, to look for races,
+// finds them all.
+func seeds(count uint64) uint64 {
+	if testing.Short() {
+		return min(count, 2)
+	}
+	return count
 }
 
 // node is an endpoint, the port it is on and the port's host.

@@ -35,7 +35,7 @@ func (n *network) slowServer(cfg Config) (server *node, deferred *[]*Request) {
 
 func TestNoRequestExecutesTwiceWhateverHappens(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		n := newNetwork(t, seed)
 		server, client := n.add(Config{Slots: 8}), n.add(Config{})
 		executed := map[uint64]int{}

@@ -118,7 +118,7 @@ func TestARebindingNATCostsTwoSilencesOfTheKnownAddress(t *testing.T) {
 
 func TestAnAddressThatChangesAmidTransfersLosesNothing(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range seeds(10) {
 		n := newNetwork(t, seed)
 		n.link.Rate = 1e9
 		server := n.echoServer(Config{})

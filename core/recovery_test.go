@@ -352,7 +352,7 @@ func TestAnOutageDoesNotShrinkTheMTU(t *testing.T) {
 
 func TestLostAcknowledgementsAreNotTakenForAPause(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range seeds(10) {
 		n := newNetwork(t, seed)
 		server, client, s := pair(n, Config{})
 		n.run(10 * time.Millisecond)
