@@ -70,14 +70,20 @@ func serve(t *testing.T, args ...string) *running {
 // serveWith starts a server by a whole command line.
 func serveWith(t *testing.T, args ...string) *running {
 	t.Helper()
-	s := &running{Cmd: program(t, args...), rest: make(chan string, 1)}
+	return serveBy(t, program(t, args...), func(start func() error) error { return start() })
+}
+
+// serveBy starts a server's process by a function of the caller's.
+func serveBy(t *testing.T, cmd *exec.Cmd, by func(start func() error) error) *running {
+	t.Helper()
+	s := &running{Cmd: cmd, rest: make(chan string, 1)}
 	s.Stderr = os.Stderr
 	var err error
 	s.stdin, err = s.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := s.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, s.Start())
+	require.NoError(t, by(s.Start))
 	lines := bufio.NewReader(stdout)
 	first, err := lines.ReadString('\n')
 	require.NoError(t, err)

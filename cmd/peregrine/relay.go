@@ -25,6 +25,7 @@ type relayCommand struct {
 	cpu       int
 	flows     int
 	idle      time.Duration
+	notes     []string // of what was not obtained
 	results
 }
 
@@ -105,16 +106,50 @@ func (c *relayCommand) run(ctx context.Context) error {
 	return errors.Join(err, c.json.Write(stats), r.Close())
 }
 
+// open opens the relay, over one memory if there can be one.
 func (c *relayCommand) open() (*relay.Relay, error) {
 	if c.transport == "" {
 		c.transport = c.server.clientURL()
 	}
-	inside, err := transport.Open(c.url)
+	from, to, can := oneMemory(c.url, c.transport)
+	if !can {
+		return c.between(c.url, c.transport)
+	}
+	r, refusal := c.between(from, to)
+	if refusal == nil {
+		return r, nil
+	}
+	r, err := c.between(c.url, c.transport)
+	if err == nil {
+		c.notes = append(c.notes, fmt.Sprintf("datagrams are copied, for the interfaces cannot have one memory: %v", refusal))
+	}
+	return r, err
+}
+
+func (c *relayCommand) between(from, to string) (*relay.Relay, error) {
+	inside, err := transport.Open(from)
 	if err != nil {
 		return nil, err
 	}
 	cfg := relay.Config{Server: c.server.addr(), MaxFlows: c.flows, Idle: c.idle, Spin: (&endpointFlags{poll: c.poll}).spin()}
-	return relay.New(cfg, inside, func() (transport.Transport, error) { return transport.Open(c.transport) })
+	return relay.New(cfg, inside, func() (transport.Transport, error) { return transport.Open(to) })
+}
+
+// oneMemory has two AF_XDP interfaces keep their packets in one memory, unless their
+// URLs say something of it.
+func oneMemory(from, to string) (oneFrom, oneTo string, can bool) {
+	var urls [2]string
+	for i, raw := range []string{from, to} {
+		u, err := url.Parse(raw)
+		if err != nil || u.Scheme != "xdp" || u.Query().Has("memory") {
+			return "", "", false
+		}
+		q := u.Query()
+		q.Set("memory", "relay")
+		u.RawQuery = q.Encode()
+		urls[i] = u.String()
+	}
+	return urls[0], urls[1], true
 }
 
 // announce says where clients send to, and how what they send gets on.
@@ -124,7 +159,7 @@ func (c *relayCommand) announce(r *relay.Relay) {
 	outward, inward := r.Copies()
 	fmt.Fprintf(c.out, "relaying to %s over %s: %s; datagrams to the server are %s, to clients %s\n",
 		c.server.text, caps.Backend, strings.Join(describe(caps), ", "), copied(outward), copied(inward))
-	for _, note := range caps.Notes {
+	for _, note := range append(c.notes, caps.Notes...) {
 		fmt.Fprintf(c.out, "note: %s\n", note)
 	}
 }

@@ -101,11 +101,10 @@ func (r *Relay) start() error {
 	} else {
 		r.spare = first
 	}
-	route, err := tr.Resolve(r.cfg.Server, netip.Addr{})
-	if err != nil {
+	// It stays: so the way to the server is known when a flow needs it.
+	if _, err := tr.Resolve(r.cfg.Server, netip.Addr{}); err != nil {
 		return fmt.Errorf("relay: the server cannot be reached from there: %w", err)
 	}
-	tr.Forget(route) // each flow has its own
 	return nil
 }
 
@@ -274,7 +273,7 @@ func (r *Relay) carry(direction int) error {
 	c.passed[direction].Add(uint64(n))
 	c.bytes[direction].Add(b.bytes)
 	if b.carrier.copies() == 0 {
-		c.withoutCopy.Add(uint64(n))
+		c.entrusted.Add(uint64(n))
 	} else {
 		c.copied.Add(uint64(n))
 	}

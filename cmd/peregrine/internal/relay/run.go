@@ -10,7 +10,8 @@ const Forever = time.Duration(1<<63 - 1)
 
 const (
 	// glance is how long Run sleeps at most where it has a transport that cannot be
-	// waited for together with others, or something that could not be sent.
+	// waited for together with others; where something could not be sent; and first
+	// after it has done anything, for a transport may have left something to do.
 	glance = time.Millisecond
 	// nap is how long it sleeps at most in any case.
 	nap = time.Minute
@@ -19,7 +20,8 @@ const (
 // Run passes datagrams until Stop is called or a transport fails.
 func (r *Relay) Run() error {
 	epoch := time.Now()
-	since := time.Duration(-1) // of the first vain look
+	worked := time.Duration(0) // when the last datagram passed
+	glanced := false           // slept since
 	for !r.stopped.Load() {
 		now := time.Since(epoch)
 		progress, err := r.Poll(now)
@@ -27,20 +29,18 @@ func (r *Relay) Run() error {
 		case err != nil:
 			return err
 		case progress:
-			since = -1
-		case r.cfg.Spin > 0 && (since < 0 || now-since < r.cfg.Spin):
-			if since < 0 {
-				since = now
-			}
-			if err := r.look(); err != nil {
-				return err
-			}
+			worked, glanced = now, false
+		case now-worked < r.cfg.Spin:
+			err = r.look()
 		default:
-			since = -1
-			if err := r.sleep(r.patience(now)); err != nil {
-				return err
+			limit := r.patience(now)
+			if !glanced {
+				limit = min(limit, glance)
 			}
-			continue
+			err, glanced = r.sleep(limit), true
+		}
+		if err != nil {
+			return err
 		}
 		runtime.Gosched()
 	}

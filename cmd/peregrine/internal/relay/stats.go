@@ -44,7 +44,7 @@ type Stats struct {
 // counters are written by the relay, once a burst, and read by anybody.
 type counters struct {
 	passed, bytes                                  [2]atomic.Uint64 // by direction
-	withoutCopy, copied                            atomic.Uint64
+	entrusted, copied                              atomic.Uint64
 	foreign, tooLarge, overflow, strangers, noFlow atomic.Uint64
 	opened, open, refused, unreachable             atomic.Uint64
 	refusal                                        atomic.Pointer[string]
@@ -53,24 +53,33 @@ type counters struct {
 // The directions.
 const toServer, toClients = 0, 1
 
-// Stats returns the counters so far. Any goroutine may call it.
+// Stats returns the counters so far. Any goroutine may call it. While datagrams pass,
+// those of a moment may be in one counter already and not yet in another.
 func (r *Relay) Stats() Stats {
 	c := &r.stats
-	s := Stats{
-		ToServer: c.passed[toServer].Load(), ToServerBytes: c.bytes[toServer].Load(),
-		ToClients: c.passed[toClients].Load(), ToClientsBytes: c.bytes[toClients].Load(),
-		WithoutCopy: c.withoutCopy.Load(), Copied: c.copied.Load(),
-		Foreign: c.foreign.Load(), TooLarge: c.tooLarge.Load(), Overflow: c.overflow.Load(),
-		Strangers: c.strangers.Load(), NoFlow: c.noFlow.Load(),
-		FlowsOpened: c.opened.Load(), FlowsOpen: c.open.Load(), FlowsRefused: c.refused.Load(),
-		Unreachable: c.unreachable.Load(), Inside: r.inside.tr.Stats(),
-	}
-	if why := c.refusal.Load(); why != nil {
-		s.Refusal = *why
-	}
+	s := Stats{Inside: r.inside.tr.Stats()}
+	s.WithoutCopy = s.Inside.TxForwarded
+	lost := dropped(&s.Inside)
 	if r.outside != nil {
 		outside := r.outside.tr.Stats()
 		s.Outside = &outside
+		s.WithoutCopy += outside.TxForwarded
+		lost += dropped(&outside)
+	}
+	// A transport copies what it cannot send as it lies.
+	entrusted := c.entrusted.Load()
+	s.Copied = c.copied.Load() + entrusted - min(entrusted, s.WithoutCopy+lost)
+
+	s.ToServer, s.ToServerBytes = c.passed[toServer].Load(), c.bytes[toServer].Load()
+	s.ToClients, s.ToClientsBytes = c.passed[toClients].Load(), c.bytes[toClients].Load()
+	s.Foreign, s.TooLarge, s.Overflow = c.foreign.Load(), c.tooLarge.Load(), c.overflow.Load()
+	s.Strangers, s.NoFlow, s.Unreachable = c.strangers.Load(), c.noFlow.Load(), c.unreachable.Load()
+	s.FlowsOpened, s.FlowsOpen, s.FlowsRefused = c.opened.Load(), c.open.Load(), c.refused.Load()
+	if why := c.refusal.Load(); why != nil {
+		s.Refusal = *why
 	}
 	return s
 }
+
+// dropped is how many datagrams a transport took and did not send.
+func dropped(s *transport.Stats) uint64 { return s.TxTooLarge + s.TxRefused + s.TxUnresolved }
