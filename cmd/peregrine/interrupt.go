@@ -27,11 +27,15 @@ func interruptible() context.Context {
 	return ctx
 }
 
-// exitCode is 2 for a command line that cannot be meant, 128 and the signal's
-// number after an interrupt, as shells have it, and 1 for all else that fails.
+// exitCode is 2 for a command line that cannot be meant, 3 for problems that doctor
+// found, 128 and the signal's number after an interrupt, as shells have it, and 1
+// for all else that fails.
 func exitCode(err error) int {
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return 2
+	}
+	if found := ailing(0); errors.As(err, &found) {
+		return exitAiling
 	}
 	var caught interruption
 	if errors.As(err, &caught) {
