@@ -441,3 +441,61 @@ func TestTheSocketOfAnotherQueueGetsNothing(t *testing.T) {
 	require.Zero(t, other.RX.Available())
 	require.Equal(t, overflows, other.Overflows(), "nor is it counted")
 }
+
+// What a namespace's last name and thread leave behind lives on with the socket.
+func TestASocketKeepsItsNamespaceAlive(t *testing.T) {
+	c := newCable(t, 1)
+	u := newUmem(t, 4*ringSize)
+	sender := c.party(0, u, nil, 0, ringSize)
+	receiver := c.party(1, u, sender, ringSize, ringSize)
+	c.receive(1, receiver)
+	other, err := netns.New() // for the cleanup to close
+	require.NoError(t, err)
+	last := *c.space
+	*c.space = *other
+	require.NoError(t, last.Close())
+	sender.fill(3)
+	require.Zero(t, sender.Kick())
+	within(t, func() bool { return receiver.RX.Available() == 3 })
+}
+
+// A frame holds what is left behind the kernel's part.
+func TestAPacketThatIsLongerThanAFrameIsDroppedAndCounted(t *testing.T) {
+	c := newCable(t, 1)
+	for end := range 2 {
+		c.set(end, func(l netlink.Link) error { return netlink.LinkSetMTU(l, 3000) })
+	}
+	u := newUmem(t, 4*ringSize)
+	long, err := NewUmem(ringSize, LargeFrame)
+	require.NoError(t, err)
+	defer long.Close()
+	sender := c.open(long, nil, 0, ringSize, ringSizes)
+	require.NoError(t, sender.Bind(c.ends[0], 0, unix.XDP_COPY))
+	receiver := c.party(1, u, nil, 0, ringSize)
+	c.receive(1, receiver)
+	for i, size := range []uint32{SmallFrame - Reserve + 1, SmallFrame - Reserve} {
+		addr := sender.free.Take()
+		clear(long.Bytes(addr, int(size)))
+		sender.TX.Put(Desc{Addr: addr, Len: size})
+		sender.TX.Publish()
+		require.Zero(t, sender.Kick())
+		within(t, func() bool { return receiver.Overflows() == 1 })
+		require.Equal(t, i, receiver.RX.Available())
+		if i == 0 {
+			continue
+		}
+		require.Equal(t, size, receiver.RX.Take().Len)
+	}
+}
+
+func TestAFrameIsAPageAtMost(t *testing.T) {
+	u, err := NewUmem(1, 2*LargeFrame)
+	require.NoError(t, err)
+	defer u.Close()
+	c := newCable(t, 1)
+	c.do(func() error {
+		_, err := Open(u, nil, ringSizes)
+		require.ErrorIs(t, err, unix.EINVAL)
+		return nil
+	})
+}

@@ -35,7 +35,7 @@ type side struct {
 
 // wired makes a pair, with the near side's addresses and the far side's by turns.
 // A process that the test starts finds it made.
-func wired(t *testing.T, mtu int, ips ...string) *wire {
+func wired(t testing.TB, mtu int, ips ...string) *wire {
 	t.Helper()
 	return wiredQueues(t, mtu, 1, 1, ips...)
 }
@@ -43,7 +43,7 @@ func wired(t *testing.T, mtu int, ips ...string) *wire {
 // wireVariable holds the paths of namespaces.
 const wireVariable = "PEREGRINE_XDP_TEST_WIRE"
 
-func wiredQueues(t *testing.T, mtu, near, far int, ips ...string) *wire {
+func wiredQueues(t testing.TB, mtu, near, far int, ips ...string) *wire {
 	t.Helper()
 	w := &wire{mtu: mtu, near: side{name: "near"}, far: side{name: "far"}}
 	var ports [2]netns.Port
@@ -176,7 +176,7 @@ func (w *wire) attached() string {
 }
 
 // within is eventually on this goroutine, which owns transports.
-func within(t *testing.T, condition func() bool) {
+func within(t testing.TB, condition func() bool) {
 	t.Helper()
 	for began := time.Now(); !condition(); time.Sleep(time.Millisecond) {
 		require.Less(t, time.Since(began), 30*time.Second)
@@ -184,7 +184,7 @@ func within(t *testing.T, condition func() bool) {
 }
 
 // opened opens until the test ends.
-func opened(t *testing.T, o opener) transport.Transport {
+func opened(t testing.TB, o opener) transport.Transport {
 	t.Helper()
 	tr, err := o(0)
 	require.NoError(t, err)
@@ -193,7 +193,7 @@ func opened(t *testing.T, o opener) transport.Transport {
 }
 
 // send sends one datagram, which may be lost.
-func send(t *testing.T, tr transport.Transport, route transport.Route, text string) {
+func send(t testing.TB, tr transport.Transport, route transport.Route, text string) {
 	t.Helper()
 	p := []transport.TxPacket{{Route: route}}
 	within(t, func() bool { return tr.Reserve(p) == 1 })
@@ -204,7 +204,7 @@ func send(t *testing.T, tr transport.Transport, route transport.Route, text stri
 }
 
 // take receives and releases what is there.
-func take(t *testing.T, tr transport.Transport) (texts []string, from []netip.AddrPort) {
+func take(t testing.TB, tr transport.Transport) (texts []string, from []netip.AddrPort) {
 	t.Helper()
 	rx := make([]transport.RxPacket, 8)
 	n, err := tr.Recv(rx)
@@ -217,7 +217,7 @@ func take(t *testing.T, tr transport.Transport) (texts []string, from []netip.Ad
 }
 
 // reaches sends from one to another, at an address of it, until that is received.
-func reaches(t *testing.T, from, to transport.Transport, at netip.AddrPort) {
+func reaches(t testing.TB, from, to transport.Transport, at netip.AddrPort) {
 	t.Helper()
 	route, err := from.Resolve(at, netip.Addr{})
 	require.NoError(t, err)
@@ -225,7 +225,7 @@ func reaches(t *testing.T, from, to transport.Transport, at netip.AddrPort) {
 	reachesBy(t, from, to, route)
 }
 
-func reachesBy(t *testing.T, from, to transport.Transport, route transport.Route) {
+func reachesBy(t testing.TB, from, to transport.Transport, route transport.Route) {
 	t.Helper()
 	marks++
 	text := fmt.Sprintf("datagram %d", marks)

@@ -144,3 +144,22 @@ func TestTheProgramTakesAVLANsFramesWithAndWithoutTheTag(t *testing.T) {
 		}
 	}
 }
+
+// Ours too goes on to the kernel where no socket of ours is.
+func TestWithoutASocketTheKernelHasIt(t *testing.T) {
+	t.Parallel()
+	m, err := makeMaps(1)
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("loading a program takes root, or CAP_BPF and CAP_NET_ADMIN")
+	}
+	require.NoError(t, err)
+	defer m.close()
+	for _, frags := range []bool{false, true} {
+		p, err := ourFilter.load(m, redirect(), frags)
+		require.NoError(t, err)
+		verdict, _, err := p.Test(datagram(0, "10.9.0.9:1", "10.9.0.1:31850", 100))
+		require.NoError(t, err)
+		require.EqualValues(t, xdpPass, verdict)
+		require.NoError(t, p.Close())
+	}
+}

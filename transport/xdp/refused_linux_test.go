@@ -80,6 +80,48 @@ func TestAnMTUThatLeavesNoRoomSaysWhatDoes(t *testing.T) {
 	requireRefused(t, w.near, nil, "MTU of 65535", "ip link set near mtu 9000")
 }
 
+// A device whose driver knows nothing of programs has generic mode only. The kernel
+// would choose that without a word, were the mode not named.
+func TestADriverWithoutAModeSaysSo(t *testing.T) {
+	w := wired(t, 1500, fourAddresses...)
+	require.NoError(t, w.near.space.Do(func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "plain"
+		for _, l := range []netlink.Link{&netlink.Dummy{LinkAttrs: attrs}, &netlink.Bridge{LinkAttrs: attrs}, &netlink.Ifb{LinkAttrs: attrs}} {
+			if err := netlink.LinkAdd(l); !errors.Is(err, unix.EOPNOTSUPP) {
+				addr, _ := netlink.ParseAddr("10.12.0.1/24")
+				return errors.Join(err, netlink.AddrAdd(l, addr), netlink.LinkSetUp(l))
+			}
+		}
+		t.Skip("this kernel has neither dummies nor bridges")
+		return nil
+	}))
+	plain := side{space: w.near.space, name: "plain"}
+	steered := func(m string) func(*Config) { return func(c *Config) { c.Mode, c.Steered = m, true } }
+	err := requireRefused(t, plain, steered("native"), "no native mode on plain", "mode=generic")
+	require.ErrorIs(t, err, unix.EOPNOTSUPP)
+	tr := opened(t, plain.xdp(steered("auto")))
+	require.Contains(t, tr.Caps().Notes[0], "mode is generic, which is slower")
+}
+
+func TestTooLittleLockedMemorySaysWhatToRaise(t *testing.T) {
+	w := wired(t, 1500, fourAddresses...)
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit))
+	low := limit
+	low.Cur = 1 << 20
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_MEMLOCK, &low))
+	defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_MEMLOCK, &limit)) }()
+	require.NoError(t, w.near.space.Do(func() error {
+		require.NoError(t, keepOnly(unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF)) // but CAP_IPC_LOCK
+		_, err := Open(w.near.config(), 0, 1)
+		require.ErrorContains(t, err, "locked memory")
+		require.ErrorContains(t, err, "ulimit -l")
+		return nil
+	}))
+	require.Empty(t, w.attached())
+}
+
 func TestEveryQueueNeedsAnEndpoint(t *testing.T) {
 	w := wiredQueues(t, 1500, 4, 4, fourAddresses...)
 	requireRefused(t, w.near, nil, "has 4 receive queues", "ethtool -L near", "steered=true")
