@@ -239,7 +239,7 @@ func (p plan) congestion() suite.Group {
 	var echoes, uploads, plain, engines []suite.Case
 	var claims []suite.Claim
 	under := func(common flags, controller string) flags { return append(slices.Clip(common), "--cc", controller) }
-	for _, c := range []string{"none", "timely", "swift", "dctcp", "cubic"} {
+	for _, c := range []string{"none", "timely", "swift", "dctcp", "cubic", "auto"} {
 		echoes = append(echoes, p.both("echo, "+c, under(busy, c), "--window", "64"))
 		uploads = append(uploads, p.both("upload, "+c, under(busy, c), "--mode", "upload"))
 		plain = append(plain, p.both("upload, no offload, "+c, under(noOffload, c), "--mode", "upload"))

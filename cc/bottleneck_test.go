@@ -9,10 +9,11 @@ import (
 	"github.com/peregrine-rpc/peregrine/cc"
 )
 
-// bottleneck is a network in virtual time: senders with links of one rate, and
-// one FIFO queue of that rate which they share.
+// bottleneck is a network in virtual time: senders with links of their own, and
+// one FIFO queue which they share.
 type bottleneck struct {
 	rate     float64 // bytes per second
+	uplinks  float64 // of the senders' links, in bottlenecks
 	trip     time.Duration
 	buffer   int     // bytes; 0: endless
 	mark     int     // bytes queued from which CE is set; 0: never
@@ -82,7 +83,7 @@ func (e *events) Pop() any {
 
 func newBottleneck(gigabits float64, trip time.Duration, datagram int) *bottleneck {
 	return &bottleneck{
-		rate: gigabits * 1e9 / 8, trip: trip, datagram: datagram,
+		rate: gigabits * 1e9 / 8, uplinks: 1, trip: trip, datagram: datagram,
 		ends:   func(time.Duration) time.Duration { return 0 },
 		chance: rand.New(rand.NewPCG(1, 2)),
 	}
@@ -155,7 +156,7 @@ func (s *sender) send() {
 		s.packets[n] = inFlight{b.now, size}
 		s.bytes += size
 		s.lastSent = b.now
-		s.free = max(s.free, b.now) + b.serialise(size)
+		s.free = max(s.free, b.now) + time.Duration(float64(b.serialise(size))/b.uplinks)
 		s.unasked += size
 		ackNow := s.bytes >= s.controller.Window() || s.unasked >= s.controller.Window()/4
 		if ackNow {

@@ -128,7 +128,7 @@ func (u *cubic) Rate() uint64 {
 	if u.window < u.threshold {
 		pace = paceStart
 	}
-	return max(1, uint64(pace*u.window/u.smoothed.Seconds()))
+	return max(1, uint64(min(pace*u.window/u.smoothed.Seconds(), 1e12)))
 }
 
 // congested says whether there was congestion yet.

@@ -12,7 +12,7 @@ import (
 
 func TestControllersAreFoundByName(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"cubic", "dctcp", "none", "swift", "timely"}, cc.Names())
+	require.Equal(t, []string{"auto", "cubic", "dctcp", "none", "swift", "timely"}, cc.Names())
 	for _, name := range cc.Names() {
 		require.NotNil(t, factory(t, name)(cc.Path{Datagram: 1200}))
 	}
@@ -22,7 +22,7 @@ func TestAnUnknownControllerIsAnErrorThatListsTheKnown(t *testing.T) {
 	t.Parallel()
 	_, err := cc.Lookup("reno")
 	require.ErrorIs(t, err, cc.ErrUnknown)
-	require.ErrorContains(t, err, "cubic, dctcp, none, swift, timely")
+	require.ErrorContains(t, err, "auto, cubic, dctcp, none, swift, timely")
 }
 
 func TestAnAbsurdParameterIsAnErrorThatNamesItsKey(t *testing.T) {

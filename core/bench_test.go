@@ -120,6 +120,7 @@ func BenchmarkSmallRPC(b *testing.B) {
 		{"cc=swift", 64, 1, controlled(b, "swift")},
 		{"cc=dctcp", 64, 1, controlled(b, "dctcp")},
 		{"cc=cubic", 64, 1, controlled(b, "cubic")},
+		{"cc=auto", 64, 1, controlled(b, "auto")},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			r := newRig(b, bench.cfg)
@@ -140,7 +141,7 @@ func BenchmarkSmallRPC(b *testing.B) {
 // whatever else the host does falls on all alike; ratios are medians over the
 // rounds.
 func BenchmarkControl(b *testing.B) {
-	names := []string{"none", "timely", "swift", "dctcp", "cubic"}
+	names := []string{"none", "timely", "swift", "dctcp", "cubic", "auto"}
 	sockets := func(offload bool) func(testing.TB) (x, y transport.Transport) {
 		return func(tb testing.TB) (x, y transport.Transport) { return loopback(tb, offload), loopback(tb, offload) }
 	}

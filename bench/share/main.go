@@ -36,7 +36,7 @@ type options struct {
 func parse(args []string) (options, error) {
 	o := options{timing: timing{settle: 2 * time.Second, measured: 6 * time.Second}}
 	flags := flag.NewFlagSet("share", flag.ContinueOnError)
-	controllers := flags.String("cc", "cubic", "controllers to compare, such as cubic,swift")
+	controllers := flags.String("cc", "auto,cubic", "controllers to compare, such as auto,swift")
 	quick := flags.Bool("quick", false, "runs of half a second: to see that all works")
 	flags.StringVar(&o.root, "root", "..", "folder of the main module")
 	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")

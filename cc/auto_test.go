@@ -1,0 +1,146 @@
+package cc_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+)
+
+// newStreet is a bottleneck as between machines of a cloud, whose queue is long and
+// does not mark: 200 Mbit/s and 10 ms.
+func newStreet() *bottleneck {
+	b := newBottleneck(0.2, 60*time.Microsecond, 1472)
+	b.buffer, b.uplinks = 250_000, 10
+	b.ends = func(now time.Duration) time.Duration { // so that nobody stays in step
+		return time.Duration(uint32(now/(50*time.Microsecond))*2654435769>>12) % (100 * time.Microsecond)
+	}
+	return b
+}
+
+// watched counts how often flows change over, while d passes.
+func (b *bottleneck) watched(d time.Duration, flows ...*sender) (changes int) {
+	was := make([]bool, len(flows))
+	for i, s := range flows {
+		was[i] = cc.Sharing(s.controller)
+	}
+	for end := b.now + d; b.now < end; {
+		b.run(time.Millisecond)
+		for i, s := range flows {
+			if now := cc.Sharing(s.controller); now != was[i] {
+				was[i] = now
+				changes++
+			}
+		}
+	}
+	return changes
+}
+
+func autos(t *testing.T, b *bottleneck, n int) (flows []*sender) {
+	for range n {
+		flows = append(flows, b.add(factory(t, "auto")))
+		b.run(3 * time.Millisecond)
+	}
+	return flows
+}
+
+func TestAutoQueuesLittleWhereNobodyElseIs(t *testing.T) {
+	t.Parallel()
+	for _, n := range some(4, 1) {
+		b := newStreet()
+		flows := autos(t, b, n)
+		b.run(500 * time.Millisecond)
+		require.Zero(t, b.watched(time.Second, flows...), "%d flows", n)
+		queue, goodput := b.measure(500 * time.Millisecond)
+		require.LessOrEqual(t, queue, time.Millisecond, "%d flows", n)
+		require.GreaterOrEqual(t, total(goodput)/b.rate, 0.95, "%d flows", n)
+		require.GreaterOrEqual(t, jain(goodput), 0.9, "%d flows", n)
+	}
+}
+
+func TestAutoSharesWithWhoFillsTheQueueAndIsBackOnceItIsAlone(t *testing.T) {
+	t.Parallel()
+	for _, n := range some(1, 4) {
+		b := newStreet()
+		flows := autos(t, b, n)
+		b.run(500 * time.Millisecond)
+		other := b.add(factory(t, "cubic"))
+		b.run(3 * time.Second)
+		_, goodput := b.measure(3 * time.Second)
+		require.GreaterOrEqual(t, jain(goodput), 0.9, "%d: %v", n, goodput)
+		require.LessOrEqual(t, b.watched(2*time.Second, flows...), 2*n, "it does not swing")
+
+		other.active = false
+		b.run(9 * time.Second)
+		require.Zero(t, b.watched(time.Second, flows...))
+		queue, goodput := b.measure(time.Second)
+		require.LessOrEqual(t, queue, time.Millisecond, "%d flows", n)
+		require.GreaterOrEqual(t, jain(goodput[:n]), 0.9)
+		require.GreaterOrEqual(t, total(goodput)/b.rate, 0.95)
+	}
+}
+
+func TestAutoThatComesLateToAFullQueueGetsItsShare(t *testing.T) {
+	t.Parallel()
+	b := newStreet()
+	b.add(factory(t, "cubic"))
+	b.run(2 * time.Second)
+	b.add(factory(t, "auto"))
+	b.run(3 * time.Second)
+	_, goodput := b.measure(3 * time.Second)
+	share := goodput[1] / total(goodput)
+	require.GreaterOrEqual(t, share, 0.4)
+	require.LessOrEqual(t, share, 0.6)
+}
+
+// A buffer so short that nothing waits: only losses tell of others.
+func TestAutoSharesABufferThatShowsNoDelay(t *testing.T) {
+	t.Parallel()
+	b := newStreet()
+	b.buffer = 5 * 1472
+	b.add(factory(t, "cubic"))
+	b.add(factory(t, "auto"))
+	b.run(time.Second)
+	_, goodput := b.measure(3 * time.Second)
+	share := goodput[1] / total(goodput)
+	require.GreaterOrEqual(t, share, 0.35)
+	require.LessOrEqual(t, share, 0.65)
+}
+
+func TestAutoOnALongWayIsCubic(t *testing.T) {
+	t.Parallel()
+	b := newBottleneck(0.05, 20*time.Millisecond, 1472)
+	b.buffer, b.uplinks = 250_000, 10
+	s := b.add(factory(t, "auto"))
+	b.run(2 * time.Second)
+	require.True(t, cc.Sharing(s.controller))
+	_, goodput := b.measure(5 * time.Second)
+	require.GreaterOrEqual(t, goodput[0]/b.rate, 0.95)
+}
+
+func TestAutoHeedsMarks(t *testing.T) {
+	t.Parallel()
+	c := factory(t, "auto")(cc.Path{Datagram: segment})
+	now, rtt := time.Second, 50*time.Microsecond
+	turn := func(marked int) {
+		window := c.Window()
+		c.Sent(now, window, window)
+		began := now
+		now += rtt
+		for n := window / segment; n > 0; n-- {
+			now++
+			c.Acked(cc.Ack{Now: now, Packets: 1, Bytes: segment, CE: marked, RTT: rtt, Sent: began, InFlight: (n - 1) * segment})
+		}
+	}
+	for range 4 {
+		turn(0)
+	}
+	require.False(t, cc.Sharing(c))
+	was := c.Window()
+	turn(1)
+	require.True(t, cc.Sharing(c))
+	turn(0)
+	require.InDelta(t, 0.7*float64(was), float64(c.Window()), 0.2*float64(was))
+}
