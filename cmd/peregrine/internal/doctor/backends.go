@@ -75,7 +75,7 @@ func (r *report) dpdkBackend() Backend {
 	if !slices.Contains(r.Asked.Built, "dpdk") {
 		return Backend{"dpdk", false, "not in this program"}
 	}
-	if against := r.first("dpdk-driver", "dpdk-mlx5-driver", "dpdk-mlx5-modules", "dpdk-iommu", "dpdk-hugepages"); against != "" {
+	if against := r.first("dpdk-driver", "dpdk-mlx5-driver", "dpdk-mlx5-modules", "dpdk-privileges", "dpdk-lockdown", "dpdk-iommu", "dpdk-hugepages"); against != "" {
 		return Backend{"dpdk", false, "see " + against}
 	}
 	return Backend{"dpdk", true, fmt.Sprintf("%d MB of hugepages free", r.Memory.hugeFree(-1))}

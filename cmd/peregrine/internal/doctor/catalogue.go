@@ -43,6 +43,8 @@ var catalogue = []entry{
 	{"dpdk-mlx5-driver", Problem, userDrivers, "ConnectX cards are shared with the kernel's driver: unbound from it they do nothing at all."},
 	{"dpdk-mlx5-modules", Problem, userDrivers, "DPDK reaches a ConnectX card through the kernel's verbs."},
 	{"dpdk-only-interface", Problem, userDrivers, "A card that is handed to DPDK vanishes from the kernel, and ssh over it with it."},
+	{"dpdk-privileges", Problem, userDrivers, "Raw queues, flow rules, locked memory and physical addresses each take a privilege."},
+	{"dpdk-lockdown", Problem, userDrivers, "A kernel that is locked down, as under secure boot, lets no process map a card's registers by UIO, and loads no unsigned module."},
 	{"dpdk-hugepages", Problem, userDrivers, "A card is given physical addresses, which only hugepages keep."},
 	{"dpdk-iommu", Problem, userDrivers, "vfio-pci lets a card reach only what the IOMMU maps; without one it must be told to do without."},
 

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // What DPDK's devices take in packet memory unless told (the key memory), in MB.
@@ -59,6 +60,12 @@ func (r *report) checkCard(d *Device) {
 		r.checkConnectX(d)
 		return
 	}
+	if d.Driver != "vfio-pci" && r.Host.Lockdown != "" && r.Host.Lockdown != "none" {
+		r.find("dpdk-lockdown", "The kernel is locked down: "+r.Host.Lockdown+".", "Take vfio-pci with an IOMMU, or boot without secure boot.")
+	}
+	if r.Process.UID != 0 && !(d.Driver == "vfio-pci" && d.IOMMU) { // else /dev/vfio may be anybody's
+		r.find("dpdk-privileges", "This process is not root's.", "sudo peregrine serve 'dpdk://"+d.Address+"?ip=…'")
+	}
 	if slices.Contains(handing, d.Driver) {
 		r.checkHanded(d)
 		return
@@ -81,6 +88,10 @@ func (r *report) checkCard(d *Device) {
 }
 
 func (r *report) checkConnectX(d *Device) {
+	if lacks := r.Process.lacks("NET_RAW", "NET_ADMIN", "IPC_LOCK"); len(lacks) > 0 {
+		r.find("dpdk-privileges", "This process lacks "+strings.Join(lacks, ", ")+".",
+			"sudo setcap cap_net_raw,cap_net_admin,cap_sys_rawio,cap_ipc_lock+ep ./peregrine     # again after each build; docs/mellanox.md")
+	}
 	if d.Driver != "mlx5_core" && d.Driver != "mlx4_core" {
 		r.find("dpdk-mlx5-driver", d.Address+" is bound to "+orNone(slices.DeleteFunc([]string{d.Driver}, func(s string) bool { return s == "" }))+".",
 			"sudo dpdk-devbind.py --bind=mlx5_core "+d.Address)

@@ -98,13 +98,11 @@ func orNone(names []string) string {
 // sysctls are those that findings look at.
 var sysctls = []string{
 	"net.core.rmem_max", "net.core.wmem_max", "net.core.busy_poll", "net.core.busy_read", "net.core.bpf_jit_enable",
-	"kernel.io_uring_disabled", "kernel.io_uring_group", "kernel.numa_balancing", "kernel.unprivileged_bpf_disabled",
+	"kernel.io_uring_disabled", "kernel.numa_balancing",
 }
 
 // modules are those that findings look at.
-var modules = []string{
-	"vfio", "vfio_pci", "igb_uio", "uio_pci_generic", "mlx5_core", "mlx5_ib", "ib_uverbs", "ena",
-}
+var modules = []string{"mlx5_ib", "ib_uverbs"}
 
 // parameters are modules' that findings look at.
 var parameters = []string{"vfio.enable_unsafe_noiommu_mode", "igb_uio.wc_activate"}
@@ -198,34 +196,25 @@ func process(t *tree) Process {
 	if ids := strings.Fields(t.text("proc/self/uid_map")); len(ids) >= 3 {
 		p.UserNamespace = ids[0] != "0" || ids[1] != "0" || ids[2] != "4294967295"
 	}
-	p.limits(t)
+	p.quota(t)
 	return p
 }
 
-// limits reads what the control group, or any above it, allows.
-func (p *Process) limits(t *tree) {
+// quota reads how much time the control group, or any above it, gets.
+func (p *Process) quota(t *tree) {
 	unified, older := parseCgroup(t.text("proc/self/cgroup"))
 	tighten := func(quota float64) {
 		if quota > 0 && (p.Quota == 0 || quota < p.Quota) {
 			p.Quota = quota
 		}
 	}
-	limit := func(text string) {
-		if n := int64(leading(text)); n > 0 && n < 1<<50 && (p.MemoryLimit == 0 || n < p.MemoryLimit) {
-			p.MemoryLimit = n
-		}
-	}
 	for _, folder := range upwards("sys/fs/cgroup", unified) {
 		tighten(parseQuota(t.text(folder, "cpu.max")))
-		limit(t.text(folder, "memory.max"))
 		p.Throttled = max(p.Throttled, throttled(t.text(folder, "cpu.stat")))
 	}
 	for _, folder := range upwards("sys/fs/cgroup/cpu", older["cpu"]) {
 		tighten(ratio(t.text(folder, "cpu.cfs_quota_us"), t.text(folder, "cpu.cfs_period_us")))
 		p.Throttled = max(p.Throttled, throttled(t.text(folder, "cpu.stat")))
-	}
-	for _, folder := range upwards("sys/fs/cgroup/memory", older["memory"]) {
-		limit(t.text(folder, "memory.limit_in_bytes"))
 	}
 }
 

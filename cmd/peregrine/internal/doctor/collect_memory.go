@@ -7,10 +7,7 @@ import (
 
 func memory(t *tree) Memory {
 	mounts := t.text("proc/mounts")
-	m := Memory{
-		Available: leading(parseKeyed(t.text("proc/meminfo"))["MemAvailable"]),
-		HugeMount: parseMount(mounts, "hugetlbfs"),
-	}
+	var m Memory
 	for _, n := range nodeNumbers(t) {
 		folder := fmt.Sprintf("%s/node%d", nodesFolder, n)
 		m.Nodes = append(m.Nodes, Node{ID: n, CPUs: t.list(folder, "cpulist"), Huge: hugepages(t, folder+"/hugepages")})

@@ -44,7 +44,6 @@ type Unseen struct {
 // Host is the kernel and what is around it.
 type Host struct {
 	Kernel  Version `json:"kernel"`
-	Arch    string  `json:"arch"`
 	Vendor  string  `json:"vendor,omitempty"`
 	Product string  `json:"product,omitempty"`
 	// Cloud is aws, gcp or azure, Container docker, podman, kubernetes or another's name.
@@ -110,11 +109,8 @@ type IdleState struct {
 
 // Memory is the host's memory and caches.
 type Memory struct {
-	Available int    `json:"available_kb"`
-	Nodes     []Node `json:"nodes"`
-	// HugeMount is where hugepages can be had as files.
-	HugeMount string `json:"huge_mount,omitempty"`
-	Resctrl   Cache  `json:"resctrl"`
+	Nodes   []Node `json:"nodes"`
+	Resctrl Cache  `json:"resctrl"`
 }
 
 // Node is one NUMA node with its hugepages.
@@ -155,8 +151,6 @@ type Process struct {
 	// Quota is how many CPUs' time the cgroup gets; 0 is all.
 	Quota     float64 `json:"quota"`
 	Throttled uint64  `json:"throttled"`
-	// MemoryLimit is the cgroup's in bytes; 0 is none.
-	MemoryLimit int64 `json:"memory_limit"`
 }
 
 // NIC is a network interface.

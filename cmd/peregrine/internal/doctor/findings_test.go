@@ -45,6 +45,8 @@ var changes = map[string]change{
 	"dpdk-mlx5-driver":     {"mlx5", "dpdk", func(f *Facts) { f.Devices[0].Driver = "vfio-pci" }, "bound to vfio-pci"},
 	"dpdk-mlx5-modules":    {"mlx5", "dpdk", func(f *Facts) { delete(f.Host.Modules, "mlx5_ib") }, "mlx5_ib is not loaded"},
 	"dpdk-iommu":           {"ena", "dpdk", func(f *Facts) { f.Devices[1].Driver = "vfio-pci" }, "no IOMMU group"},
+	"dpdk-lockdown":        {"ena", "dpdk", func(f *Facts) { f.Host.Lockdown = "integrity" }, "locked down: integrity"},
+	"dpdk-privileges":      {"mlx5", "dpdk", func(f *Facts) { f.Process.Capabilities = map[string]bool{"NET_RAW": true} }, "lacks CAP_NET_ADMIN, CAP_IPC_LOCK"},
 	"dpdk-write-combining": {"ena", "dpdk", func(f *Facts) { f.Devices[1].Driver = "igb_uio" }, "without wc_activate=1"},
 	"cpu-far":              {"mlx5", "xdp", func(f *Facts) { f.Measured = &Measured{CacheLine: 500, CPUs: [2]int{2, 9}} }, "500ns there and back between CPUs 2 and 9"},
 	"slow-clock":           {"mlx5", "xdp", func(f *Facts) { f.Measured = &Measured{Clock: 700} }, "takes 700ns"},
