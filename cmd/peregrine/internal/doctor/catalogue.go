@@ -59,6 +59,7 @@ var catalogue = []entry{
 	{"udp-buffer", Advice, kernelSockets, "What arrives while a loop is away must fit into the socket's buffer; the rest is lost and sent again."},
 	{"cpu-governor", Advice, nil, "A governor that saves power lets a CPU run slowly, and takes milliseconds to notice that it is wanted."},
 	{"cpu-clocksource", Advice, nil, "Reading the clock is a system call with this source, and a loop reads it every turn."},
+	{"cpu-busy", Advice, nil, "A loop that polls waits its turn among them, and so does each call; what is measured now is them."},
 	{"slow-clock", Advice, nil, "A loop reads the clock every turn, and a reading is to take some 25 ns."},
 	{"slow-system-call", Advice, kernelSockets, "Each batch of datagrams is a system call or two, which is to take some 0.2 µs."},
 	{"late-timer", Advice, nil, "A loop that sleeps wakes that late: for its deadlines, and likewise for packets."},

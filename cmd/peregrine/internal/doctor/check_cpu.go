@@ -24,6 +24,10 @@ func checkCPUs(r *report) {
 		r.find("cpu-quota", what, "Take away the quota (Kubernetes: a whole number of CPUs as request and limit, with the static CPU manager), "+
 			"or let loops sleep: --poll block or adaptive.", "cat /sys/fs/cgroup/cpu.stat     # nr_throttled")
 	}
+	if c.Load > float64(len(c.Online)) && len(c.Online) > 0 {
+		r.find("cpu-busy", fmt.Sprintf("%.3g tasks wanted to run over the last minute, on %s.", c.Load, count(len(c.Online), "CPU")),
+			"top     # who; measure when they are done, or give loops CPUs of their own (cpu-isolation)")
+	}
 	const little = 0.02
 	if c.Stolen > little {
 		r.find("cpu-stolen", fmt.Sprintf("%.0f %% of the CPUs' time since boot was stolen.", 100*c.Stolen),

@@ -18,6 +18,7 @@ func processors(t *tree) CPU {
 		Isolated: t.list(system, "isolated"),
 		NoHZFull: t.list(system, "nohz_full"),
 		Stolen:   parseStolen(t.text("proc/stat")),
+		Load:     parseLeadingFloat(t.text("proc/loadavg")),
 	}
 	nodes := nodeOfCPU(t)
 	for _, n := range c.Online {

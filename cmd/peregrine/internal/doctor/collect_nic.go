@@ -26,8 +26,8 @@ func devices(t *tree) []Device {
 			Driver:   parseUevent(t.text(folder, "uevent"))["DRIVER"],
 			Node:     t.numberOr(-1, folder, "numa_node"),
 			IOMMU:    t.has(folder, "iommu_group/type"),
-			Speed:    parseGTs(t.text(folder, "current_link_speed")),
-			MaxSpeed: parseGTs(t.text(folder, "max_link_speed")),
+			Speed:    parseLeadingFloat(t.text(folder, "current_link_speed")),
+			MaxSpeed: parseLeadingFloat(t.text(folder, "max_link_speed")),
 			Width:    t.number(folder, "current_link_width"),
 			MaxWidth: t.number(folder, "max_link_width"),
 		}

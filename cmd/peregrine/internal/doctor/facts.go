@@ -87,6 +87,8 @@ type CPU struct {
 	Cores    []Core `json:"cores"`
 	// Stolen is the share of all time since boot that a hypervisor took, 0 to 1.
 	Stolen float64 `json:"stolen"`
+	// Load is how many tasks wanted to run, over the last minute.
+	Load float64 `json:"load"`
 	// Idle are the states of a CPU that sleeps, the lightest first.
 	Idle []IdleState `json:"idle,omitempty"`
 }

@@ -29,6 +29,7 @@ var changes = map[string]change{
 	"cpu-not-allowed":      {"container", "default", func(f *Facts) { f.Asked.CPUs = []int{1}; f.Process.Allowed = []int{2, 3} }, "not among those of this process: 2,3"},
 	"cpu-clocksource":      {"ena", "udp", func(f *Facts) { f.Host.Clocksource = "xen" }, "The clock source is xen"},
 	"cpu-few":              {"container", "default", func(f *Facts) { f.Process.Allowed = []int{3} }, "one CPU"},
+	"cpu-busy":             {"virtio", "default", func(f *Facts) { f.CPU.Load = 33.93 }, "33.9 tasks wanted to run over the last minute, on 2 CPUs"},
 	"busy-poll":            {"mlx5", "default", func(f *Facts) { f.Host.Sysctl["net.core.busy_poll"] = "50" }, "net.core.busy_poll is 50 µs"},
 	"bpf-jit":              {"mlx5", "xdp", func(f *Facts) { f.Host.Sysctl["net.core.bpf_jit_enable"] = "0" }, "is 0"},
 	"limited-view":         {"mlx5", "xdp", func(f *Facts) { f.Unseen = []Unseen{{"/sys/kernel/x", "permission denied"}} }, "/sys/kernel/x"},

@@ -50,7 +50,7 @@ func FuzzParsers(f *testing.F) {
 		require.Zero(t, longest(mask)&^mask)
 		parseSNMP(text, "Udp")
 		parseChosen(text)
-		parseGTs(text)
+		parseLeadingFloat(text)
 		parseUevent(text)
 		throttled(text)
 		onDisk(text)

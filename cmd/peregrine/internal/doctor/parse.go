@@ -259,8 +259,8 @@ func parseChosen(text string) string {
 	return chosen
 }
 
-// parseGTs reads "16.0 GT/s PCIe".
-func parseGTs(text string) float64 {
+// parseLeadingFloat reads "16.0 GT/s PCIe", "0.52 0.58 0.59 1/467 1234" and the like.
+func parseLeadingFloat(text string) float64 {
 	number, _, _ := strings.Cut(text, " ")
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
