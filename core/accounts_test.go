@@ -17,48 +17,50 @@ func (d *node) checkAccounts(servers, calls int) {
 	}{
 		{"bytes of reassembly", int(st.ReassemblyBytes), int(cfg.ReassemblyMemory)},
 		{"sessions", st.Sessions, cfg.Sessions},
-		{"clients", len(d.accepted), cfg.Peers},
-		{"connections", st.Peers, cfg.Peers + len(d.dialed)},
+		{"clients", len(d.packets.accepted), cfg.Peers},
+		{"connections", st.Peers, cfg.Peers + len(d.packets.dialed)},
 		{"requests", d.held - d.refused, cfg.Requests},
 		{"refused requests", d.refused, cfg.Sessions * cfg.Slots},
 		{"entries of sessions", d.entries, 2 * cfg.Sessions},
-		{"peers", len(d.peers), cfg.Peers + servers},
-		{"timers", len(d.timers.heap), len(d.peers) + calls + 1},
-		{"routes to forget", len(d.strays), burstSize + len(d.peers)},
+		{"peers", len(d.packets.conns), cfg.Peers + servers},
+		{"timers", len(d.packets.timers.heap), len(d.packets.conns) + calls + 1},
+		{"routes to forget", len(d.packets.strays), burstSize + len(d.packets.conns)},
 		{"bytes of buffers", int(d.buffers.kept), maxKept},
 	} {
 		d.net.bounded(b.what, b.held, b.most)
 	}
 
 	connected, paced, sessions, entries, controls := 0, 0, 0, 0, 0
-	for _, p := range d.peers {
+	for _, p := range d.packets.conns {
 		if p == nil {
 			continue
 		}
-		entries += len(p.served)
-		controls += p.controls
-		if p.state == peerConnected {
+		m := p.mux()
+		entries += len(m.served)
+		controls += m.controls
+		if p.state == pktConnected {
 			connected++
 			if p.place.Waiting() {
 				paced++
 			}
 		}
-		for i := range p.served {
-			if s := p.served[i].session; s != nil {
+		for i := range m.served {
+			if s := m.served[i].session; s != nil {
 				sessions++
 				d.net.bounded("slots served", len(s.slots), cfg.Slots)
 			}
 		}
+		d.net.bounded("messages of packets", len(m.manifest.entries), pktMaxEntries)
 		d.net.checkSent(&p.sent)
 		outstanding := 0
-		p.eachSession(func(s *Session) {
+		m.eachSession(func(s *Session) {
 			d.net.bounded("slots", len(s.slots), cfg.Slots)
 			d.net.bounded("calls that wait for a slot", s.waiting.length, cfg.Queue)
 			outstanding += len(s.slots) - len(s.free)
 		})
-		d.net.agree("outstanding calls", outstanding, p.outstanding)
+		d.net.agree("outstanding calls", outstanding, m.outstanding)
 	}
-	d.net.agree("peers that are paced", paced, d.wheel.Len())
+	d.net.agree("peers that are paced", paced, d.packets.wheel.Len())
 	d.net.agree("connections", connected, st.Peers)
 	d.net.agree("sessions", sessions, st.Sessions)
 	d.net.agree("entries of sessions", entries, d.entries)
@@ -68,7 +70,6 @@ func (d *node) checkAccounts(servers, calls int) {
 
 func (n *network) checkSent(s *sent) {
 	n.bounded("packets", len(s.packets), maxPackets)
-	n.bounded("messages of packets", len(s.refs), maxRefs)
 	packets, bytes := 0, 0
 	for number := s.first; number < s.next; number++ {
 		if p := s.packet(number); p.state == packetInFlight {

@@ -201,11 +201,11 @@ func TestALimitHoldsAlsoIfThePeerForgetsIt(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{MaxMessage: 10_000}), n.add(Config{MaxMessage: 5000})
 	s := n.connect(client, server)
-	client.toward(server).maxMessage = 1 << 30
+	client.toward(server).mux().maxMessage = 1 << 30
 	err := n.fails(s, &Call{Method: echo, Request: make([]byte, 50_000)})
 	require.Equal(t, ResourceExhausted, err.Code)
 	require.False(t, err.MayHaveExecuted)
-	server.onlyClient().maxMessage = 1 << 30
+	server.onlyClient().mux().maxMessage = 1 << 30
 	err = n.fails(s, &Call{Method: echo, Request: make([]byte, 8000)})
 	require.Equal(t, ResourceExhausted, err.Code)
 	require.True(t, err.MayHaveExecuted)

@@ -148,8 +148,8 @@ func TestManyClientsThatAreGoneLeaveNoMemory(t *testing.T) {
 		n.echoes(n.connect(client, server), 10)
 	}
 	n.run(5 * time.Second)
-	require.Len(t, server.accepted, 2)
-	require.LessOrEqual(t, server.tidy.mostAccepted, 2)
+	require.Len(t, server.packets.accepted, 2)
+	require.LessOrEqual(t, server.packets.mostAccepted, 2)
 	n.echoes(stays, 10)
 }
 

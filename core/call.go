@@ -43,11 +43,15 @@ type Call struct {
 	waiting    bool        // for a slot, in its session's queue
 	view       bool        // Response is to be poisoned after Done
 	next, prev *Call       // in that queue
-	deadline   timer
+	deadline   pktTimer
 }
 
-// expired is the call's deadline.
-func (c *Call) expired() {
+// callDeadline is a call as its timer knows it.
+type callDeadline Call
+
+// Expired is the call's deadline.
+func (d *callDeadline) Expired() {
+	c := (*Call)(d)
 	c.session.abandon(c, c.unanswered(DeadlineExceeded, "no response in time"))
 }
 
@@ -55,15 +59,15 @@ func (c *Call) expired() {
 // what the call waited for, if it was not for the response.
 func (c *Call) unanswered(code Code, message string) *Error {
 	failure := &Error{Code: code, Message: message}
-	if p := c.session.peer; c.waiting {
+	if m := c.session.mux; c.waiting {
 		switch {
-		case p.state == peerConnected:
-			failure.Message = fmt.Sprintf("waited for a slot: all %d of the session are in use (slots)", p.slots)
-		case p.failure != nil:
-			why := c.session.reason(p.failure)
+		case m.conn.State() == pktConnected:
+			failure.Message = fmt.Sprintf("waited for a slot: all %d of the session are in use (slots)", m.slots)
+		case m.failure != nil:
+			why := c.session.reason(m.failure)
 			failure.Message, failure.Cause = "not connected: "+why.Message, why.Cause
 		default:
-			failure.Message = fmt.Sprintf("not connected: no answer from %v so far", p.addr)
+			failure.Message = fmt.Sprintf("not connected: no answer from %v so far", m.conn.Addr())
 		}
 	}
 	return failure

@@ -42,7 +42,7 @@ func TestNothingIsBelievedOfAResponseWithACodeThatIsNone(t *testing.T) {
 			c := Call{Method: never}
 			done := n.submit(s, &c)
 			n.react()
-			p := client.toward(server)
+			p := client.toward(server).mux()
 			p.response(&wire.Message{MessageHeader: wire.MessageHeader{
 				Kind: wire.Response, Code: uint8(code), Session: s.index, Generation: s.generation, Sequence: 1,
 			}})

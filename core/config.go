@@ -3,7 +3,6 @@ package core
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/cc"
@@ -77,31 +76,12 @@ type Config struct {
 	Seed [32]byte `yaml:"-"`
 }
 
-// Event is something that happened to a connection.
-type Event struct {
-	Kind EventKind
-	Peer netip.AddrPort
-	// Reason says why a connection was lost, or where a client was before.
-	Reason string
-}
-
-// EventKind says what happened.
-type EventKind uint8
-
-// Event kinds.
-const (
-	PeerConnected EventKind = iota + 1
-	PeerLost                // without a word: silence, or a reset
-	PeerClosed              // in order
-	PeerMoved               // a client has another address
-)
-
 // MaxCredits is the most unacknowledged packets that an acknowledgement can
 // tell apart.
-const MaxCredits = receiveSpan
+const MaxCredits = pktMaxCredits
 
 // MaxQueues is how many queues of one address have connections of their own.
-const MaxQueues = 1 << (32 - queueShift)
+const MaxQueues = pktMaxQueues
 
 // Defaults returns the configuration that zero fields stand for.
 func Defaults() Config {
@@ -159,6 +139,15 @@ func (c Config) withDefaults() (Config, error) {
 		return c, outOfRange("reassembly_memory", c.ReassemblyMemory, fmt.Sprintf("at least max_message, %d", c.MaxMessage))
 	}
 	return c, nil
+}
+
+// packets is what of the configuration concerns packets.
+func (c *Config) ofPackets() pktConfig {
+	return pktConfig{
+		Peers: c.Peers, Credits: c.Credits, MaxDatagram: c.MaxDatagram, AckDelay: c.AckDelay, KeepAlive: c.KeepAlive,
+		ConnectTimeout: c.ConnectTimeout, Checksum: c.Checksum, ClientOnly: c.ClientOnly, Controller: c.Controller,
+		Events: c.Events, Misrouted: c.Misrouted, Misreported: c.Misreported, Seed: c.Seed,
+	}
 }
 
 // setting gives a zero value its fallback and checks its range.

@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // ConnState is the state of a session's connection, in gRPC's names and
@@ -33,110 +32,72 @@ func (c ConnState) String() string {
 	return fmt.Sprintf("ConnState(%d)", uint8(c))
 }
 
-// The pause after an attempt that failed, and the longest. Each is 1.6 times
-// the one before, give or take a fifth, as in gRPC, but shorter: in a data
-// centre an attempt is cheap, and a server is back soon.
-const (
-	minBackoff = 50 * time.Millisecond
-	maxBackoff = 5 * time.Second
-)
-
-// backoff is the pause after so many failures in a row.
-func (e *Endpoint) backoff(failures int) time.Duration {
-	d := minBackoff
-	for ; failures > 1 && d < maxBackoff; failures-- {
-		d = d * 8 / 5
-	}
-	d = min(d, maxBackoff)
-	return d - d/5 + time.Duration(e.random.Uint64()%uint64(2*d/5))
-}
-
 // connect begins an attempt to connect, if nothing is known against it.
-func (p *peer) connect() {
-	if p.state == peerIdle {
-		p.attempt()
+func (m *mux) connect() {
+	if m.conn.State() == pktIdle {
+		m.attempt()
 	}
 }
 
-func (p *peer) attempt() {
-	p.state = peerConnecting
-	p.hello = hello{begun: p.ep.now, again: p.ep.now, wait: helloInterval}
-	p.ep.timers.set(&p.timer, p.ep.now)
-	p.changed(nil)
+func (m *mux) attempt() {
+	m.conn.Connect()
+	m.changed(nil)
 }
 
-// unanswered ends an attempt that nobody answered. Who waits since less than
-// the attempt goes on to wait, for the next one.
-func (p *peer) unanswered() {
-	p.attemptFailed(&Error{
-		Code:    Unavailable,
-		Message: fmt.Sprintf("no answer from %v within %v; is a server running there?", p.addr, p.ep.cfg.ConnectTimeout),
-	})
+// Failed ends an attempt that led to nothing. Nothing was sent yet, so all calls
+// that wait may be made again. Who waits since less than the attempt goes on to
+// wait, for the next one, unless the answer was no.
+func (m *mux) Failed(failure *pktFailure, answered bool) {
+	err := failed(failure)
+	m.failure, m.wanted = err, false
+	m.failPings(err)
+	m.eachSession(func(s *Session) { s.failWaiting(s.reason(err), false) })
+	m.changed(err)
+	if answered {
+		m.eachSession(func(s *Session) { s.notifyReady(err) })
+	}
 }
 
-// refused ends an attempt that the peer or its host has answered with no.
-func (p *peer) refused(err *Error) {
-	p.attemptFailed(err)
-	p.eachSession(func(s *Session) { s.notifyReady(err) })
-}
-
-// attemptFailed ends an attempt that led to nothing. Nothing was sent yet, so
-// all calls that wait may be made again.
-func (p *peer) attemptFailed(err *Error) {
-	e := p.ep
-	e.renew(p)
-	p.state = peerWaiting
-	p.failure, p.wanted = err, false
-	p.failures++
-	e.timers.set(&p.timer, e.now+e.backoff(p.failures))
-	p.failPings(err)
-	p.eachSession(func(s *Session) { s.failWaiting(s.reason(err), false) })
-	p.changed(err)
-}
-
-// backoffOver is the end of the pause after an attempt that failed.
-func (p *peer) backoffOver() {
-	p.state = peerIdle
-	if p.wanted || p.awaited() {
-		p.attempt()
+// Rested is the end of the pause after an attempt that failed.
+func (m *mux) Rested() {
+	if m.wanted || m.awaited() {
+		m.attempt()
 		return
 	}
-	p.failure = nil
-	p.changed(nil)
+	m.failure = nil
+	m.changed(nil)
 }
 
 // awaited says whether anybody waits for the connection.
-func (p *peer) awaited() bool {
-	waits := len(p.pings) > 0
-	p.eachSession(func(s *Session) { waits = waits || s.waiting.head != nil || len(s.ready) > 0 })
+func (m *mux) awaited() bool {
+	waits := len(m.pings) > 0
+	m.eachSession(func(s *Session) { waits = waits || s.waiting.head != nil || len(s.ready) > 0 })
 	return waits
 }
 
-// connState is what sessions see of the peer's state.
-func (p *peer) connState() ConnState {
-	switch {
-	case p.state == peerConnected:
+// connState is what sessions see of the connection's state.
+func (m *mux) connState() ConnState {
+	switch state := m.conn.State(); {
+	case state == pktConnected:
 		return Ready
-	case p.state == peerGone:
+	case state == pktGone:
 		return Shutdown
-	case p.failure != nil:
+	case m.failure != nil:
 		return TransientFailure
-	case p.state == peerConnecting:
+	case state == pktConnecting:
 		return Connecting
 	}
 	return Idle
 }
 
 // changed tells the sessions if they see another state than before, and why.
-func (p *peer) changed(why error) {
-	state := p.connState()
-	if state == p.shown {
+func (m *mux) changed(why error) {
+	state := m.connState()
+	if state == m.shown {
 		return
 	}
-	p.shown = state
-	p.eachSession(func(s *Session) {
-		s.changed(state, why)
-	})
+	m.shown = state
+	m.eachSession(func(s *Session) { s.changed(state, why) })
 }
 
 // changed tells that the state is another, unless nobody wants to know by then.
@@ -145,7 +106,7 @@ func (s *Session) changed(state ConnState, why error) {
 	if f == nil {
 		return
 	}
-	s.peer.ep.later(func() {
+	s.mux.e.later(func() {
 		if s.notify != nil && (!s.closed || state == Shutdown) {
 			f(state, why)
 		}
@@ -157,7 +118,7 @@ func (s *Session) State() ConnState {
 	if s.over() {
 		return Shutdown
 	}
-	return s.peer.connState()
+	return s.mux.connState()
 }
 
 // Notify has f called, on the endpoint's goroutine, at each change of State from
@@ -169,38 +130,38 @@ func (s *Session) Notify(f func(ConnState, error)) { s.notify = f }
 type readiness struct {
 	session  *Session
 	done     func(error)
-	deadline timer
+	deadline pktTimer
 }
 
 // Ready calls f once the session is connected, or with the error that the peer
 // or its host refused the connection with, or after ConnectTimeout. It does not
 // wait for the end of a pause between two attempts. f must not panic.
 func (s *Session) Ready(f func(error)) {
-	p := s.peer
-	if s.over() || p.state == peerConnected {
+	m := s.mux
+	if s.over() || m.conn.State() == pktConnected {
 		f(s.closedError())
 		return
 	}
 	r := &readiness{session: s, done: f}
-	r.deadline.owner = r
+	r.deadline = pktNewTimer(r)
 	s.ready = append(s.ready, r)
-	p.ep.timers.set(&r.deadline, p.ep.now+p.ep.cfg.ConnectTimeout)
-	if p.state != peerConnecting {
-		p.attempt()
+	m.e.packets.Set(&r.deadline, m.e.packets.Now()+m.e.cfg.ConnectTimeout)
+	if m.conn.State() != pktConnecting {
+		m.attempt()
 	}
 }
 
-// expired is the end of a wait for the connection.
-func (r *readiness) expired() {
+// Expired is the end of a wait for the connection.
+func (r *readiness) Expired() {
 	s := r.session
 	s.ready = slices.DeleteFunc(s.ready, func(o *readiness) bool { return o == r })
-	p := s.peer
+	m := s.mux
 	err := &Error{
 		Code:    Unavailable,
-		Message: fmt.Sprintf("no answer from %v within %v; is a server running there?", p.addr, p.ep.cfg.ConnectTimeout),
+		Message: fmt.Sprintf("no answer from %v within %v; is a server running there?", m.conn.Addr(), m.e.cfg.ConnectTimeout),
 	}
-	if p.failure != nil {
-		err.Cause = p.failure.Cause
+	if m.failure != nil {
+		err.Cause = m.failure.Cause
 	}
 	r.done(err)
 }
@@ -209,9 +170,9 @@ func (s *Session) notifyReady(err error) {
 	ready := s.ready
 	s.ready = nil
 	for _, r := range ready {
-		s.peer.ep.timers.stop(&r.deadline)
+		s.mux.e.packets.Stop(&r.deadline)
 	}
 	for _, r := range ready {
-		s.peer.ep.later(func() { r.done(err) })
+		s.mux.e.later(func() { r.done(err) })
 	}
 }

@@ -36,7 +36,7 @@ func TestACallFailsAtOnceWhileTheServerIsKnownToBeAway(t *testing.T) {
 
 	// There is somebody who calls, so attempts go on.
 	n.run(80 * time.Millisecond)
-	require.Equal(t, peerConnecting, client.toward(server).state)
+	require.Equal(t, pktConnecting, client.toward(server).state)
 	require.Equal(t, TransientFailure, s.State(), "until one succeeds")
 	n.fails(s, &Call{Method: echo})
 	n.heal()
@@ -95,14 +95,14 @@ func TestAttemptsComeEverMoreSeldomAndNotInStep(t *testing.T) {
 	client := n.add(Config{})
 	least, most := time.Duration(math.MaxInt64), time.Duration(0)
 	for range 1000 {
-		d := client.backoff(1)
+		d := client.packets.backoff(1)
 		least, most = min(least, d), max(most, d)
 	}
 	require.InDelta(t, minBackoff*4/5, least, float64(time.Millisecond))
 	require.InDelta(t, minBackoff*6/5, most, float64(time.Millisecond))
-	require.Greater(t, client.backoff(3), client.backoff(1))
+	require.Greater(t, client.packets.backoff(3), client.packets.backoff(1))
 	for _, failures := range []int{20, 1000, math.MaxInt} {
-		require.InDelta(t, maxBackoff, client.backoff(failures), float64(maxBackoff/5))
+		require.InDelta(t, maxBackoff, client.packets.backoff(failures), float64(maxBackoff/5))
 	}
 }
 
@@ -147,8 +147,8 @@ func TestAServerThatClosesInOrderIsKnockedAtOnceMore(t *testing.T) {
 	n.echoes(s, 10)
 
 	server.Drain()
-	client.dialed[server.addr].fail(&Error{Code: Unavailable}) // as if the path had been gone for long
-	server.forget(server.onlyClient())
+	client.packets.dialed[server.addr].fail(&pktFailure{Code: codeUnavailable}) // as if the path had been gone for long
+	server.packets.forget(server.onlyClient())
 	began := n.Now()
 	err := n.fails(s, &Call{Method: echo})
 	require.Equal(t, Unavailable, err.Code)
@@ -194,8 +194,8 @@ func TestOddTimeouts(t *testing.T) {
 	c := Call{Method: echo, Request: []byte("x"), Timeout: math.MaxInt64}
 	n.call(s, &c)
 	require.NoError(t, c.Err)
-	for _, timer := range client.timers.heap {
-		_, call := timer.owner.(*Call)
+	for _, timer := range client.packets.timers.heap {
+		_, call := timer.owner.(*callDeadline)
 		require.False(t, call)
 	}
 }
@@ -210,7 +210,7 @@ func TestWhoOnlyDialsRefusesStrangers(t *testing.T) {
 	refused := n.fails(stranger, &Call{Method: echo})
 	require.Equal(t, Unavailable, refused.Code)
 	require.ErrorContains(t, refused, "only dials")
-	require.Empty(t, client.accepted)
+	require.Empty(t, client.packets.accepted)
 	require.EqualValues(t, 1, client.Stats().HellosRefused, "at once, without a cookie")
 }
 

@@ -49,8 +49,8 @@ func TestADeadlineThatIsNotReachedChangesNothing(t *testing.T) {
 		require.NoError(t, c.Err)
 		require.Equal(t, c.Request, c.Response)
 	}
-	for _, timer := range client.timers.heap {
-		_, call := timer.owner.(*Call)
+	for _, timer := range client.packets.timers.heap {
+		_, call := timer.owner.(*callDeadline)
 		require.False(t, call, "no timer of a call is left")
 	}
 }

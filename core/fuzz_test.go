@@ -250,13 +250,13 @@ func (w *fuzzWorld) call(s *Session, method uint16, size int) {
 }
 
 // peer chooses a connection that is not the witness's, and its owner.
-func (w *fuzzWorld) peer(a *arguments) (*node, *peer) {
+func (w *fuzzWorld) peer(a *arguments) (*node, *pktConn) {
 	d := w.server
 	if a.byte()&1 != 0 {
 		d = w.client
 	}
-	var peers []*peer
-	for _, p := range d.peers {
+	var peers []*pktConn
+	for _, p := range d.packets.conns {
 		if p != nil && p.addr != w.witness.addr {
 			peers = append(peers, p)
 		}
@@ -268,7 +268,7 @@ func (w *fuzzWorld) peer(a *arguments) (*node, *peer) {
 }
 
 // forge sends d what its peer p would: a header, then body.
-func (w *fuzzWorld) forge(d *node, p *peer, h wire.Header, body []byte) {
+func (w *fuzzWorld) forge(d *node, p *pktConn, h wire.Header, body []byte) {
 	if p.addr != w.mallory.addr {
 		w.tampered = true
 	}
@@ -388,7 +388,7 @@ func (w *fuzzWorld) replay(a arguments) {
 	for len(a) >= 2 {
 		data[int(a.byte())%len(data)] ^= a.byte()
 	}
-	for _, p := range r.to.peers {
+	for _, p := range r.to.packets.conns {
 		if p == nil || p.addr != r.from.addr {
 			continue
 		}
@@ -465,7 +465,7 @@ func (w *fuzzWorld) hello(a arguments) {
 		MaxDatagram: wire.MinHello + a.uint32(), KeepAlive: 1 + a.uint32(), AckDelay: a.uint16(),
 		MaxMessage: a.uint32(), ReceiveWindow: a.uint32(), Features: a.uint32(),
 	}
-	body.Cookie = w.server.cookies.make(w.mallory.addr, body.Connection, body.Token, w.server.now)
+	body.Cookie = w.server.packets.cookies.make(w.mallory.addr, body.Connection, body.Token, w.server.packets.now)
 	w.feed(w.server, w.mallory.addr, helloDatagram(&body))
 }
 
@@ -502,11 +502,11 @@ func (w *fuzzWorld) finish() {
 	require.Equal(w.t, w.calls, w.completed)
 	w.check()
 	for _, d := range []*node{w.client, w.witness} {
-		require.Equal(w.t, 1, d.connected)
+		require.Equal(w.t, 1, d.packets.connected)
 		require.Zero(w.t, d.controlling)
 	}
 	require.Equal(w.t, 2, w.server.sessions)
-	require.Equal(w.t, 2, w.server.connected)
+	require.Equal(w.t, 2, w.server.packets.connected)
 	require.Zero(w.t, w.server.held)
 	require.Zero(w.t, w.server.buffers.lent)
 }

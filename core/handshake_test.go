@@ -36,8 +36,8 @@ func TestTheNarrowerLimitsAreAgreedOn(t *testing.T) {
 	server := n.echoServer(Config{Slots: 3, MaxDatagram: 1300, KeepAlive: time.Second, Credits: 7})
 	client := n.add(Config{Slots: 5, MaxDatagram: 1400, KeepAlive: 2 * time.Second, Credits: 9})
 	n.connect(client, server)
-	for _, p := range []*peer{client.toward(server), server.onlyClient()} {
-		require.Equal(t, 3, p.slots)
+	for _, p := range []*pktConn{client.toward(server), server.onlyClient()} {
+		require.Equal(t, 3, p.mux().slots)
 		require.Equal(t, 1300, p.maxMTU)
 		require.Equal(t, time.Second/4, p.pingEvery)
 	}
@@ -128,34 +128,34 @@ func TestAClientWithACookieGrownOldGetsAnother(t *testing.T) {
 func TestAForgedOrBorrowedCookieIsWorthNothing(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, Config{})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
-	w.e.now = time.Minute
-	cookie := w.e.cookies.make(w.from, hello.Connection, hello.Token, time.Minute)
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
+	w.e.packets.now = time.Minute
+	cookie := w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, time.Minute)
 
 	hello.Cookie = cookie
 	hello.Cookie[20] ^= 1
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.accepted, "forged")
+	require.Empty(t, w.e.packets.accepted, "forged")
 
 	hello.Cookie = cookie
 	hello.Token = 5
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.accepted, "made for another connection")
+	require.Empty(t, w.e.packets.accepted, "made for another connection")
 	hello.Token = 3
 
 	w.from = netip.MustParseAddrPort("192.0.2.9:9")
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.accepted, "made for another address")
+	require.Empty(t, w.e.packets.accepted, "made for another address")
 	w.from = clientAddr
 
-	w.e.now += cookieLife + 1
+	w.e.packets.now += cookieLife + 1
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.accepted, "old")
+	require.Empty(t, w.e.packets.accepted, "old")
 	require.EqualValues(t, 4, w.e.Stats().RxBadCookie)
 
-	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
 	w.take(helloDatagram(&hello))
-	require.Len(t, w.e.accepted, 1, "genuine")
+	require.Len(t, w.e.packets.accepted, 1, "genuine")
 }
 
 func TestAClientOfAnotherVersionIsToldSo(t *testing.T) {
@@ -254,7 +254,7 @@ func newWire(t *testing.T, cfg Config) *bareWire {
 func (w *bareWire) take(data []byte) {
 	w.one[0] = transport.RxPacket{Data: data, From: w.from, To: w.to}
 	w.tr.rx = w.one[:]
-	w.e.Poll(w.e.now)
+	w.e.Poll(w.e.packets.now)
 }
 
 func helloDatagram(hello *wire.HelloBody) []byte {
@@ -267,7 +267,7 @@ func helloDatagram(hello *wire.HelloBody) []byte {
 
 func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 	w := newWire(t, Config{Peers: 1})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
 	plain := helloDatagram(&hello)
 
 	hello.Cookie[0] = 1
@@ -288,12 +288,12 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 	(&wire.ResetBody{Connection: 5, Token: 5}).Put(reset[n:])
 	wire.Seal(reset, nil)
 
-	hello = wire.HelloBody{Connection: 8, Token: 8, Params: w.e.params()}
-	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+	hello = wire.HelloBody{Connection: 8, Token: 8, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
+	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
 	w.take(helloDatagram(&hello))
-	require.Len(t, w.e.accepted, 1)
+	require.Len(t, w.e.packets.accepted, 1)
 	hello.Connection = 9
-	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
 	refused := helloDatagram(&hello)
 
 	for _, flood := range []struct {
@@ -331,23 +331,23 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 		} else {
 			require.Equal(t, sent, w.tr.sent, flood.name)
 		}
-		require.Len(t, w.e.peers, 1, flood.name)
-		require.Empty(t, w.e.strays, flood.name)
+		require.Len(t, w.e.packets.conns, 1, flood.name)
+		require.Empty(t, w.e.packets.strays, flood.name)
 	}
 }
 
 func TestAnswersLeaveFromTheAddressAsked(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, Config{})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
 	w.to = netip.MustParseAddr("192.0.2.100")
 	w.take(helloDatagram(&hello))
 	require.Equal(t, w.to, w.tr.source, "Retry")
 
 	w.to = netip.MustParseAddr("192.0.2.101")
-	hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
 	w.take(helloDatagram(&hello))
-	require.Len(t, w.e.accepted, 1)
+	require.Len(t, w.e.packets.accepted, 1)
 	require.Equal(t, w.to, w.tr.source, "the connection")
 
 	w.to = netip.MustParseAddr("192.0.2.102")
@@ -365,7 +365,7 @@ func TestAServerThatTakesNoCookieDoesNotKeepItsClientBusy(t *testing.T) {
 	n.drop = func(from, _ netip.AddrPort, _ []byte) bool {
 		if from == client.addr {
 			hellos++
-			server.cookies = newCookies([]byte{byte(hellos)}) // forgets those it gave
+			server.packets.cookies = newCookies([]byte{byte(hellos)}) // forgets those it gave
 		}
 		return false
 	}
@@ -396,7 +396,7 @@ func TestASparseSessionIndexIsRefused(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{Sessions: 100}), n.add(Config{})
 	n.connect(client, server)
-	p := server.onlyClient()
+	p := server.onlyClient().mux()
 	before := server.entries
 	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 99, Generation: 1, Sequence: 1, Method: echo}})
 	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 60000, Generation: 1, Sequence: 1, Method: echo}})

@@ -12,12 +12,12 @@ func (s *Session) Move(addr netip.AddrPort) error {
 	if s.over() {
 		return s.closedError()
 	}
-	from, shown := s.peer, s.State()
-	to, err := from.ep.dial(addr)
+	from, shown := s.mux, s.State()
+	to, err := from.e.dial(addr)
 	if err != nil || to == from {
 		return err
 	}
-	s.failActive(&Error{Code: Unavailable, Message: fmt.Sprintf("the session moved from %v to %v", from.addr, to.addr)})
+	s.failActive(&Error{Code: Unavailable, Message: fmt.Sprintf("the session moved from %v to %v", from.conn.Addr(), to.conn.Addr())})
 	s.detach()
 	s.attach(to)
 	s.why = nil
@@ -25,7 +25,7 @@ func (s *Session) Move(addr netip.AddrPort) error {
 		s.changed(state, nil)
 	}
 	switch {
-	case to.state == peerConnected:
+	case to.conn.State() == pktConnected:
 		s.connected()
 	case to.failure != nil:
 		s.failWaiting(s.reason(to.failure), false)
@@ -41,7 +41,7 @@ func (s *Session) Move(addr netip.AddrPort) error {
 // holds until there is a connection, or the session moves; nil ends it.
 func (s *Session) Explain(err *Error) { s.why = err }
 
-// reason is why no connection can be made, if failure is all that the peer knows.
+// reason is why no connection can be made, if failure is all that its connection knows.
 func (s *Session) reason(failure *Error) *Error {
 	if s.why != nil {
 		return s.why

@@ -265,7 +265,7 @@ func TestManyFailedConnectionsLeaveNothingBehind(t *testing.T) {
 		require.Zero(t, client.controlling)
 		require.Zero(t, server.controlling)
 		require.Zero(t, server.Stats().Sessions)
-		require.Empty(t, server.accepted)
+		require.Empty(t, server.packets.accepted)
 		n.heal()
 	}
 	n.echoes(s, 10)

@@ -6,7 +6,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// outgoing is a message on its way to a peer: a request in a client's slot, a
+// outgoing is a message on its way to the remote: a request in a client's slot, a
 // response in a server's, or a control message. It stays until its owner
 // recycles it; packets sent earlier then refer to an id that is gone.
 //
@@ -26,7 +26,7 @@ type outgoing struct {
 	// lent data to the transport; 0: none did.
 	payloadEnd uint64
 	response   *Request // whose response this is
-	owner      *peer    // of a control message
+	owner      *mux     // of a control message
 
 	// For messages of several packets.
 	fragments int

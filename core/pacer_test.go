@@ -63,7 +63,7 @@ func TestAPacedPeerSendsAtItsRate(t *testing.T) {
 	for i := 1; i < len(*at)-1; i++ {
 		require.InDelta(t, 100*time.Microsecond, (*at)[i]-(*at)[i-1], float64(2*wheelGranularity), "datagram %d", i)
 	}
-	require.Zero(t, client.wheel.Len())
+	require.Zero(t, client.packets.wheel.Len())
 	n.settled(client)
 }
 
@@ -97,7 +97,7 @@ func TestWhatIsCanceledWhileItWaitsForItsTurnIsNotSent(t *testing.T) {
 	require.Equal(t, 1, *done)
 	n.run(time.Second)
 	require.Len(t, *at, 1)
-	require.Zero(t, client.wheel.Len())
+	require.Zero(t, client.packets.wheel.Len())
 	require.Zero(t, server.Stats().RequestsHandled)
 	n.settled(server, client)
 }
@@ -110,10 +110,10 @@ func TestALostConnectionWaitsForNoTurn(t *testing.T) {
 	d.rate, p.rate = 10_000, 10_000
 	done := n.submit(s, &Call{Method: later, Request: pattern(100*1400, 1)})
 	n.run(time.Millisecond)
-	require.Equal(t, 1, client.wheel.Len())
+	require.Equal(t, 1, client.packets.wheel.Len())
 	server.restart(Config{})
 	n.until(func() bool { return *done == 1 })
-	require.Zero(t, client.wheel.Len())
+	require.Zero(t, client.packets.wheel.Len())
 }
 
 func TestAHostThatWakesLateStillKeepsTheRate(t *testing.T) {

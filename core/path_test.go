@@ -98,7 +98,7 @@ func TestARebindingNATCostsTwoSilencesOfTheKnownAddress(t *testing.T) {
 		at := x.rebind(n, host, 3000)
 		began = n.Now()
 		n.echoes(s, 100)
-		require.LessOrEqual(t, n.Now()-began, maxSilences*minSilence+3*usual+client.dialed[x.inside.LocalAddr()].probeTimeout())
+		require.LessOrEqual(t, n.Now()-began, maxSilences*minSilence+3*usual+client.packets.dialed[x.inside.LocalAddr()].probeTimeout())
 		require.Same(t, p, server.onlyClient())
 		require.Equal(t, at, p.addr)
 		require.EqualValues(t, 1, server.Stats().PeersMoved)
@@ -112,7 +112,7 @@ func TestARebindingNATCostsTwoSilencesOfTheKnownAddress(t *testing.T) {
 		require.Equal(t, mtu, p.mtu)
 		n.stream(s, 16, 100, 10_000)
 		require.Zero(t, server.Stats().PeersFailed)
-		require.Empty(t, server.strays)
+		require.Empty(t, server.packets.strays)
 	}
 }
 
@@ -232,8 +232,8 @@ func TestForgedSourceAddressesMakeNoStateGrow(t *testing.T) {
 	challenges := server.port.Stats().TxUnresolved
 	require.NotZero(t, challenges)
 	require.LessOrEqual(t, challenges, uint64((n.Now()-began)/granularity)+1, "one in a while")
-	require.Len(t, server.accepted, 1)
-	require.Empty(t, server.strays)
+	require.Len(t, server.packets.accepted, 1)
+	require.Empty(t, server.packets.strays)
 	require.Equal(t, client.addr, server.onlyClient().addr)
 	require.Zero(t, server.Stats().PeersMoved)
 }
@@ -276,18 +276,18 @@ func TestAServerThatMovesIsNotFollowed(t *testing.T) {
 func TestAnAddressThatIsTakenCostsNoRoute(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, Config{})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.params()}
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
 	for _, from := range []netip.AddrPort{clientAddr, netip.MustParseAddrPort("192.0.2.9:9")} {
 		w.from = from
-		hello.Cookie = w.e.cookies.make(w.from, hello.Connection, hello.Token, w.e.now)
+		hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
 		w.take(helloDatagram(&hello))
 	}
-	require.Len(t, w.e.accepted, 2)
+	require.Len(t, w.e.packets.accepted, 2)
 	require.Equal(t, 2, w.tr.routes)
-	w.e.peers[0].check = &pathCheck{addr: w.from}
-	w.e.peers[0].moved()
-	w.e.Poll(w.e.now)
-	require.Equal(t, clientAddr, w.e.peers[0].addr)
+	w.e.packets.conns[0].check = &pathCheck{addr: w.from}
+	w.e.packets.conns[0].moved()
+	w.e.Poll(w.e.packets.now)
+	require.Equal(t, clientAddr, w.e.packets.conns[0].addr)
 	require.Equal(t, 2, w.tr.routes)
 }
 

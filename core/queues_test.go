@@ -43,7 +43,7 @@ func TestTheQueuesOfAnAddressDrawTokensOfTheirOwn(t *testing.T) {
 	tokens := map[uint32]bool{}
 	for _, q := range n.addQueues(Config{Seed: [32]byte{7}}, 4) {
 		for range 10 {
-			tokens[q.newToken()] = true
+			tokens[q.packets.newToken()] = true
 		}
 	}
 	require.Len(t, tokens, 40)

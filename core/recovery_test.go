@@ -47,12 +47,12 @@ func (n *network) settled(nodes ...*node) {
 		require.Zero(n.t, st.RequestsHeld)
 		require.Zero(n.t, st.ReassemblyBytes)
 		n.until(func() bool { return d.controlling == 0 }) // but for a keepalive
-		for _, p := range d.peers {
+		for _, p := range d.packets.conns {
 			if p != nil {
 				require.Zero(n.t, p.inFlight)
 				require.Zero(n.t, p.bytes)
 				require.LessOrEqual(n.t, len(p.packets), minPackets, "an idle peer's rings are given back")
-				require.LessOrEqual(n.t, len(p.refs), minRefs, "an idle peer's rings are given back")
+				require.LessOrEqual(n.t, len(p.mux().manifest.entries), minEntries, "an idle peer's rings are given back")
 			}
 		}
 	}

@@ -34,7 +34,7 @@ type Request struct {
 	// that use the same Request after it; 0 once it has ended.
 	Serial uint64
 
-	peer     *peer // nil once the request has ended for its client
+	mux      *mux // nil once the request has ended for its client
 	session  *servedSession
 	id       uint32 // in Endpoint.requests
 	slot     uint16
@@ -84,10 +84,10 @@ func (r *Request) Live(serial uint64) bool {
 
 // Peer is the client's address; zero once the request has ended for it.
 func (r *Request) Peer() netip.AddrPort {
-	if r.peer == nil {
+	if r.mux == nil {
 		return netip.AddrPort{}
 	}
-	return r.peer.addr
+	return r.mux.conn.Addr()
 }
 
 // Handle sets the handler of a method; nil removes it.
@@ -100,103 +100,103 @@ func (e *Endpoint) Handle(method uint16, h Handler) {
 
 // serve returns the session that m names, newly made if it is new; nil if it
 // has ended or there may be no more.
-func (p *peer) serve(m *wire.Message) *servedSession {
-	if grow := int(m.Session) + 1 - len(p.served); grow > 0 {
+func (m *mux) serve(message *wire.Message) *servedSession {
+	if grow := int(message.Session) + 1 - len(m.served); grow > 0 {
 		// Clients number their sessions densely; who does not may not make the
 		// tables larger than they would be.
-		if int(m.Session) >= p.ep.cfg.Sessions || p.ep.entries+grow > 2*p.ep.cfg.Sessions {
-			p.refuseSession(m)
+		if int(message.Session) >= m.e.cfg.Sessions || m.e.entries+grow > 2*m.e.cfg.Sessions {
+			m.refuseSession(message)
 			return nil
 		}
-		p.ep.entries += grow
-		p.served = append(p.served, make([]servedEntry, grow)...)
+		m.e.entries += grow
+		m.served = append(m.served, make([]servedEntry, grow)...)
 	}
-	entry := &p.served[m.Session]
+	entry := &m.served[message.Session]
 	if entry.used {
-		if entry.generation == m.Generation {
+		if entry.generation == message.Generation {
 			return entry.session
 		}
-		if int16(m.Generation-entry.generation) < 0 {
+		if int16(message.Generation-entry.generation) < 0 {
 			return nil
 		}
-		p.endSession(entry)
+		m.endSession(entry)
 	}
-	if p.ep.sessions >= p.ep.cfg.Sessions {
-		p.refuseSession(m)
+	if m.e.sessions >= m.e.cfg.Sessions {
+		m.refuseSession(message)
 		return nil
 	}
-	p.ep.sessions++
-	*entry = servedEntry{session: &servedSession{}, generation: m.Generation, used: true}
+	m.e.sessions++
+	*entry = servedEntry{session: &servedSession{}, generation: message.Generation, used: true}
 	return entry.session
 }
 
 // refuseSession answers a request, or any fragment of one, of a session that
 // there is no room for. The next fragment may find room, but not the whole
 // message.
-func (p *peer) refuseSession(m *wire.Message) {
-	if m.Kind == wire.Request {
-		p.reject(m, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
+func (m *mux) refuseSession(message *wire.Message) {
+	if message.Kind == wire.Request {
+		m.reject(message, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
 	}
 }
 
 // reject answers a request for which there is no session to remember it.
-func (p *peer) reject(m *wire.Message, code Code, reason string) {
-	p.ep.stats.RequestsRefused++
-	answer := p.control(wire.Response)
+func (m *mux) reject(message *wire.Message, code Code, reason string) {
+	m.e.stats.RequestsRefused++
+	answer := m.control(wire.Response)
 	if answer == nil {
-		p.lost("client does not acknowledge what it is told", nil)
+		m.conn.Abandon("client does not acknowledge what it is told")
 		return
 	}
-	answer.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
+	answer.address(wire.Response, message.Session, message.Generation, message.Slot, message.Sequence)
 	// Not wire.NotExecuted: since it is not remembered, the same request sent
 	// again may find room.
 	answer.message.Code = uint8(code)
 	answer.data = []byte(reason)
-	p.enqueue(answer)
+	m.enqueue(answer)
 }
 
 // endSession forgets a session's slots. Its generation stays known.
-func (p *peer) endSession(entry *servedEntry) {
+func (m *mux) endSession(entry *servedEntry) {
 	s := entry.session
 	if s == nil {
 		return
 	}
 	entry.session = nil
-	p.ep.sessions--
+	m.e.sessions--
 	for i := range s.slots {
-		p.ep.release(&s.slots[i])
+		m.e.release(&s.slots[i])
 	}
 }
 
 // slotOf returns the slot that m names, or nil with the reason counted.
-func (p *peer) slotOf(m *wire.Message) (*servedSession, *servedSlot) {
-	s := p.serve(m)
-	if s == nil || int(m.Slot) >= p.slots || m.Sequence == 0 {
-		p.ep.stats.RxStale++
+func (m *mux) slotOf(message *wire.Message) (*servedSession, *servedSlot) {
+	s := m.serve(message)
+	if s == nil || int(message.Slot) >= m.slots || message.Sequence == 0 {
+		m.e.stats.RxStale++
 		return nil, nil
 	}
-	for int(m.Slot) >= len(s.slots) {
+	for int(message.Slot) >= len(s.slots) {
 		s.slots = append(s.slots, servedSlot{})
 	}
-	return s, &s.slots[m.Slot]
+	return s, &s.slots[message.Slot]
 }
 
 // request takes in a request, or a fragment of one.
-func (p *peer) request(m *wire.Message) {
-	e := p.ep
-	s, slot := p.slotOf(m)
+func (m *mux) request(message *wire.Message) {
+	e := m.e
+	s, slot := m.slotOf(message)
 	if slot == nil {
 		return
 	}
 	if slot.sequence != 0 {
-		switch age := int32(m.Sequence - slot.sequence); {
+		switch age := int32(message.Sequence - slot.sequence); {
 		case age < 0:
 			e.stats.RxStale++
 			return
 		case age == 0:
-			if slot.request != 0 && m.Flags&wire.FlagFragment != 0 {
+			if slot.request != 0 && message.Flags&wire.FlagFragment != 0 {
 				if r := e.requests.at(slot.request); r.state == requestArriving {
-					r.assemble(m)
+					r.assemble(message)
 					return
 				}
 			}
@@ -216,42 +216,42 @@ func (p *peer) request(m *wire.Message) {
 		}
 	}
 	r := e.requests.at(id)
-	slot.request, slot.sequence = id, m.Sequence
+	slot.request, slot.sequence = id, message.Sequence
 	e.held++
-	r.endpoint, r.id, r.peer, r.session, r.slot = e, id, p, s, m.Slot
+	r.endpoint, r.id, r.mux, r.session, r.slot = e, id, m, s, message.Slot
 	e.serial++
 	r.Serial = e.serial
-	r.Method = m.Method
+	r.Method = message.Method
 	r.state = requestArriving
-	r.out.address(wire.Response, m.Session, m.Generation, m.Slot, m.Sequence)
-	if m.Flags&wire.FlagDeadline != 0 {
-		r.Deadline = e.now + wire.DecodeTimeout(m.Deadline)
+	r.out.address(wire.Response, message.Session, message.Generation, message.Slot, message.Sequence)
+	if message.Flags&wire.FlagDeadline != 0 {
+		r.Deadline = e.packets.Now() + wire.DecodeTimeout(message.Deadline)
 	}
 	switch {
 	case e.draining:
 		r.refuse(Unavailable, "server is shutting down")
 	case e.held-e.refused > e.cfg.Requests:
 		r.refuse(ResourceExhausted, "server is overloaded (requests)")
-	case int(m.Method) >= len(e.handlers) || e.handlers[m.Method] == nil:
+	case int(message.Method) >= len(e.handlers) || e.handlers[message.Method] == nil:
 		r.refuse(Unimplemented, "no such method")
-	case m.Flags&wire.FlagFragment == 0:
-		r.Data = m.Body
+	case message.Flags&wire.FlagFragment == 0:
+		r.Data = message.Body
 		if e.cfg.Poison {
 			r.runPoisoned()
 			return
 		}
 		r.run()
-	case int64(m.Total) > e.cfg.MaxMessage:
-		r.refuse(ResourceExhausted, tooLong(int(m.Total), e.cfg.MaxMessage).Message)
+	case int64(message.Total) > e.cfg.MaxMessage:
+		r.refuse(ResourceExhausted, tooLong(int(message.Total), e.cfg.MaxMessage).Message)
 	default:
-		buf := e.buffer(int(m.Total))
+		buf := e.buffer(int(message.Total))
 		if buf == nil {
 			r.refuse(ResourceExhausted, "server is overloaded (reassembly_memory)")
 			return
 		}
 		r.in = e.assemblies.get()
-		r.in.begin(m, buf)
-		r.assemble(m)
+		r.in.begin(message, buf)
+		r.assemble(message)
 	}
 }
 
@@ -265,7 +265,7 @@ func (r *Request) assemble(m *wire.Message) {
 // run hands the request to its handler.
 func (r *Request) run() {
 	e := r.endpoint
-	if r.Deadline != 0 && e.now >= r.Deadline {
+	if r.Deadline != 0 && e.packets.Now() >= r.Deadline {
 		r.refuse(DeadlineExceeded, "expired before the handler began")
 		return
 	}
@@ -348,7 +348,7 @@ func (r *Request) answer(code Code, data []byte) {
 	if r.state == requestReplied {
 		return
 	}
-	p := r.peer
+	p := r.mux
 	view := r.state == requestRunning && r.in == nil // Data is receive memory
 	refused := r.state == requestArriving
 	r.state = requestReplied
@@ -380,7 +380,7 @@ func (r *Request) answer(code Code, data []byte) {
 
 // end detaches the request from its client: answered and received, or given up.
 func (r *Request) end() {
-	r.peer = nil
+	r.mux = nil
 	r.out.void()
 	switch r.state {
 	case requestRunning:
@@ -443,28 +443,28 @@ func (e *Endpoint) responseArrived(r *Request) {
 }
 
 // cancel takes in that a client no longer waits for a request.
-func (p *peer) cancel(m *wire.Message) {
-	_, slot := p.slotOf(m)
-	if slot == nil || slot.sequence != 0 && int32(m.Sequence-slot.sequence) < 0 {
+func (m *mux) cancel(message *wire.Message) {
+	_, slot := m.slotOf(message)
+	if slot == nil || slot.sequence != 0 && int32(message.Sequence-slot.sequence) < 0 {
 		return
 	}
 	// Also if the request has not arrived: then it must not execute any more.
-	slot.sequence = m.Sequence
-	p.ep.release(slot)
+	slot.sequence = message.Sequence
+	m.e.release(slot)
 }
 
 // closeSession takes in that a client is done with a session.
-func (p *peer) closeSession(m *wire.Message) {
-	if p.serve(m) != nil {
-		p.endSession(&p.served[m.Session])
+func (m *mux) closeSession(message *wire.Message) {
+	if m.serve(message) != nil {
+		m.endSession(&m.served[message.Session])
 	}
 }
 
 // dropServed ends all sessions of a client that is gone.
-func (p *peer) dropServed() {
-	for i := range p.served {
-		p.endSession(&p.served[i])
+func (m *mux) dropServed() {
+	for i := range m.served {
+		m.endSession(&m.served[i])
 	}
-	p.ep.entries -= len(p.served)
-	p.served = nil
+	m.e.entries -= len(m.served)
+	m.served = nil
 }

@@ -133,7 +133,7 @@ func (w *world) anySession() *worldSession {
 func (w *world) serve(d *node) {
 	e := d.Endpoint
 	begin := func(r *Request) *worldRequest {
-		require.True(w.t, r.Deadline == 0 || r.Deadline > e.now, "expired work is begun")
+		require.True(w.t, r.Deadline == 0 || r.Deadline > e.packets.now, "expired work is begun")
 		return &worldRequest{r, w.model.execute(r.Data), e}
 	}
 	d.Handle(atOnce, func(r *Request) { w.answer(begin(r)) })
@@ -404,14 +404,14 @@ func (w *world) rest() {
 		w.until(func() bool { return d.controlling == 0 }) // but for a keepalive
 		require.Empty(w.t, d.parked)
 		require.Empty(w.t, d.failed)
-		require.Zero(w.t, d.burst.ready-d.burst.sent)
-		require.Zero(w.t, d.wheel.Len())
+		require.Zero(w.t, d.packets.burst.ready-d.packets.burst.sent)
+		require.Zero(w.t, d.packets.wheel.Len())
 		require.True(w.t, d.Drained())
-		for _, timer := range d.timers.heap {
-			_, call := timer.owner.(*Call)
+		for _, timer := range d.packets.timers.heap {
+			_, call := timer.owner.(*callDeadline)
 			require.False(w.t, call)
 		}
-		connections += len(d.dialed)
+		connections += len(d.packets.dialed)
 	}
 	// Quiet: nothing but keepalives.
 	sent := w.sent

@@ -22,7 +22,8 @@ func TestSentAgreesWithAList(t *testing.T) {
 		}
 		base := rapid.SampledFrom([]uint64{1, 1<<32 - 30}).Draw(t, "base")
 		refs := rapid.SampledFrom([]uint32{0, 1<<32 - 50}).Draw(t, "refs")
-		s := sent{first: base, next: base, refFirst: refs, refNext: refs}
+		s := sent{first: base, next: base, firstEntry: refs, nextEntry: refs}
+		l := manifest{next: refs}
 		message := &outgoing{id: 1}
 		var model []held
 		fragment := uint32(0)
@@ -31,7 +32,7 @@ func TestSentAgreesWithAList(t *testing.T) {
 			case 0, 1:
 				h := held{number: s.next, size: rapid.IntRange(32, 9000).Draw(t, "size")}
 				for range rapid.IntRange(1, 40).Draw(t, "count") {
-					s.hold(message, int(fragment))
+					l.note(message, int(fragment), s.Settled())
 					h.fragments = append(h.fragments, fragment)
 					fragment++
 				}
@@ -47,6 +48,7 @@ func TestSentAgreesWithAList(t *testing.T) {
 				s.advance()
 			case 3:
 				s.shrink()
+				l.shrink(s.Settled())
 			}
 			bytes := 0
 			for _, h := range model {
@@ -54,7 +56,7 @@ func TestSentAgreesWithAList(t *testing.T) {
 				require.Equal(t, packetInFlight, p.state)
 				require.Equal(t, time.Duration(h.number), p.at)
 				for i, f := range h.fragments {
-					require.Equal(t, f, s.ref(p.refs+uint32(i)).fragment)
+					require.Equal(t, f, l.at(p.first+uint32(i)).fragment)
 				}
 				bytes += h.size
 			}

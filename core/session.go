@@ -1,12 +1,10 @@
 package core
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"time"
 
-	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -16,19 +14,19 @@ import (
 //
 // Like its Endpoint, a Session is used by one goroutine at a time.
 type Session struct {
-	peer       *peer
+	mux        *mux
 	index      uint16
 	generation uint16
 	closed     bool
-	slots      []sessionSlot // grown as used, up to peer.slots
+	slots      []sessionSlot // grown as used, up to mux.slots
 	free       []uint16      // indexes into slots, last used first
 	waiting    callQueue
 	ready      []*readiness
 	notify     func(ConnState, error)
-	why        *Error // no connection can be made; nil: its peer knows
+	why        *Error // no connection can be made; nil: its connection knows
 }
 
-// clientEntry is a peer's record of a session index. The generation counts its
+// clientEntry is a connection's record of a session index. The generation counts its
 // uses, so that messages of a session that ended are told from its successor's.
 type clientEntry struct {
 	session    *Session
@@ -71,63 +69,69 @@ func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
 
 // dial returns the connection to addr, which it begins if there is none yet, if
 // it has room for one more session.
-func (e *Endpoint) dial(addr netip.AddrPort) (*peer, error) {
+func (e *Endpoint) dial(addr netip.AddrPort) (*mux, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	p := e.dialed[addr]
-	if p == nil {
-		route, err := transport.Dial(e.tr, addr)
-		if err != nil {
-			return nil, fmt.Errorf("connect to %v: %w", addr, err)
-		}
-		p = e.newPeer(addr, route)
-		p.dialed = true
-		e.dialed[addr] = p
-		e.tidy.mostDialed = max(e.tidy.mostDialed, len(e.dialed))
-		p.connect()
+	m, err := e.muxTo(addr)
+	if err != nil {
+		return nil, err
 	}
 	limit := 1 << 16
-	if p.state == peerConnected {
-		limit = p.maxSession
+	if m.conn.State() == pktConnected {
+		limit = m.maxSession
 	}
-	if p.open >= limit {
+	if m.open >= limit {
 		return nil, &Error{Code: ResourceExhausted, Message: fmt.Sprintf("%v allows %d sessions a client (sessions)", addr, limit)}
 	}
-	return p, nil
+	return m, nil
 }
 
-// attach makes s a session of p.
-func (s *Session) attach(p *peer) {
-	s.peer = p
-	if n := len(p.freed); n > 0 {
-		s.index = p.freed[n-1]
-		p.freed = p.freed[:n-1]
-	} else {
-		s.index = uint16(len(p.clients))
-		p.clients = append(p.clients, clientEntry{})
+func (e *Endpoint) muxTo(addr netip.AddrPort) (*mux, error) {
+	if c := e.packets.To(addr); c != nil {
+		return c.Layer().(*mux), nil
 	}
-	entry := &p.clients[s.index]
+	m := &mux{e: e}
+	c, err := e.packets.Dial(addr, m)
+	if err != nil {
+		return nil, err
+	}
+	m.conn = c
+	m.connect()
+	return m, nil
+}
+
+// attach makes s a session of m.
+func (s *Session) attach(m *mux) {
+	s.mux = m
+	if n := len(m.freed); n > 0 {
+		s.index = m.freed[n-1]
+		m.freed = m.freed[:n-1]
+	} else {
+		s.index = uint16(len(m.clients))
+		m.clients = append(m.clients, clientEntry{})
+	}
+	entry := &m.clients[s.index]
 	entry.session = s
 	entry.generation++
 	s.generation = entry.generation
-	p.open++
+	m.open++
 }
 
 // Peer is the server's address.
 func (s *Session) Peer() netip.AddrPort {
-	if s.peer == nil {
+	if s.mux == nil {
 		return netip.AddrPort{}
 	}
-	return s.peer.addr
+	return s.mux.conn.Addr()
 }
 
 // LocalAddr is the address that the server reaches this endpoint by. Of an
 // endpoint on a wildcard address it is known once the session is connected.
 func (s *Session) LocalAddr() netip.AddrPort {
-	if s.peer == nil {
+	if s.mux == nil {
 		return netip.AddrPort{}
 	}
-	at := s.peer.ep.tr.LocalAddr()
-	if local := s.peer.local; local.IsValid() {
+	at := s.mux.e.tr.LocalAddr()
+	if local := s.mux.conn.Local(); local.IsValid() {
 		return netip.AddrPortFrom(local, at.Port())
 	}
 	return at
@@ -135,28 +139,28 @@ func (s *Session) LocalAddr() netip.AddrPort {
 
 // RTT is the smoothed round trip of the connection; 0 before there is one.
 func (s *Session) RTT() time.Duration {
-	if s.peer == nil {
+	if s.mux == nil {
 		return 0
 	}
-	return s.peer.smoothed
+	return s.mux.conn.RTT()
 }
 
 // MTU is how many bytes a datagram to the server may have, as probed so far.
 func (s *Session) MTU() int {
-	if s.peer == nil {
+	if s.mux == nil {
 		return 0
 	}
-	return s.peer.mtu
+	return s.mux.conn.MTU()
 }
 
 // errNotMade is what the zero Endpoint and Session say.
 var errNotMade = &Error{Code: FailedPrecondition, Message: "zero Endpoint or Session: make it by New or Connect"}
 
 // over says that the session is closed, or never was.
-func (s *Session) over() bool { return s.closed || s.peer == nil }
+func (s *Session) over() bool { return s.closed || s.mux == nil }
 
 func (s *Session) closedError() error {
-	if s.peer == nil {
+	if s.mux == nil {
 		return errNotMade
 	}
 	if s.closed {
@@ -177,19 +181,19 @@ func (s *Session) Submit(c *Call) {
 	if c.session != nil {
 		panic("peregrine: a Call was started again before its Done; each that is under way needs a Call of its own")
 	}
-	if s.peer == nil {
+	if s.mux == nil {
 		c.Err = errNotMade
 		c.Done(c)
 		return
 	}
-	e := s.peer.ep
+	e := s.mux.e
 	e.stats.CallsStarted++
 	c.session = s
 	c.Response, c.Err = nil, nil
 	if c.Timeout > 0 {
-		if at := e.now + c.Timeout; at > 0 { // else it is for ever
-			c.deadline.owner = c
-			e.timers.set(&c.deadline, at)
+		if at := e.packets.Now() + c.Timeout; at > 0 { // else it is for ever
+			c.deadline = pktNewTimer((*callDeadline)(c))
+			e.packets.Set(&c.deadline, at)
 		}
 	}
 	switch {
@@ -197,16 +201,16 @@ func (s *Session) Submit(c *Call) {
 		e.completeLater(c, &Error{Code: Canceled, Message: "session is closed"})
 	case c.Timeout < 0:
 		e.completeLater(c, &Error{Code: DeadlineExceeded, Message: "the deadline had passed before the call was made"})
-	case s.peer.state == peerConnected && s.waiting.head == nil && s.hasSlot():
+	case s.mux.conn.State() == pktConnected && s.waiting.head == nil && s.hasSlot():
 		s.start(c)
-	case s.peer.failure != nil && !c.WaitForReady:
-		s.peer.wanted = true
-		e.completeLater(c, s.reason(s.peer.failure))
+	case s.mux.failure != nil && !c.WaitForReady:
+		s.mux.wanted = true
+		e.completeLater(c, s.reason(s.mux.failure))
 	case s.waiting.length >= e.cfg.Queue:
 		e.completeLater(c, &Error{Code: ResourceExhausted, Message: "too many calls wait for a slot (queue)"})
 	default:
 		s.waiting.push(c)
-		s.peer.connect()
+		s.mux.connect()
 	}
 }
 
@@ -217,19 +221,19 @@ func tooLong(n int, limit int64) *Error {
 // activeSlot returns what is under way in slot i, or nil.
 func (s *Session) activeSlot(i int) *clientSlot {
 	if id := s.slots[i].active; id != 0 {
-		return s.peer.ep.slots.at(id)
+		return s.mux.e.slots.at(id)
 	}
 	return nil
 }
 
-func (s *Session) hasSlot() bool { return len(s.free) > 0 || len(s.slots) < s.peer.slots }
+func (s *Session) hasSlot() bool { return len(s.free) > 0 || len(s.slots) < s.mux.slots }
 
 // start puts c in a free slot and queues its request.
 func (s *Session) start(c *Call) {
-	p := s.peer
-	e := p.ep
-	if int64(len(c.Request)) > p.maxMessage {
-		e.completeLater(c, tooLong(len(c.Request), p.maxMessage))
+	m := s.mux
+	e := m.e
+	if int64(len(c.Request)) > m.maxMessage {
+		e.completeLater(c, tooLong(len(c.Request), m.maxMessage))
 		return
 	}
 	var index uint16
@@ -250,27 +254,27 @@ func (s *Session) start(c *Call) {
 	slot := e.slots.at(id)
 	slot.call, slot.id, slot.index = c, id, index
 	c.slot = slot
-	p.outstanding++
+	m.outstanding++
 	record := &s.slots[index]
 	record.active = id
 	if record.sequence++; record.sequence == 0 {
 		record.sequence = 1
 	}
 
-	m := &slot.out
-	e.begin(m)
-	m.address(wire.Request, s.index, s.generation, index, record.sequence)
-	m.message.Method = c.Method
-	m.data = c.Request
-	if c.deadline.place != 0 && c.deadline.at-e.now <= wire.MaxTimeout {
-		m.message.Flags = wire.FlagDeadline
-		m.deadline = c.deadline.at
+	o := &slot.out
+	e.begin(o)
+	o.address(wire.Request, s.index, s.generation, index, record.sequence)
+	o.message.Method = c.Method
+	o.data = c.Request
+	if c.deadline.IsSet() && c.deadline.At()-e.packets.Now() <= wire.MaxTimeout {
+		o.message.Flags = wire.FlagDeadline
+		o.deadline = c.deadline.At()
 	}
-	p.enqueue(m)
+	m.enqueue(o)
 }
 
 func (s *Session) startWaiting() {
-	for s.waiting.head != nil && s.peer.state == peerConnected && !s.closed && s.hasSlot() {
+	for s.waiting.head != nil && s.mux.conn.State() == pktConnected && !s.closed && s.hasSlot() {
 		s.start(s.waiting.pop())
 	}
 }
@@ -280,87 +284,17 @@ func (s *Session) startWaiting() {
 func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	slot := c.slot
 	c.slot = nil
-	s.peer.outstanding--
+	s.mux.outstanding--
 	payloadEnd = slot.out.payloadEnd
 	s.slots[slot.index].active = 0
 	s.free = append(s.free, slot.index)
 	slot.out.void()
 	slot.call, slot.out.data = nil, nil
 	if slot.in != nil {
-		s.peer.ep.recycleAssembly(&slot.in)
+		s.mux.e.recycleAssembly(&slot.in)
 	}
-	s.peer.ep.slots.put(slot.id)
+	s.mux.e.slots.put(slot.id)
 	return payloadEnd
-}
-
-// response takes in a response, or a fragment of one.
-func (p *peer) response(m *wire.Message) {
-	if s := p.client(m); s != nil && int(m.Slot) < len(s.slots) {
-		if record := s.slots[m.Slot]; record.active != 0 && record.sequence == m.Sequence {
-			p.respond(s, p.ep.slots.at(record.active), m)
-			return
-		}
-	}
-	p.ep.stats.RxStale++
-}
-
-// client returns the session that m names, if it still exists.
-func (p *peer) client(m *wire.Message) *Session {
-	if int(m.Session) >= len(p.clients) {
-		return nil
-	}
-	if s := p.clients[m.Session].session; s != nil && s.generation == m.Generation {
-		return s
-	}
-	return nil
-}
-
-func (p *peer) respond(s *Session, slot *clientSlot, m *wire.Message) {
-	e := p.ep
-	c := slot.call
-	body := m.Body
-	view := true
-	if m.Flags&wire.FlagFragment != 0 {
-		if slot.in == nil {
-			if int64(m.Total) > e.cfg.MaxMessage {
-				s.abandon(c, tooLong(int(m.Total), e.cfg.MaxMessage))
-				return
-			}
-			slot.in = e.assemblies.get()
-			slot.in.begin(m, sized(c.Buf, int(m.Total)))
-		}
-		if !slot.in.add(m) {
-			return
-		}
-		body, view = slot.in.buf, false
-	}
-	if m.Code != uint8(OK) {
-		if slot.out.stride != 0 && !slot.out.acked {
-			s.tellCanceled(slot) // refused while it arrived; the rest may have found room
-		}
-		c.Err = responseError(m.Code, string(body))
-	} else if view && c.Buf != nil {
-		c.Response = sized(c.Buf, len(body))
-		copy(c.Response, body)
-	} else {
-		c.Response = body
-		if e.cfg.Poison && view {
-			c.Response, c.view = bytes.Clone(body), true
-		}
-	}
-	end := s.vacate(c)
-	if s.waiting.head != nil {
-		s.startWaiting()
-	}
-	e.complete(c, end)
-}
-
-// sized returns buf at length n, or new memory if it is too small.
-func sized(buf []byte, n int) []byte {
-	if cap(buf) >= n {
-		return buf[:n]
-	}
-	return make([]byte, n)
 }
 
 // Cancel completes c with Canceled, now, if it is under way in s. The server is
@@ -373,30 +307,30 @@ func (s *Session) Cancel(c *Call) {
 
 // abandon completes c with an error and tells the server to forget it.
 func (s *Session) abandon(c *Call, failure *Error) {
-	p := s.peer
+	m := s.mux
 	slot := c.slot
 	if slot == nil {
 		if c.waiting {
 			s.waiting.remove(c)
-			p.ep.fail(c, failure, 0)
+			m.e.fail(c, failure, 0)
 		}
 		return // about to complete otherwise
 	}
 	failure.MayHaveExecuted = slot.out.started
-	if slot.out.started && p.state == peerConnected {
+	if slot.out.started && m.conn.State() == pktConnected {
 		s.tellCanceled(slot)
 	}
 	end := s.vacate(c)
 	s.startWaiting()
-	p.ep.fail(c, failure, end)
+	m.e.fail(c, failure, end)
 }
 
 // tellCanceled tells the server that nobody waits for the request in slot.
 func (s *Session) tellCanceled(slot *clientSlot) {
-	if m := s.peer.control(wire.Cancel); m != nil {
-		m.message.Session, m.message.Generation = s.index, s.generation
-		m.message.Slot, m.message.Sequence = slot.index, s.slots[slot.index].sequence
-		s.peer.enqueue(m)
+	if o := s.mux.control(wire.Cancel); o != nil {
+		o.message.Session, o.message.Generation = s.index, s.generation
+		o.message.Slot, o.message.Sequence = slot.index, s.slots[slot.index].sequence
+		s.mux.enqueue(o)
 	}
 }
 
@@ -407,7 +341,7 @@ func (s *Session) failActive(why *Error) {
 			c := slot.call
 			failure := *why
 			failure.MayHaveExecuted = slot.out.started
-			s.peer.ep.failLater(c, &failure, s.vacate(c))
+			s.mux.e.failLater(c, &failure, s.vacate(c))
 		}
 	}
 	// The next connection may grant fewer slots.
@@ -421,7 +355,7 @@ func (s *Session) failWaiting(err *Error, all bool) {
 		next := c.next
 		if all || !c.WaitForReady {
 			s.waiting.remove(c)
-			s.peer.ep.failLater(c, err, 0)
+			s.mux.e.failLater(c, err, 0)
 		}
 		c = next
 	}
@@ -434,38 +368,38 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
-	p := s.peer
+	m := s.mux
 	why := &Error{Code: Canceled, Message: "session is closed"}
-	others, news := p.ep.failed, p.ep.notices
-	p.ep.failed, p.ep.notices = nil, nil
+	others, news := m.e.failed, m.e.notices
+	m.e.failed, m.e.notices = nil, nil
 	s.failActive(why)
 	s.failWaiting(why, true)
-	own := len(p.ep.failed)
-	p.ep.failed = append(p.ep.failed, others...)
+	own := len(m.e.failed)
+	m.e.failed = append(m.e.failed, others...)
 	s.detach()
 	s.notifyReady(why)
 	s.changed(Shutdown, nil)
-	told := len(p.ep.notices)
-	p.ep.notices = append(p.ep.notices, news...)
-	p.ep.tell(told)
-	p.ep.settleFailed(own)
+	told := len(m.e.notices)
+	m.e.notices = append(m.e.notices, news...)
+	m.e.tell(told)
+	m.e.settleFailed(own)
 	return nil
 }
 
-// detach ends the session at its peer. The connection ends with its last session.
+// detach ends the session on its connection, which ends with its last session.
 func (s *Session) detach() {
-	p := s.peer
-	p.clients[s.index].session = nil
-	p.freed = append(p.freed, s.index)
-	p.open--
-	if p.open == 0 {
-		p.close("client is done")
+	m := s.mux
+	m.clients[s.index].session = nil
+	m.freed = append(m.freed, s.index)
+	m.open--
+	if m.open == 0 {
+		m.close("client is done")
 		return
 	}
-	if p.state == peerConnected {
-		if m := p.control(wire.CloseSession); m != nil {
-			m.message.Session, m.message.Generation = s.index, s.generation
-			p.enqueue(m)
+	if m.conn.State() == pktConnected {
+		if o := m.control(wire.CloseSession); o != nil {
+			o.message.Session, o.message.Generation = s.index, s.generation
+			m.enqueue(o)
 		}
 	}
 }

@@ -61,12 +61,26 @@ type Stats struct {
 // goroutine can have from it.
 func (e *Endpoint) Stats() Stats {
 	s := e.stats
-	s.Peers = e.connected
+	if e.packets != nil {
+		s.ofPackets(e.packets.Stats())
+	}
 	s.Sessions = e.sessions
 	s.RequestsHeld = e.held
 	s.ReassemblyBytes = e.buffers.lent
 	s.BytesKept = e.buffers.kept + e.buffers.copies
 	return s
+}
+
+// ofPackets fills in what the packet layer counts.
+func (s *Stats) ofPackets(p pktStats) {
+	s.TxData, s.TxControl, s.RxData, s.RxControl = p.TxData, p.TxControl, p.RxData, p.RxControl
+	s.LostPackets, s.SpuriousRetransmits, s.ProbeTimeouts = p.LostPackets, p.SpuriousRetransmits, p.ProbeTimeouts
+	s.RxMalformed += p.RxMalformed // and messages
+	s.RxVersion, s.RxChecksum, s.RxUnknown, s.RxMisrouted = p.RxVersion, p.RxChecksum, p.RxUnknown, p.RxMisrouted
+	s.RxDuplicate, s.RxBadCookie, s.RxReflected, s.RxUnreachable = p.RxDuplicate, p.RxBadCookie, p.RxReflected, p.RxUnreachable
+	s.ResetsSent, s.ResetsTaken, s.HellosRefused = p.ResetsSent, p.ResetsTaken, p.HellosRefused
+	s.PeersFailed, s.PeersMoved, s.MTUReductions = p.PeersFailed, p.PeersMoved, p.MTUReductions
+	s.Peers = p.Peers
 }
 
 // Add adds the counters of o to s.

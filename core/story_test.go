@@ -84,12 +84,15 @@ func holds(data []byte, kind wire.Kind) bool {
 }
 
 // toward returns the client's record of the connection to a server.
-func (d *node) toward(server *node) *peer { return d.dialed[server.addr] }
+func (d *node) toward(server *node) *pktConn { return d.packets.dialed[server.addr] }
+
+// mux returns what a connection carries.
+func (c *pktConn) mux() *mux { return c.layer.(*mux) }
 
 // onlyClient returns a server's record of its only connection.
-func (d *node) onlyClient() *peer {
-	require.Len(d.net.t, d.accepted, 1)
-	for _, p := range d.accepted {
+func (d *node) onlyClient() *pktConn {
+	require.Len(d.net.t, d.packets.accepted, 1)
+	for _, p := range d.packets.accepted {
 		return p
 	}
 	return nil

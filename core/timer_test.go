@@ -11,11 +11,11 @@ import (
 
 // alarm notes when it fired.
 type alarm struct {
-	timer
+	pktTimer
 	fired func(*alarm)
 }
 
-func (a *alarm) expired() { a.fired(a) }
+func (a *alarm) Expired() { a.fired(a) }
 
 func TestTimersFireInOrderAndOnce(t *testing.T) {
 	t.Parallel()
@@ -34,15 +34,15 @@ func TestTimersFireInOrderAndOnce(t *testing.T) {
 			at := now + time.Duration(rapid.IntRange(0, 50).Draw(t, "at"))
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0:
-				h.set(&a.timer, at)
+				h.set(&a.pktTimer, at)
 				set[a] = at
 			case 1:
-				h.soonen(&a.timer, at)
+				h.soonen(&a.pktTimer, at)
 				if old, ok := set[a]; !ok || at < old {
 					set[a] = at
 				}
 			case 2:
-				h.stop(&a.timer)
+				h.stop(&a.pktTimer)
 				delete(set, a)
 			case 3:
 				now += time.Duration(rapid.IntRange(0, 30).Draw(t, "pass"))

@@ -104,7 +104,7 @@ func TestAForgedReportIsNotBelieved(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{}), n.add(Config{})
 	rumours := &hearsay{Transport: client.port}
-	client.unreachable = rumours
+	client.packets.unreachable = rumours
 	s, err := client.Connect(server.addr)
 	require.NoError(t, err)
 	p := client.toward(server)
@@ -148,7 +148,7 @@ func TestWordOfANetworkThatIsNotThereEndsAnAttempt(t *testing.T) {
 		n.partition()
 		server, client := n.add(Config{}), n.add(Config{})
 		rumours := &hearsay{Transport: client.port}
-		client.unreachable = rumours
+		client.packets.unreachable = rumours
 		s, err := client.Connect(server.addr)
 		require.NoError(t, err)
 		c := Call{Method: echo}
@@ -179,8 +179,8 @@ func FuzzUnreachable(f *testing.F) {
 		if refused {
 			u.Err = syscall.ECONNREFUSED
 		}
-		client.takeUnreachable(&u)
-		client.takeUnreachable(&transport.Unreachable{To: clientAddr, Err: u.Err, Data: data})
+		client.packets.takeUnreachable(&u)
+		client.packets.takeUnreachable(&transport.Unreachable{To: clientAddr, Err: u.Err, Data: data})
 		if s.State() == TransientFailure {
 			n.run(maxBackoff)
 			s.Ready(func(error) {})
@@ -195,8 +195,8 @@ func FuzzUnreachable(f *testing.F) {
 			quote = append(quote, data...)
 		}
 		u.Data = quote
-		client.takeUnreachable(&u)
-		server.takeUnreachable(&transport.Unreachable{To: client.addr, Err: u.Err, Data: data})
+		client.packets.takeUnreachable(&u)
+		server.packets.takeUnreachable(&transport.Unreachable{To: client.addr, Err: u.Err, Data: data})
 		require.Equal(t, !(proves && refused), s.State() == Ready)
 	})
 }

@@ -18,7 +18,7 @@ func TestPacketNumbersWrap(t *testing.T) {
 	server, client, s := pair(n, Config{})
 	n.run(2 * time.Second)
 	a, b := client.toward(server), server.onlyClient()
-	for _, way := range [][2]*peer{{a, b}, {b, a}} {
+	for _, way := range [][2]*pktConn{{a, b}, {b, a}} {
 		const near = 1<<32 - 300
 		sender, receiver := way[0], way[1]
 		require.Zero(t, sender.inFlight)
@@ -41,7 +41,7 @@ func TestRequestSequencesWrap(t *testing.T) {
 	server, client, s := pair(n, Config{Slots: 2})
 	n.stream(s, 2, 4, 32)
 	n.run(10 * time.Millisecond)
-	served := server.onlyClient().served[s.index].session
+	served := server.onlyClient().mux().served[s.index].session
 	for i := range s.slots {
 		s.slots[i].sequence = 1<<32 - 10
 		served.slots[i].sequence = 1<<32 - 10

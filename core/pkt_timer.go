@@ -2,20 +2,30 @@ package core
 
 import "time"
 
-// timer is one entry of a timers heap, embedded in what it wakes.
-type timer struct {
+// pktTimer is one entry of a timers heap, embedded in what it wakes.
+type pktTimer struct {
 	at    time.Duration
 	place int // 1 + position in the heap; 0: not queued
-	owner interface{ expired() }
+	owner interface{ Expired() }
 }
+
+// NewTimer returns a timer that calls owner's Expired, on the endpoint's
+// goroutine, when it fires.
+func pktNewTimer(owner interface{ Expired() }) pktTimer { return pktTimer{owner: owner} }
+
+// At is when a timer that is set fires.
+func (t *pktTimer) At() time.Duration { return t.at }
+
+// IsSet says whether the timer is set, and has not fired.
+func (t *pktTimer) IsSet() bool { return t.place != 0 }
 
 // timers is a binary heap of timers. Owners whose deadline moves forward leave
 // their entry as it is and set it anew when it fires, so that a busy peer does
 // not touch the heap.
-type timers struct{ heap []*timer }
+type timers struct{ heap []*pktTimer }
 
 // set queues t for at, or moves it there.
-func (h *timers) set(t *timer, at time.Duration) {
+func (h *timers) set(t *pktTimer, at time.Duration) {
 	t.at = at
 	if t.place == 0 {
 		h.heap = append(h.heap, t)
@@ -25,13 +35,13 @@ func (h *timers) set(t *timer, at time.Duration) {
 }
 
 // soonen sets t for at unless it will fire before that anyway.
-func (h *timers) soonen(t *timer, at time.Duration) {
+func (h *timers) soonen(t *pktTimer, at time.Duration) {
 	if t.place == 0 || at < t.at {
 		h.set(t, at)
 	}
 }
 
-func (h *timers) stop(t *timer) {
+func (h *timers) stop(t *pktTimer) {
 	if t.place == 0 {
 		return
 	}
@@ -51,11 +61,11 @@ func (h *timers) expire(now time.Duration) {
 	for len(h.heap) > 0 && h.heap[0].at <= now {
 		t := h.heap[0]
 		h.stop(t)
-		t.owner.expired()
+		t.owner.Expired()
 	}
 }
 
-func (h *timers) put(i int, t *timer) {
+func (h *timers) put(i int, t *pktTimer) {
 	h.heap[i] = t
 	t.place = i + 1
 }

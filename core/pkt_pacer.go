@@ -16,9 +16,10 @@ const (
 	maxLate = time.Millisecond
 )
 
-// pacer spreads a peer's datagrams in time, while its controller names a rate.
-// What waits is the peer, not its datagrams: they are built when they leave, so
-// that they are full, and nothing has to be taken back when a call is canceled.
+// pacer spreads a connection's datagrams in time, while its controller names a
+// rate. What waits is the connection, not its datagrams: they are built when they
+// leave, so that they are full, and nothing has to be taken back when a message is
+// not wanted any more.
 type pacer struct {
 	rate uint64 // bytes a second; 0: unpaced
 	// last is when the last datagram was to leave, and debt its bytes. The next
@@ -48,30 +49,30 @@ func (p *pacer) spend(size int, now time.Duration) {
 
 // paced says whether the next datagram may leave now. If not, it will be looked
 // at when it may.
-func (p *peer) paced() bool {
-	if p.rate == 0 {
-		p.stopWaiting()
+func (c *pktConn) paced() bool {
+	if c.rate == 0 {
+		c.stopWaiting()
 		return true
 	}
-	if at := p.due(); at > p.ep.now {
-		p.waiting = true
-		p.ep.wheel.Insert(&p.place, at)
+	if at := c.due(); at > c.e.now {
+		c.waiting = true
+		c.e.wheel.Insert(&c.place, at)
 		return false
 	}
 	return true
 }
 
 // stopWaiting forgets that something was held back.
-func (p *peer) stopWaiting() {
-	if p.waiting {
-		p.waiting = false
-		p.ep.wheel.Remove(&p.place)
+func (c *pktConn) stopWaiting() {
+	if c.waiting {
+		c.waiting = false
+		c.e.wheel.Remove(&c.place)
 	}
 }
 
-// unpace lets peers send that were held back until now.
-func (e *Endpoint) unpace() {
+// unpace lets connections send that were held back until now.
+func (e *pktEndpoint) unpace() {
 	for item := e.wheel.Reap(e.now); item != nil; item = e.wheel.Reap(e.now) {
-		item.Owner.(*peer).touch()
+		item.Owner.(*pktConn).Touch()
 	}
 }

@@ -6,23 +6,23 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// sent is the ring of packets sent and not yet accounted for, and what each
-// one held, so that an acknowledgement or a loss reaches the messages.
+// sent is the ring of packets sent and not yet accounted for, each with the
+// entries that the layer made of what it holds, so that an acknowledgement or a
+// loss reaches it.
 type sent struct {
 	first, next uint64 // packet numbers [first, next) are in the ring
 	packets     []sentPacket
-	refs        []sentRef // ring; packets hold runs of it
-	refFirst    uint32
-	refNext     uint32
-	inFlight    int // packets
-	bytes       int // in flight
+	// Of the layer's entries, [firstEntry, nextEntry) are of packets in the ring.
+	firstEntry, nextEntry uint32
+	inFlight              int // packets
+	bytes                 int // in flight
 }
 
 type sentPacket struct {
 	at    time.Duration
-	refs  uint32 // first of count
+	first uint32 // entry
 	size  uint32
-	count uint16
+	count uint16 // of entries
 	state packetState
 }
 
@@ -35,58 +35,38 @@ const (
 	packetProbed // sent again by a probe
 )
 
-// sentRef is one message or fragment in a packet. It is void once the message
-// has another id.
-type sentRef struct {
-	message  *outgoing
-	id       uint32
-	fragment uint32
-}
-
-// Ring sizes, in entries, all powers of two. A ring starts small, because most
-// sessions are idle, and is given back when the peer is.
+// Ring sizes, all powers of two. A ring starts small, because most connections
+// are idle, and is given back when one is.
 const (
 	minPackets = 8
 	maxPackets = 4 * 512
-	minRefs    = 16
-	maxRefs    = 1 << 16
+	// pktMaxEntries is how many entries of a layer are of packets that are not yet
+	// accounted for, at most.
+	pktMaxEntries = 1 << 16
 	// maxMessages is the most messages that fit in a datagram.
 	maxMessages = 65507 / wire.MessageHeaderSize
 )
 
 func (s *sent) packet(n uint64) *sentPacket { return &s.packets[n&uint64(len(s.packets)-1)] }
-func (s *sent) ref(i uint32) *sentRef       { return &s.refs[i&uint32(len(s.refs)-1)] }
+
+// Settled is the number of entries whose packets are all accounted for: the layer
+// hears of none before it any more.
+func (s *sent) Settled() uint32 { return s.firstEntry }
 
 // full says whether nothing more can be recorded until the oldest packet is
 // accounted for. Short of that there is room for any one packet.
 func (s *sent) full() bool {
-	return s.next-s.first >= maxPackets || s.refNext-s.refFirst > maxRefs-maxMessages
+	return s.next-s.first >= maxPackets || s.nextEntry-s.firstEntry > pktMaxEntries-maxMessages
 }
 
-// hold adds a message to the packet that push will record next.
-func (s *sent) hold(m *outgoing, fragment int) {
-	if int(s.refNext-s.refFirst) == len(s.refs) {
-		s.growRefs()
-	}
-	*s.ref(s.refNext) = sentRef{m, m.id, uint32(fragment)}
-	s.refNext++
-}
-
-func (s *sent) growRefs() {
-	grown := make([]sentRef, max(minRefs, 2*len(s.refs)))
-	for i := s.refFirst; i != s.refNext; i++ {
-		grown[i&uint32(len(grown)-1)] = *s.ref(i)
-	}
-	s.refs = grown
-}
-
-// push records packet next, sent now, with the count messages held last. The
-// ring must not be full.
-func (s *sent) push(now time.Duration, size, count int) {
+// push records packet next, sent now, of which the layer made so many entries.
+// The ring must not be full.
+func (s *sent) push(now time.Duration, size, entries int) {
 	if s.next-s.first == uint64(len(s.packets)) {
 		s.growPackets()
 	}
-	*s.packet(s.next) = sentPacket{now, s.refNext - uint32(count), uint32(size), uint16(count), packetInFlight}
+	*s.packet(s.next) = sentPacket{now, s.nextEntry, uint32(size), uint16(entries), packetInFlight}
+	s.nextEntry += uint32(entries)
 	s.next++
 	s.inFlight++
 	s.bytes += size
@@ -122,15 +102,15 @@ func (s *sent) advance() {
 	for s.first < s.next && s.packet(s.first).state != packetInFlight {
 		s.first++
 	}
-	s.refFirst = s.refNext
+	s.firstEntry = s.nextEntry
 	if s.first < s.next {
-		s.refFirst = s.packet(s.first).refs
+		s.firstEntry = s.packet(s.first).first
 	}
 }
 
-// shrink gives the rings of an idle peer back.
+// shrink gives the ring of an idle connection back.
 func (s *sent) shrink() {
 	if s.first == s.next {
-		s.packets, s.refs = nil, nil
+		s.packets = nil
 	}
 }

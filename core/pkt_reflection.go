@@ -13,7 +13,7 @@ import (
 
 // own says whether rx comes from this endpoint's own address: it dials itself,
 // which it may.
-func (e *Endpoint) own(rx *transport.RxPacket) bool {
+func (e *pktEndpoint) own(rx *transport.RxPacket) bool {
 	at := e.tr.LocalAddr()
 	if rx.From.Port() != at.Port() {
 		return false
@@ -27,20 +27,20 @@ func (e *Endpoint) own(rx *transport.RxPacket) bool {
 }
 
 // reflected ends an attempt whose Hello came back.
-func (e *Endpoint) reflected(p *peer) {
-	e.stats.RxReflected++
-	if p.state == peerConnecting {
-		p.refused(&Error{
-			Code:    Unavailable,
-			Message: fmt.Sprintf("%v sends back what it is sent: it is an echo service, not a Peregrine server", p.addr),
+func (c *pktConn) reflected() {
+	c.e.stats.RxReflected++
+	if c.state == pktConnecting {
+		c.refused(&pktFailure{
+			Code:   codeUnavailable,
+			Reason: fmt.Sprintf("%v sends back what it is sent: it is an echo service, not a Peregrine server", c.addr),
 		})
 	}
 }
 
 // echoed says whether a datagram is addressed to the one who sent it: it is one
 // of ours that came back.
-func (e *Endpoint) echoed(h *wire.Header, from netip.AddrPort) bool {
-	if p := e.dialed[from]; p != nil && p.state == peerConnected && p.remoteIndex == h.Connection && p.remoteToken == h.Token {
+func (e *pktEndpoint) echoed(h *wire.Header, from netip.AddrPort) bool {
+	if c := e.dialed[from]; c != nil && c.state == pktConnected && c.remoteIndex == h.Connection && c.remoteToken == h.Token {
 		return true
 	}
 	return e.accepted[acceptKey{from, h.Connection, h.Token}] != nil

@@ -12,8 +12,6 @@ import (
 // sufficiently later was acknowledged; silence ends in a probe.
 const (
 	initialRTT = 10 * time.Millisecond
-	// granularity is what timers and schedulers of the host may be late by.
-	granularity = time.Millisecond
 	// minReorder is by how many packets one must be overtaken to count as lost,
 	// as long as the path has not shown to reorder more.
 	minReorder = 3
@@ -49,8 +47,8 @@ func (r *rtt) sample(d time.Duration) {
 	r.smoothed += (d - r.smoothed) / 8
 }
 
-// recovery is the sending half of a peer: what is in flight, and when it counts
-// as lost.
+// recovery is the sending half of a connection: what is in flight, and when it
+// counts as lost.
 type recovery struct {
 	sent
 	rtt
@@ -130,16 +128,16 @@ func (r *recovery) oldest() uint64 {
 
 // acknowledged takes in an acknowledgement block, of a datagram that waited so
 // long on this host.
-func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
-	largest := expand(a.Largest, p.next)
-	if largest >= p.next {
-		p.ep.stats.RxMalformed++
-		p.lost("peer "+p.addr.String()+" acknowledges what was never sent", nil) // RFC 9000, section 13.1
+func (c *pktConn) acknowledged(a *wire.AckBlock, waited time.Duration) {
+	largest := expand(a.Largest, c.next)
+	if largest >= c.next {
+		c.e.stats.RxMalformed++
+		c.lost("peer "+c.addr.String()+" acknowledges what was never sent", nil) // RFC 9000, section 13.1
 		return
 	}
-	floor := p.oldest()
-	now := p.ep.now
-	packets, bytes, large := 0, p.bytes, false
+	floor := c.oldest()
+	now := c.e.now
+	packets, bytes, large := 0, c.bytes, false
 	var sent time.Duration   // of the largest, if it was not acknowledged before
 	var probed time.Duration // of the first that was sent again in silence, and in vain
 	for i := range uint64(a.Words) {
@@ -155,9 +153,9 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 			lead := bits.LeadingZeros64(word)
 			word &^= 1 << (63 - lead)
 			n := last - uint64(lead)
-			packet := p.packet(n)
+			packet := c.packet(n)
 			if int(packet.size) > wire.MinHello {
-				p.largeLost, p.aliveAt = 0, 0
+				c.largeLost, c.aliveAt = 0, 0
 				large = true
 			}
 			switch packet.state {
@@ -165,67 +163,71 @@ func (p *peer) acknowledged(a *wire.AckBlock, waited time.Duration) {
 				if n == largest {
 					sent = packet.at
 				}
-				p.settle(packet, packetAcked)
+				c.settle(packet, packetAcked)
 				packets++
-				if p.arrived(packet); p.state != peerConnected {
-					return // a callback closed the endpoint
+				if c.layer.Arrived(packet.first, int(packet.count)); c.state != pktConnected {
+					return // the layer closed the endpoint
+				}
+				if int(packet.size) > c.mtu {
+					c.mtuProbed(int(packet.size))
 				}
 			case packetLost:
-				p.spurious(n, largest, packet)
+				c.spurious(n, largest, packet)
 			case packetProbed:
 				packet.state = packetAcked
 				probed = packet.at
-				p.ep.stats.SpuriousRetransmits++
-				p.controller.Spurious(now, int(packet.size))
+				c.e.stats.SpuriousRetransmits++
+				c.controller.Spurious(now, int(packet.size))
 			}
 		}
 	}
 	if packets == 0 {
 		return
 	}
-	p.largestAcked = max(p.largestAcked, largest+1)
-	if p.probes >= blackholeProbes && !large && p.aliveAt == 0 {
-		p.aliveAt = p.packet(largest).at
+	c.largestAcked = max(c.largestAcked, largest+1)
+	if c.probes >= blackholeProbes && !large && c.aliveAt == 0 {
+		c.aliveAt = c.packet(largest).at
 	}
-	p.probes = 0
+	c.probes = 0
 	var trip, network time.Duration
 	if sent != 0 && a.Delay < wire.MaxAckDelay {
 		// Recovery waits for hosts as well as for the network, of which it is told
 		// only how long the peer may take to acknowledge (RFC 9002, section 5.3).
 		delay := time.Duration(a.Delay) * time.Microsecond
 		trip = now - sent
-		if known := min(delay, p.peerAckDelay); trip-known >= p.least {
+		if known := min(delay, c.peerAckDelay); trip-known >= c.least {
 			trip -= known
 		}
 		if probed != 0 {
-			p.late(trip, now-probed)
+			c.late(trip, now-probed)
 		}
 		if trip > 0 {
-			p.sample(trip)
+			c.sample(trip)
 		}
 		network = max(0, now-sent-waited-delay)
 	}
-	bytes -= p.bytes
-	p.detectLosses()
-	p.advance()
-	if p.largeLost >= blackholeLosses {
-		p.mtuSuspected()
+	bytes -= c.bytes
+	c.detectLosses()
+	c.advance()
+	if c.largeLost >= blackholeLosses {
+		c.mtuSuspected()
 	}
-	marked := max(0, int(int16(a.CE-p.ce))) // negative: a later one overtook it
-	p.ce += uint16(marked)
-	p.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: p.bytes, Datagram: p.mtu})
-	p.refreshWindow()
-	if trip > 0 {
-		p.pinged(trip)
+	marked := max(0, int(int16(a.CE-c.ce))) // negative: a later one overtook it
+	c.ce += uint16(marked)
+	c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
+	c.refreshWindow()
+	if trip > 0 && c.measuring {
+		c.measuring = false
+		c.layer.Measured(trip)
 	}
 }
 
 // late notes that a packet was sent again in silence although it had arrived. If
 // the probe, too, took longer than the network does, the peer was not scheduled,
 // and did not lose the acknowledgement: the next such pause is waited for.
-func (p *peer) late(probe, first time.Duration) {
-	if probe > p.smoothed+max(4*p.variance, granularity/2) {
-		p.pause, p.pausedAt = min(max(p.pauseAsOf(p.ep.now), first*5/4), maxPause), p.ep.now
+func (c *pktConn) late(probe, first time.Duration) {
+	if probe > c.smoothed+max(4*c.variance, granularity/2) {
+		c.pause, c.pausedAt = min(max(c.pauseAsOf(c.e.now), first*5/4), maxPause), c.e.now
 	}
 }
 
@@ -234,114 +236,93 @@ func (r *recovery) pauseAsOf(at time.Duration) time.Duration {
 	return r.pause >> max(0, (at-r.pausedAt)/pauseHalves)
 }
 
-// arrived tells the messages in an acknowledged packet.
-func (p *peer) arrived(packet *sentPacket) {
-	for i := range uint32(packet.count) {
-		ref := p.ref(packet.refs + i)
-		if ref.message.id == ref.id {
-			if p.ep.messageArrived(ref.message, ref.fragment); p.state != peerConnected {
-				return
-			}
-		}
-	}
-	if int(packet.size) > p.mtu {
-		p.mtuProbed(int(packet.size))
-	}
-}
-
 // spurious notes that a packet declared lost was only late: the path reorders
 // more than was thought.
-func (p *peer) spurious(n, largest uint64, packet *sentPacket) {
+func (c *pktConn) spurious(n, largest uint64, packet *sentPacket) {
 	packet.state = packetAcked
-	p.ep.stats.SpuriousRetransmits++
-	p.controller.Spurious(p.ep.now, int(packet.size))
-	if distance := largest - n + 1; distance > p.reorder {
-		p.reorder = min(distance, maxReorder)
-	} else if p.patience < 4 {
-		p.patience++
+	c.e.stats.SpuriousRetransmits++
+	c.controller.Spurious(c.e.now, int(packet.size))
+	if distance := largest - n + 1; distance > c.reorder {
+		c.reorder = min(distance, maxReorder)
+	} else if c.patience < 4 {
+		c.patience++
 	}
 }
 
 // detectLosses declares lost what later packets have overtaken by too much,
 // and sets the time at which the rest will be.
-func (p *peer) detectLosses() {
-	p.lossAt = 0
-	if p.largestAcked == 0 {
+func (c *pktConn) detectLosses() {
+	c.lossAt = 0
+	if c.largestAcked == 0 {
 		return
 	}
-	now, largest := p.ep.now, p.largestAcked-1
-	basis := max(p.smoothed, p.latest)
-	tolerance := basis + max(basis/4<<p.patience, granularity/4)
+	now, largest := c.e.now, c.largestAcked-1
+	basis := max(c.smoothed, c.latest)
+	tolerance := basis + max(basis/4<<c.patience, granularity/4)
 	lost, lastSent := 0, time.Duration(0)
-	for n := p.first; n < largest && n < p.next; n++ {
-		packet := p.packet(n)
+	for n := c.first; n < largest && n < c.next; n++ {
+		packet := c.packet(n)
 		if packet.state != packetInFlight {
 			continue
 		}
-		if largest-n >= p.reorder || packet.at+tolerance <= now {
-			if int(packet.size) <= p.mtu {
+		if largest-n >= c.reorder || packet.at+tolerance <= now {
+			if int(packet.size) <= c.mtu {
 				lost += int(packet.size) // not an MTU probe
 				lastSent = max(lastSent, packet.at)
 			}
-			p.lose(n, packet, packetLost)
-		} else if at := packet.at + tolerance; p.lossAt == 0 || at < p.lossAt {
-			p.lossAt = at
+			c.lose(n, packet, packetLost)
+		} else if at := packet.at + tolerance; c.lossAt == 0 || at < c.lossAt {
+			c.lossAt = at
 		}
 	}
 	if lost > 0 {
-		p.controller.Lost(cc.Loss{Now: now, Bytes: lost, Sent: lastSent, InFlight: p.bytes})
-		p.refreshWindow()
+		c.controller.Lost(cc.Loss{Now: now, Bytes: lost, Sent: lastSent, InFlight: c.bytes})
+		c.refreshWindow()
 	}
 }
 
-// lose takes packet n as lost, or as sent again by a probe, and queues what it
-// held.
-func (p *peer) lose(n uint64, packet *sentPacket, as packetState) {
-	p.settle(packet, as)
-	if size := int(packet.size); size > wire.MinHello && size <= p.mtu && p.aliveAt != 0 && packet.at >= p.aliveAt {
-		p.largeLost++
+// lose takes packet n as lost, or as sent again by a probe.
+func (c *pktConn) lose(n uint64, packet *sentPacket, as packetState) {
+	c.settle(packet, as)
+	if size := int(packet.size); size > wire.MinHello && size <= c.mtu && c.aliveAt != 0 && packet.at >= c.aliveAt {
+		c.largeLost++
 	}
-	if p.lostFloor == 0 {
-		p.lostFloor = n
+	if c.lostFloor == 0 {
+		c.lostFloor = n
 	}
-	p.ep.stats.LostPackets++
-	for i := range uint32(packet.count) {
-		ref := p.ref(packet.refs + i)
-		if ref.message.id == ref.id {
-			p.retransmit(ref.message, ref.fragment)
-		}
-	}
+	c.e.stats.LostPackets++
+	c.layer.Lost(packet.first, int(packet.count))
 }
 
 // lossTimer acts on the deadline of recovery.
-func (p *peer) lossTimer() {
-	at, ok := p.recovery.deadline()
-	if !ok || at > p.ep.now {
+func (c *pktConn) lossTimer() {
+	at, ok := c.recovery.deadline()
+	if !ok || at > c.e.now {
 		return
 	}
-	if p.lossAt != 0 {
-		p.detectLosses()
-		p.advance()
+	if c.lossAt != 0 {
+		c.detectLosses()
+		c.advance()
 		return
 	}
-	p.probes++
-	p.ep.stats.ProbeTimeouts++
-	if int(p.packet(p.first).size) <= p.mtu { // not an MTU probe
-		p.controller.TimedOut(p.ep.now)
-		p.refreshWindow()
+	c.probes++
+	c.e.stats.ProbeTimeouts++
+	if int(c.packet(c.first).size) <= c.mtu { // not an MTU probe
+		c.controller.TimedOut(c.e.now)
+		c.refreshWindow()
 	}
-	p.probe()
+	c.probe()
 }
 
 // probe sends something that the peer has to acknowledge at once: the oldest
 // packet's content again, or a ping.
-func (p *peer) probe() {
-	oldest := p.packet(p.first)
-	p.lose(p.first, oldest, packetProbed)
-	p.advance()
-	p.lastSent = p.ep.now
-	p.ackNow, p.probing = true, true
-	if p.probes >= blackholeProbes || p.urgent.head == nil && p.bulk.head == nil {
-		p.ping(smallPing) // passes also where large datagrams no longer do
+func (c *pktConn) probe() {
+	oldest := c.packet(c.first)
+	c.lose(c.first, oldest, packetProbed)
+	c.advance()
+	c.lastSent = c.e.now
+	c.ackNow, c.probing = true, true
+	if c.probes >= blackholeProbes || c.layer.Next() == pktNothing {
+		c.ping(smallPing) // passes also where large datagrams no longer do
 	}
 }

@@ -1,0 +1,109 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// mux is the sessions on one connection, and the queues of their messages: what
+// the connection carries. The side that dialed is the client of all its sessions.
+type mux struct {
+	e    *Endpoint
+	conn *pktConn
+
+	outbox
+	limits
+	callers
+	served []servedEntry // accepted: by session index
+}
+
+// limits are what the handshake agreed on.
+type limits struct {
+	slots      int // a session
+	maxSession int // sessions
+	maxMessage int64
+}
+
+// callers are the sessions of a dialed connection, and what they know of it.
+type callers struct {
+	clients []clientEntry // by session index
+	freed   []uint16      // free indexes of clients
+	open    int           // sessions
+	// outstanding counts requests in slots.
+	outstanding int
+	pings       []func(time.Duration, error)
+
+	// While it is not connected:
+	failure *Error // of the last attempt, until one succeeds or nobody waits
+	wanted  bool   // somebody called since the last attempt
+	shown   ConnState
+}
+
+// Offer is what this side says of itself, to a client with what it is granted.
+func (m *mux) Offer(own *wire.Params) {
+	cfg := &m.e.cfg
+	own.Slots = uint16(cfg.Slots)
+	own.Sessions = uint16(min(cfg.Sessions, 1<<16-1))
+	own.MaxMessage = uint32(cfg.MaxMessage)
+	if !m.conn.Dialed() {
+		own.Slots = uint16(m.slots)
+	}
+}
+
+// Up begins with what the remote said of itself.
+func (m *mux) Up(remote *wire.Params) {
+	m.limits = limits{
+		slots:      min(m.e.cfg.Slots, int(remote.Slots)),
+		maxSession: int(remote.Sessions),
+		maxMessage: int64(remote.MaxMessage),
+	}
+	m.failure = nil
+	if m.pings != nil {
+		m.conn.Measure()
+	}
+	m.changed(nil)
+	m.eachSession((*Session).connected)
+}
+
+// Down ends all that was under way: calls fail, sessions stay, and connect anew
+// with the next call.
+func (m *mux) Down(failure *pktFailure) {
+	why := failed(failure)
+	m.drop()
+	m.failPings(why)
+	m.eachSession(func(s *Session) { s.failActive(why) })
+	m.changed(why)
+	if m.awaited() {
+		m.connect()
+	}
+}
+
+// Gone ends a client's sessions at their server.
+func (m *mux) Gone() {
+	m.drop()
+	m.dropServed()
+	m.e.tidySoon()
+}
+
+// Quiet gives memory back.
+func (m *mux) Quiet() { m.manifest.shrink(m.conn.Settled()) }
+
+// close ends the connection in order.
+func (m *mux) close(reason string) {
+	m.conn.Close(reason)
+	m.failPings(&Error{Code: Canceled, Message: reason})
+}
+
+func (m *mux) eachSession(f func(*Session)) {
+	for i := range m.clients {
+		if s := m.clients[i].session; s != nil {
+			f(s)
+		}
+	}
+}
+
+// failed is how calls fail for what a connection did.
+func failed(f *pktFailure) *Error {
+	return &Error{Code: failing(f.Code), Message: f.Reason, Cause: f.Cause}
+}

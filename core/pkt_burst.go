@@ -1,0 +1,117 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// burstSize is how many datagrams are built before they are handed down.
+const burstSize = 64
+
+// burst is the transmit side of an endpoint: packets [sent, ready) are built,
+// heads [ready, reserved) are lent by the transport.
+type burst struct {
+	packets               [burstSize]transport.TxPacket
+	sent, ready, reserved int
+	// numbered says what the packets are to their connections; nil for those that
+	// carry no packet number.
+	numbered [burstSize]struct {
+		conn   *pktConn
+		number uint64
+	}
+	// held says that the transport did not take packets [sent, ready) when they
+	// were built.
+	held bool
+	// placed counts all packets built; the transport numbers them alike.
+	placed uint64
+}
+
+// nextPacket returns a packet with an empty head to build, or nil if the
+// transport takes no more for now.
+func (e *pktEndpoint) nextPacket() *transport.TxPacket {
+	b := &e.burst
+	if b.ready == b.reserved {
+		if b.ready == burstSize {
+			e.sendBurst()
+		}
+		if b.ready == burstSize {
+			return nil
+		}
+		n := e.tr.Reserve(b.packets[b.reserved:min(b.reserved+b.reserveSize(), burstSize)])
+		if n == 0 {
+			e.sendBurst() // frees heads, in most backends
+			if n = e.tr.Reserve(b.packets[b.reserved:min(b.reserved+1, burstSize)]); n == 0 {
+				return nil
+			}
+		}
+		b.reserved += n
+	}
+	return &b.packets[b.ready]
+}
+
+// reserveSize keeps a lone request from reserving a whole burst.
+func (b *burst) reserveSize() int { return max(4, b.ready) }
+
+// place completes the packet that nextPacket returned, with a number of c's, or
+// with none if c is nil.
+func (e *pktEndpoint) place(c *pktConn, number uint64) {
+	b := &e.burst
+	b.numbered[b.ready].conn, b.numbered[b.ready].number = c, number
+	b.ready++
+	b.placed++
+}
+
+// sendBurst hands down what is built.
+func (e *pktEndpoint) sendBurst() {
+	b := &e.burst
+	if b.sent < b.ready {
+		n, err := e.tr.Send(b.packets[b.sent:b.ready])
+		if b.held {
+			b.leave(b.sent, b.sent+n, e.now)
+		}
+		b.sent += n
+		b.held = b.sent < b.ready
+		if err != nil {
+			e.broke(err)
+			return
+		}
+	}
+	if b.sent != b.ready {
+		return
+	}
+	if b.ready == b.reserved {
+		b.sent, b.ready, b.reserved = 0, 0, 0
+	}
+	for _, r := range e.strays {
+		e.tr.Forget(r)
+	}
+	e.strays = e.strays[:0]
+}
+
+// sendAll hands down what is built, to a transport that may take it bit by bit.
+func (e *pktEndpoint) sendAll() {
+	for before := -1; e.burst.sent > before; {
+		before = e.burst.sent
+		e.sendBurst()
+	}
+}
+
+// broke notes that the transport is of no more use. What it has lent is gone.
+func (e *pktEndpoint) broke(err error) {
+	if e.failure == nil {
+		e.failure = err
+	}
+	b := &e.burst
+	b.sent, b.ready, b.reserved = 0, 0, 0
+}
+
+// leave notes that packets [from, to) left no earlier than now, so that the time
+// they lay here does not count as the network's.
+func (b *burst) leave(from, to int, now time.Duration) {
+	for i := from; i < to; i++ {
+		if n := &b.numbered[i]; n.conn != nil {
+			n.conn.delayed(n.number, now)
+		}
+	}
+}

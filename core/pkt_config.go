@@ -1,0 +1,78 @@
+package core
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport"
+)
+
+// pktConfig holds an endpoint's limits. All fields of numbers must be set, and
+// Controller.
+type pktConfig struct {
+	// Peers is how many clients are kept connected. More are refused.
+	Peers int
+	// Credits is how many unacknowledged packets a peer may send here, 4 to
+	// MaxCredits.
+	Credits int
+	// MaxDatagram bounds the datagrams sent and received, in bytes, from
+	// wire.MinHello on. Within it the path's MTU is probed.
+	MaxDatagram int
+	// AckDelay is how long an acknowledgement may wait for something to ride on, up
+	// to 65 ms.
+	AckDelay time.Duration
+	// KeepAlive is the silence after which a peer is given up. Who dialed breaks
+	// silence four times as often.
+	KeepAlive time.Duration
+	// ConnectTimeout is how long a handshake may take.
+	ConnectTimeout time.Duration
+	// Checksum asks for a CRC-32C on every datagram, also over transports that
+	// vouch for integrity.
+	Checksum bool
+	// ClientOnly refuses whoever wants to connect.
+	ClientOnly bool
+	// Controller makes the congestion controllers.
+	Controller cc.Factory
+	// Events, if set, is told of connections made and lost. It must not call the
+	// endpoint.
+	Events func(Event)
+	// Misrouted, if set, is given packets that arrived here but belong to the
+	// endpoint of another queue of the same address, to Inject there; -1 asks to
+	// try all others. rx is valid during the call.
+	Misrouted func(queue int, rx *transport.RxPacket)
+	// Misreported, if set, is likewise given word of datagrams that could not be
+	// delivered and that this endpoint did not send, to InjectUnreachable into
+	// all others. u is valid during the call.
+	Misreported func(u *transport.Unreachable)
+	// Seed decides tokens and cookies. It must be secret and fresh, save in
+	// simulations, and the same for the queues of one address, which take each
+	// other's cookies and draw tokens of their own.
+	Seed [32]byte
+}
+
+// Event is something that happened to a connection.
+type Event struct {
+	Kind EventKind
+	Peer netip.AddrPort
+	// Reason says why a connection was lost, or where a client was before.
+	Reason string
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// Event kinds.
+const (
+	PeerConnected EventKind = iota + 1
+	PeerLost                // without a word: silence, or a reset
+	PeerClosed              // in order
+	PeerMoved               // a client has another address
+)
+
+// pktMaxCredits is the most unacknowledged packets that an acknowledgement can
+// tell apart.
+const pktMaxCredits = receiveSpan
+
+// pktMaxQueues is how many queues of one address have connections of their own.
+const pktMaxQueues = 1 << (32 - queueShift)

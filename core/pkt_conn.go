@@ -1,0 +1,288 @@
+package core
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// pktState is how far a connection is.
+type pktState uint8
+
+// States of a connection.
+const (
+	pktIdle       pktState = iota // dialed, but not connected
+	pktConnecting                 // dialed; Hello sent
+	pktWaiting                    // dialed; an attempt failed, and the next one has to wait
+	pktConnected
+	pktGone // forgotten; only stale pointers lead here
+)
+
+// keepAlivesPerTimeout is how often a client breaks its silence before its
+// peer would give it up.
+const keepAlivesPerTimeout = 4
+
+// idleAfter is the silence after which a connection's rings are given back.
+const idleAfter = time.Second
+
+// pktConn is the connection to one remote endpoint: one packet number space, one
+// round-trip estimate, one congestion controller, one MTU. What it carries is its
+// layer's. Like its Endpoint, it is used by one goroutine.
+type pktConn struct {
+	e     *pktEndpoint
+	layer pktLayer
+	state pktState
+	dirty bool // in pktEndpoint.dirty
+
+	path
+	agreed
+	recovery
+	pacer
+	pathMTU
+	in    received
+	timer pktTimer
+
+	lastHeard time.Duration
+	ackNow    bool // ask for an acknowledgement with the next packet
+	measuring bool // the layer waits for a round trip
+
+	hello    hello // dialed: the handshake
+	failures int   // dialed: attempts in a row
+}
+
+// path is where the remote is, and the names that the two sides call the
+// connection by.
+type path struct {
+	addr  netip.AddrPort
+	route transport.Route
+	local netip.Addr // of this host, that the remote uses; zero: LocalAddr's
+	check *pathCheck // accepted: of the client's new address
+
+	dialed                   bool
+	index, token             uint32 // what the remote puts in its headers
+	remoteIndex, remoteToken uint32
+}
+
+// agreed is what the handshake found for both sides.
+type agreed struct {
+	checksum  bool
+	timeout   time.Duration // silence after which the remote is given up
+	pingEvery time.Duration // silence that neither side should let pass
+}
+
+// Layer is what the connection was made with.
+func (c *pktConn) Layer() pktLayer { return c.layer }
+
+// State is how far the connection is.
+func (c *pktConn) State() pktState { return c.state }
+
+// Dialed says that this side began the connection, and not the remote.
+func (c *pktConn) Dialed() bool { return c.dialed }
+
+// Addr is the remote's address.
+func (c *pktConn) Addr() netip.AddrPort { return c.addr }
+
+// Local is the address of this host that the remote uses; zero if it is not known
+// to be another than the transport's.
+func (c *pktConn) Local() netip.Addr { return c.local }
+
+// RTT is the smoothed round trip; 0 before there is one.
+func (c *pktConn) RTT() time.Duration { return c.smoothed }
+
+// Touch makes the next Send ask the layer for what it has.
+func (c *pktConn) Touch() {
+	if !c.dirty {
+		c.markDirty()
+	}
+}
+
+func (c *pktConn) markDirty() {
+	c.dirty = true
+	c.e.dirty = append(c.e.dirty, c)
+}
+
+// establish begins the connected state with what the remote said of itself.
+func (c *pktConn) establish(index, token uint32, remote *wire.Params) {
+	e, cfg := c.e, &c.e.cfg
+	c.state = pktConnected
+	c.failures = 0
+	c.remoteIndex, c.remoteToken = index, token
+	c.agreed = agreed{
+		checksum:  e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0,
+		timeout:   cfg.KeepAlive,
+		pingEvery: max(granularity, min(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)/keepAlivesPerTimeout),
+	}
+	c.pathMTU = pathMTU{mtu: wire.MinHello, maxMTU: min(cfg.MaxDatagram, e.caps.MaxPayload, int(remote.MaxDatagram))}
+	c.recovery = recovery{
+		credits:      min(int(remote.Credits), pktMaxCredits),
+		reorder:      minReorder,
+		peerAckDelay: time.Duration(remote.AckDelay) * time.Microsecond,
+		controller:   cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: e.caps.LinkRate}),
+		receiveBound: int(remote.ReceiveWindow),
+		maxProbe:     c.pingEvery,
+	}
+	c.first, c.next = 1, 1
+	c.in = received{}
+	c.refreshWindow()
+	c.lastHeard = e.now
+	e.connected++
+	if c.dialed {
+		c.probeMTU() // the server does once the client has shown to be connected
+	}
+	c.Touch()
+	c.event(PeerConnected, "")
+	c.layer.Up(remote)
+}
+
+func (c *pktConn) event(kind EventKind, reason string) {
+	if f := c.e.cfg.Events; f != nil {
+		f(Event{kind, c.addr, reason})
+	}
+}
+
+func (c *pktConn) refreshWindow() {
+	c.window = c.controller.Window()
+	c.rate = c.controller.Rate()
+	if c.receiveBound > 0 {
+		c.window = min(c.window, c.receiveBound)
+	}
+}
+
+// disconnect leaves the connected state: nothing is in flight any more.
+func (c *pktConn) disconnect() {
+	if c.state == pktConnected {
+		c.e.connected--
+	}
+	c.recovery = recovery{}
+	c.stopWaiting()
+	c.rate = 0
+	c.in = received{}
+	c.measuring = false
+	c.e.timers.stop(&c.timer)
+}
+
+// Expired is the connection's timer.
+func (c *pktConn) Expired() {
+	switch c.state {
+	case pktConnecting:
+		c.helloTimer()
+	case pktWaiting:
+		c.rested()
+	case pktConnected:
+		c.tend()
+	}
+}
+
+// tend does what a connection's time has come for.
+func (c *pktConn) tend() {
+	now := c.e.now
+	if now-c.lastHeard >= c.timeout {
+		c.lost("peer "+c.addr.String()+" fell silent", nil)
+		return
+	}
+	c.lossTimer()
+	if c.inFlight == 0 && now-c.lastSent >= min(idleAfter, c.pingEvery) {
+		c.shrink()
+		c.layer.Quiet()
+		c.lostFloor = 0
+	}
+	if c.dialed && now-c.lastHeard >= c.pingEvery && c.inFlight == 0 && c.layer.Next() <= 0 && c.layer.Next() != pktPadded {
+		c.ping(0)
+	}
+	if c.mtuRetryAt != 0 && now >= c.mtuRetryAt {
+		c.probeMTU()
+	}
+	if c.check != nil {
+		if at, ok := c.check.deadline(); ok && now >= at {
+			c.silent()
+		}
+	}
+	c.Touch()
+	c.schedule()
+}
+
+// schedule sets the timer to the earliest deadline, unless it fires before.
+func (c *pktConn) schedule() {
+	at := c.lastHeard + c.timeout
+	if c.dialed && c.inFlight == 0 {
+		at = min(at, c.lastHeard+c.pingEvery)
+	}
+	if c.in.pending > 0 {
+		at = min(at, c.in.due)
+	}
+	if loss, ok := c.recovery.deadline(); ok {
+		at = min(at, loss)
+	} else if c.packets != nil {
+		at = min(at, c.lastSent+idleAfter)
+	}
+	if c.mtuRetryAt != 0 {
+		at = min(at, c.mtuRetryAt)
+	}
+	if c.check != nil {
+		if check, ok := c.check.deadline(); ok {
+			at = min(at, check)
+		}
+	}
+	if at <= c.e.now { // overdue: the transport takes no more for now
+		at = c.e.now + granularity
+	}
+	c.e.timers.soonen(&c.timer, at)
+}
+
+// Ping has the remote acknowledge something, and the layer's Measured be called
+// with the next round trip that is measured, of that or of another packet. The
+// connection must be connected.
+func (c *pktConn) Ping() {
+	c.measuring = true
+	c.ping(0)
+}
+
+// Measure has the layer's Measured be called with the next round trip.
+func (c *pktConn) Measure() { c.measuring = true }
+
+// ping sends a message whose arrival is all that matters, in a datagram of size
+// bytes unless that is 0.
+func (c *pktConn) ping(size int) {
+	if size > 0 {
+		size -= c.overhead()
+	}
+	c.ackNow = true
+	c.layer.Ping(size)
+}
+
+// Abandon gives the connection up, as one that ended without a word.
+func (c *pktConn) Abandon(reason string) { c.lost(reason, nil) }
+
+// lost is fail for a connection that ended without a word.
+func (c *pktConn) lost(reason string, cause error) {
+	c.e.stats.PeersFailed++
+	c.event(PeerLost, reason)
+	c.fail(&pktFailure{Code: codeUnavailable, Reason: reason, Cause: cause})
+}
+
+// fail ends the connection without a word to the remote: it is gone, or has
+// forgotten us. One that was dialed may connect anew.
+func (c *pktConn) fail(why *pktFailure) {
+	c.disconnect()
+	if !c.dialed {
+		c.e.forget(c)
+		return
+	}
+	c.renew()
+	c.layer.Down(why)
+}
+
+// Close tells the remote that the connection ends, and forgets it.
+func (c *pktConn) Close(reason string) {
+	if c.state == pktConnected {
+		if t := c.e.nextPacket(); t != nil {
+			n := c.controlHeader(t, wire.Close)
+			c.sendControl(t, n+wire.PutReason(t.Head[n:], codeUnavailable, reason))
+		}
+	}
+	c.disconnect()
+	c.e.forget(c)
+}

@@ -1,0 +1,114 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// The client's side of a handshake: attempts, each of Hellos until one is
+// answered, and pauses between them.
+
+const (
+	// The first wait for an answer to Hello, and the longest; each is twice the one
+	// before.
+	helloInterval    = 20 * time.Millisecond
+	maxHelloInterval = time.Second
+	// maxHastened is how many Retries are answered at once; more wait for the
+	// timer, lest two sides that do not agree on a cookie keep each other busy.
+	maxHastened = 3
+
+	// The pause after an attempt that failed, and the longest. Each is 1.6 times
+	// the one before, give or take a fifth, as in gRPC, but shorter: in a data
+	// centre an attempt is cheap, and a server is back soon.
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// hello is an attempt under way.
+type hello struct {
+	cookie   [wire.CookieSize]byte
+	begun    time.Duration
+	again    time.Duration // when to send Hello next
+	wait     time.Duration
+	hastened int // Retries answered at once
+}
+
+// backoff is the pause after so many failures in a row.
+func (e *pktEndpoint) backoff(failures int) time.Duration {
+	d := minBackoff
+	for ; failures > 1 && d < maxBackoff; failures-- {
+		d = d * 8 / 5
+	}
+	d = min(d, maxBackoff)
+	return d - d/5 + time.Duration(e.random.Uint64()%uint64(2*d/5))
+}
+
+// Connect begins an attempt, on a dialed connection for which none is under way,
+// and which is not connected. It does not wait for the end of a pause.
+func (c *pktConn) Connect() {
+	if c.state == pktIdle || c.state == pktWaiting {
+		c.state = pktConnecting
+		c.hello = hello{begun: c.e.now, again: c.e.now, wait: helloInterval}
+		c.e.timers.set(&c.timer, c.e.now)
+	}
+}
+
+// helloTimer sends Hello again, or gives up.
+func (c *pktConn) helloTimer() {
+	e, h := c.e, &c.hello
+	if e.now-h.begun >= e.cfg.ConnectTimeout {
+		c.attemptFailed(&pktFailure{
+			Code:   codeUnavailable,
+			Reason: fmt.Sprintf("no answer from %v within %v; is a server running there?", c.addr, e.cfg.ConnectTimeout),
+		}, false)
+		return
+	}
+	if e.now >= h.again {
+		c.sendHello()
+		h.again = e.now + h.wait
+		h.wait = min(2*h.wait, maxHelloInterval)
+	}
+	e.timers.set(&c.timer, min(h.again, h.begun+e.cfg.ConnectTimeout))
+}
+
+func (c *pktConn) sendHello() {
+	t := c.e.nextPacket()
+	if t == nil {
+		return // the timer tries again
+	}
+	h := wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}
+	n := h.Put(t.Head)
+	body := wire.HelloBody{Connection: c.index, Token: c.token, Params: c.e.params(c.layer), Cookie: c.hello.cookie}
+	n += body.Put(t.Head[n:])
+	clear(t.Head[n:wire.MinHello])
+	c.sendControl(t, wire.MinHello)
+}
+
+// comeAgain takes in the cookie that Hello has to bring.
+func (c *pktConn) comeAgain(cookie [wire.CookieSize]byte) {
+	c.hello.cookie = cookie
+	if c.hello.hastened++; c.hello.hastened <= maxHastened {
+		c.hello.again = c.e.now
+		c.e.timers.set(&c.timer, c.e.now)
+	}
+}
+
+// refused ends an attempt that the remote or its host has answered with no.
+func (c *pktConn) refused(why *pktFailure) { c.attemptFailed(why, true) }
+
+// attemptFailed ends an attempt that led to nothing.
+func (c *pktConn) attemptFailed(why *pktFailure, answered bool) {
+	c.renew()
+	c.state = pktWaiting
+	c.failures++
+	c.e.timers.set(&c.timer, c.e.now+c.e.backoff(c.failures))
+	c.layer.Failed(why, answered)
+}
+
+// rested is the end of the pause after an attempt that failed.
+func (c *pktConn) rested() {
+	c.state = pktIdle
+	c.layer.Rested()
+}

@@ -1,0 +1,94 @@
+package core
+
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// pktLayer is what one connection carries: the message layer's half of it. The
+// connection calls all its methods, on the endpoint's goroutine, and each may call
+// the connection's; only Fill may not.
+//
+// The two meet in these words: fill this datagram, this arrived, this was lost,
+// this is what came in; the connection is up, down, gone.
+//
+// An *entry* is the layer's own note of a thing that a datagram holds. The layer
+// numbers its entries from 0, modulo 2^32, since the connection was made (Up) and
+// in the order in which Fill makes them. The connection knows of their numbers
+// only. It has at most MaxEntries under way: the layer may forget all those before
+// its Settled.
+type pktLayer interface {
+	// Next is what the layer would have Fill send first.
+	Next() pktNext
+	// Fill puts what is next in b, which is all that the datagram has room for, and
+	// returns how many bytes of b, and how many entries it made. What is to follow
+	// these bytes it may put in payload: memory that is lent until the transport has
+	// completed the datagram, see Placed. No entries mean that Next has changed. For
+	// Bulk and Padded b may be longer than what the path carries: the layer minds Room,
+	// or the ping's size.
+	Fill(b []byte, payload *[]byte) (n, entries int)
+	// Arrived says that the remote has what count entries from first on stand for.
+	Arrived(first uint32, count int)
+	// Lost says that these entries travelled in vain, or for too long. What of it is
+	// still wanted is to be sent again; it may turn out to have arrived all the same.
+	Lost(first uint32, count int)
+	// Ping has the layer send a wire.Ping, in its turn: a message that the other side
+	// ignores. If size is not 0 it is to have a datagram for itself and fill size
+	// bytes of it, whatever Room says. It is not sent again when it is lost.
+	Ping(size int)
+
+	// Take takes in what a datagram holds. b is receive memory, valid until Take
+	// returns. The connection may be down or gone by then.
+	Take(b []byte)
+
+	// Offer adds to what the handshake tells the remote of this side what concerns
+	// messages. At the side that was dialed Up came before.
+	Offer(own *wire.Params)
+	// Up says that there is a connection, with a remote that said so of itself. Pings
+	// may have been asked for already. remote is valid during the call.
+	Up(remote *wire.Params)
+	// Measured tells of a round trip, after Ping or Measure of the connection.
+	Measured(trip time.Duration)
+	// Quiet says that nothing has been under way for a while: memory that is for
+	// entries only may be given back.
+	Quiet()
+	// Down says that the connection is lost, with all that was under way, and nothing
+	// of it is known to the remote any more. Whoever dialed may connect again.
+	Down(why *pktFailure)
+	// Failed says that an attempt to connect failed, and answered that the remote or
+	// its host has said no. A pause follows.
+	Failed(why *pktFailure, answered bool)
+	// Rested says that the pause after a failed attempt is over: nothing happens until
+	// the layer connects again.
+	Rested()
+	// Gone says that the connection is forgotten, and calls nothing any more.
+	Gone()
+}
+
+// pktNext is what a layer would send next: the length in bytes of a message that
+// leaves room in its datagram, so that acknowledgements ride along, or one of the
+// following.
+type pktNext int
+
+const (
+	pktNothing pktNext = 0
+	// Bulk fills its datagrams: acknowledgements travel for themselves.
+	pktBulk pktNext = -1
+	// Padded is a Ping with a size: it travels alone.
+	pktPadded pktNext = -2
+)
+
+// pktFailure is why a connection ended, or was not made.
+type pktFailure struct {
+	Code   uint8 // of docs/wire.md, section 3.4
+	Reason string
+	Cause  error // of the host, where it has said why; else nil
+}
+
+// The codes that connections are refused and end with.
+const (
+	codeResourceExhausted  = 8
+	codeFailedPrecondition = 9
+	codeUnavailable        = 14
+)

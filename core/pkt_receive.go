@@ -1,0 +1,163 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// Receiving, from top to bottom: a burst, a datagram, what it acknowledges, its
+// number, and what it holds, which is the layer's. Control datagrams go to the
+// handshake.
+
+// queueShift splits connection indexes: the bits above it name the transport
+// queue, since the host's choice of queue for a packet is no more than a hint.
+const queueShift = 24
+
+// Fetch takes a burst from the transport, for Receive to look at. Read the clock
+// between the two: what arrived then did so before that time, and however long
+// it waited on this host can be told from what it took on the way.
+func (e *pktEndpoint) Fetch() {
+	if e.fetched > 0 {
+		return // Receive was left early
+	}
+	n, err := e.tr.Recv(e.rx)
+	if err != nil {
+		e.broke(err)
+	}
+	e.fetched = n
+}
+
+// Receive takes in what Fetch got. progress says whether there was anything. If a
+// layer's method does not return, since it panics and somebody recovers, the next
+// Receive goes on with the datagram after the one in hand.
+func (e *pktEndpoint) Receive() (progress bool) {
+	e.injected = false
+	n := e.fetched
+	for e.begun < n && !e.closed { // Shut takes the memory away
+		rx := &e.rx[e.begun]
+		e.begun++
+		e.receive(rx)
+	}
+	if n > 0 && !e.closed {
+		e.tr.Release(e.rx[:n])
+	}
+	e.fetched, e.begun = 0, 0
+	if e.unreachable != nil && !e.closed {
+		e.heedUnreachable()
+	}
+	return n > 0
+}
+
+// receive takes in one datagram.
+func (e *pktEndpoint) receive(rx *transport.RxPacket) {
+	h := &e.rxHeader
+	rest, err := h.Parse(rx.Data)
+	switch {
+	case err != nil:
+		e.malformed(h, rest, err, rx)
+	case h.Connection>>queueShift != e.queue && h.Type != wire.Hello && h.Type != wire.Reset:
+		e.misrouted(int(h.Connection>>queueShift), rx)
+	case h.Type == wire.Data || h.Type == wire.Ack:
+		if c := e.connAt(h.Connection, h.Token); c != nil {
+			c.receive(h, rest, rx)
+		} else {
+			e.stats.RxUnknown++
+			e.reset(h, rx)
+		}
+	default:
+		e.control(h, rest, rx)
+	}
+}
+
+// receive takes in a Data or Ack, if it may be believed.
+func (c *pktConn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
+	e := c.e
+	known := c.addr == rx.From
+	if c.state != pktConnected || !known && c.dialed {
+		e.stats.RxUnknown++
+		return
+	}
+	if c.checksum && (h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil) {
+		e.stats.RxChecksum++
+		return
+	}
+	if !known {
+		e.stats.RxUnknown++
+		c.elsewhere(h, rx)
+		return
+	}
+	c.lastHeard = e.now
+	if c.check != nil {
+		c.check.present()
+	}
+	if h.Acks.Words > 0 {
+		if c.acknowledged(&h.Acks, rx.Waited); c.state != pktConnected {
+			return
+		}
+	}
+	c.Touch()
+	if h.Type == wire.Ack {
+		e.stats.RxControl++
+		return
+	}
+	e.stats.RxData++
+	if c.accepts(h, rx) {
+		c.layer.Take(rest)
+	}
+}
+
+// accepts notes the packet number of a Data packet; false means it was seen
+// before.
+func (c *pktConn) accepts(h *wire.Header, rx *transport.RxPacket) bool {
+	e, in := c.e, &c.in
+	if in.next == 0 && !c.dialed {
+		c.probeMTU()
+	}
+	number := expand(h.Number, in.next)
+	if number >= in.next {
+		in.since = e.now - rx.Waited
+	}
+	fresh := in.add(number)
+	if in.pending == 0 {
+		in.due = e.now + e.cfg.AckDelay
+	}
+	in.pending++
+	if h.Flags&wire.FlagAckNow != 0 {
+		in.now = true
+	}
+	if !fresh {
+		e.stats.RxDuplicate++
+		in.now = true // its acknowledgement was lost
+		return false
+	}
+	if rx.ECN == transport.CE {
+		in.ce++
+	}
+	return true
+}
+
+// misrouted hands on a packet that belongs to another queue's endpoint.
+func (e *pktEndpoint) misrouted(queue int, rx *transport.RxPacket) {
+	if e.cfg.Misrouted == nil || queue >= e.caps.Queues || e.caps.Queues < 2 || e.injected {
+		e.stats.RxUnknown++
+		if h := &e.rxHeader; h.Type == wire.Data || h.Type == wire.Ack {
+			e.reset(h, rx) // perhaps of a former process, with more queues
+		}
+		return
+	}
+	e.stats.RxMisrouted++
+	e.cfg.Misrouted(queue, rx)
+}
+
+// Inject takes in a packet that another queue's endpoint received and found to
+// be this one's. rx is not kept.
+func (e *pktEndpoint) Inject(rx *transport.RxPacket) {
+	e.injected = true
+	e.receive(rx)
+	e.injected = false
+}
+
+// otherVersion is made once, so that a flood does not make it allocate.
+var otherVersion = fmt.Sprintf("this endpoint speaks protocol version %d", wire.Version)

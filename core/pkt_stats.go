@@ -1,0 +1,37 @@
+package core
+
+// pktStats counts since the endpoint was made.
+type pktStats struct {
+	// Datagrams of type Data and all others.
+	TxData, TxControl, RxData, RxControl uint64
+	// Packets declared lost, and those of them that arrived after all.
+	LostPackets, SpuriousRetransmits, ProbeTimeouts uint64
+
+	// Dropped datagrams, by cause.
+	RxMalformed   uint64 // wrong magic, length, type or contents
+	RxVersion     uint64 // another protocol version
+	RxChecksum    uint64 // damaged
+	RxUnknown     uint64 // no such connection, or a wrong token or sender
+	RxMisrouted   uint64 // of another queue's endpoint, and handed on
+	RxDuplicate   uint64 // packet number seen before, or too old
+	RxBadCookie   uint64 // Hello with a forged or old cookie
+	RxReflected   uint64 // our own, sent back by whom they were for
+	RxUnreachable uint64 // word of datagrams that could not be delivered
+	ResetsSent    uint64
+	ResetsTaken   uint64
+	PeersFailed   uint64 // connections given up
+	PeersMoved    uint64 // clients that came to have another address
+	MTUReductions uint64 // paths that stopped carrying what they carried
+	HellosRefused uint64
+
+	// Peers is how many connections there are.
+	Peers int
+}
+
+// Stats returns the counters so far, less those of the transport, which any
+// goroutine can have from it.
+func (e *pktEndpoint) Stats() pktStats {
+	s := e.stats
+	s.Peers = e.connected
+	return s
+}
