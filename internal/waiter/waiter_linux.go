@@ -31,7 +31,7 @@ type Waiter struct {
 
 	// Other means than ppoll and the eventfd, or nil.
 	sleep func(timeout time.Duration) error
-	rouse func() // guarded by life
+	rouse func() (roused bool) // guarded by life
 
 	// The kernel's view.
 	fds     [2]unix.PollFd
@@ -60,8 +60,9 @@ func New() (*Waiter, error) {
 // slept, and with a timeout of 0. sleep returns when it likes, at the latest when
 // timeout has passed, unless that is negative, or after a call of rouse, which comes
 // from any goroutine, at any time since sleep was about to be called, but not after
-// Close. Where rouse is nil, sleep sleeps in Poll.
-func (w *Waiter) Otherwise(sleep func(timeout time.Duration) error, rouse func()) {
+// Close. Where rouse is nil, or says that it failed, the bell rings: sleep sleeps in
+// Poll, or looks at the bell itself.
+func (w *Waiter) Otherwise(sleep func(timeout time.Duration) error, rouse func() (roused bool)) {
 	w.life.Lock()
 	defer w.life.Unlock()
 	w.sleep, w.rouse = sleep, rouse
@@ -141,15 +142,12 @@ func (w *Waiter) Wake() {
 	}
 	w.life.Lock()
 	defer w.life.Unlock()
-	switch {
-	case w.eventfd < 0:
-	case w.rouse != nil:
-		w.rouse()
-	default:
-		var one [8]byte
-		binary.NativeEndian.PutUint64(one[:], 1)
-		_, _ = unix.Write(w.eventfd, one[:])
+	if w.eventfd < 0 || w.rouse != nil && w.rouse() {
+		return
 	}
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(w.eventfd, one[:])
 }
 
 // Expel returns once the owner is out of Wait, for good.

@@ -70,7 +70,10 @@ func TestASleeperByOtherMeansIsWoken(t *testing.T) {
 	w.Otherwise(func(time.Duration) error {
 		<-bell
 		return nil
-	}, func() { bell <- true })
+	}, func() bool {
+		bell <- true
+		return true
+	})
 	for range 1000 {
 		woken := make(chan error)
 		go func() { woken <- w.Wait(-1, 0, -1) }()
@@ -79,5 +82,18 @@ func TestASleeperByOtherMeansIsWoken(t *testing.T) {
 		for len(bell) > 0 { // rung when the owner was up already
 			<-bell
 		}
+	}
+}
+
+func TestWhereRousingFailsTheBellRings(t *testing.T) {
+	t.Parallel()
+	w := opened(t)
+	w.Otherwise(func(timeout time.Duration) error { return w.Poll(-1, 0, timeout) }, func() bool { return false })
+	for range 100 {
+		woken := make(chan error)
+		go func() { woken <- w.Wait(-1, 0, -1) }()
+		require.Eventually(t, w.Asleep, 20*time.Second, time.Microsecond)
+		w.Wake()
+		require.NoError(t, <-woken)
 	}
 }

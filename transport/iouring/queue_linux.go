@@ -85,6 +85,9 @@ func open(cfg Config, index, queues int) (_ transport.Transport, err error) {
 		}
 		return nil, fmt.Errorf("iouring: %w", err)
 	}
+	if q.note != "" {
+		c.Notes = append(c.Notes, q.note)
+	}
 	q.sleeps()
 	return q, nil
 }

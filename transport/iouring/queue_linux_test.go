@@ -64,9 +64,9 @@ func TestAWakeBetweenTheDecisionToSleepAndTheSleepEndsIt(t *testing.T) {
 			t.Skip("it sleeps on the socket")
 		}
 		require.NoError(t, tr.Wait(time.Millisecond)) // and is then watching what it watches
-		var rouse func()
+		var rouse func() bool
 		if fd := q.ring.FD(); q.messages {
-			rouse = func() { _ = uring.Message(fd, dataWake) }
+			rouse = func() bool { return uring.Message(fd, dataWake) == 0 }
 		}
 		q.waiter.Otherwise(func(timeout time.Duration) error {
 			q.Wake()
@@ -78,6 +78,41 @@ func TestAWakeBetweenTheDecisionToSleepAndTheSleepEndsIt(t *testing.T) {
 		require.Less(t, time.Since(began), 30*time.Second)
 		q.sleeps()
 	})
+}
+
+func TestAWakeThatTheKernelHasNoMemoryForEndsTheSleep(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		tr := v.at(t, loopback)
+		q := inside(tr)
+		if !q.async() {
+			t.Skip("it sleeps on the socket")
+		}
+		q.waiter.Otherwise(q.sleepInRing, func() bool { return false })
+		for range 20 {
+			woken := make(chan error)
+			go func() { woken <- tr.Wait(-1) }()
+			time.Sleep(time.Millisecond) // it sleeps by now, most often
+			q.Wake()
+			require.NoError(t, <-woken)
+		}
+	})
+}
+
+func TestASleepIsNotBegunWithoutWhatEndsIt(t *testing.T) {
+	t.Parallel()
+	q := inside(anyone.at(t, loopback))
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	release, err := q.BindThread()
+	require.NoError(t, err)
+	defer release()
+	for e := q.ring.Next(); e != nil; e = q.ring.Next() {
+		e.Poll(unix.POLLNVAL) // of no completion, nor any room, as if the kernel had taken nothing
+		e.FD, e.UserData = -1, dataWake
+	}
+	require.NoError(t, q.Wait(-1))
+	send(t, q, to(t, q, q), "to itself")
+	require.Equal(t, []string{"to itself"}, texts(t, q, 1))
 }
 
 func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {

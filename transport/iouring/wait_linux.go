@@ -28,14 +28,11 @@ func (q *queue) sleeps() {
 	case !q.async():
 		q.waiter.Otherwise(q.sleepOnSocket, nil)
 	case !q.messages:
-		// A thread that polls the ring's descriptor is not told of work that the
-		// kernel has left to it: the ring polls the bell instead.
 		q.waiter.Otherwise(q.sleepInRing, nil)
 	default:
 		fd := q.ring.FD()
-		q.waiter.Otherwise(q.sleepInRing, func() {
-			_ = uring.Message(fd, dataWake) // a thread that has ended needs no waking
-		})
+		// The kernel may have no memory for a message: then the bell rings.
+		q.waiter.Otherwise(q.sleepInRing, func() bool { return uring.Message(fd, dataWake) == 0 })
 	}
 }
 
@@ -69,7 +66,9 @@ func (q *queue) sleepInRing(timeout time.Duration) error {
 	if err := q.catchUp(); err != nil || q.ready() {
 		return err
 	}
-	q.ask()
+	if !q.ask() {
+		return q.submit() // for a sleep without them might not end
+	}
 	before := q.ring.Enters
 	errno := q.ring.Wait(timeout)
 	q.stats.RxCalls.Add(q.ring.Enters - before)
@@ -79,25 +78,29 @@ func (q *queue) sleepInRing(timeout time.Duration) error {
 	return q.risen()
 }
 
-// ask queues the requests whose completions end a sleep.
-func (q *queue) ask() {
+// ask queues the requests whose completions end a sleep, and tells whether there was
+// room for them all. A thread that polls the ring's descriptor is not told of work
+// that the kernel has left to it: the ring polls the bell instead.
+func (q *queue) ask() (ok bool) {
+	if q.ring.Room() < 3 {
+		return false
+	}
 	q.rx.ask(&q.rig, true)
 	if t := &q.tx; t.stalled && !t.watched {
-		if e := q.ring.Next(); e != nil {
-			e.Poll(unix.POLLOUT)
-			e.Flags |= uring.FixedFile
-			e.UserData = dataWritable
-			t.watched = true
-		}
+		e := q.ring.Next()
+		e.Poll(unix.POLLOUT)
+		e.Flags |= uring.FixedFile
+		e.UserData = dataWritable
+		t.watched = true
 	}
-	if !q.messages && !q.listens {
-		if e := q.ring.Next(); e != nil {
-			e.Poll(unix.POLLIN)
-			e.FD = int32(q.waiter.Bell())
-			e.UserData = dataBell
-			q.listens = true
-		}
+	if !q.listens {
+		e := q.ring.Next()
+		e.Poll(unix.POLLIN)
+		e.FD = int32(q.waiter.Bell())
+		e.UserData = dataBell
+		q.listens = true
 	}
+	return true
 }
 
 // ready tells whether there is a reason not to sleep. It is asked after catchUp, which
