@@ -28,10 +28,11 @@ type flight struct {
 	// number on.
 	cargo  []cargo
 	number uint64
-	// first is where each message's packets begin; lent, that it is sent without a
-	// copy; moved, that its packets have left.
-	first       [udpsock.MaxMessages]int
-	lent, moved [udpsock.MaxMessages]bool
+	// first is where each message's packets begin; awaited, that a completion is
+	// still to come; lent, that it is sent without a copy; moved, that its packets
+	// have left.
+	first                [udpsock.MaxMessages]int
+	awaited, lent, moved [udpsock.MaxMessages]bool
 }
 
 // keep takes the packets from the caller, unless it has done so.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/internal/arena"
 	"github.com/peregrine-rpc/peregrine/internal/udpsock"
+	"github.com/peregrine-rpc/peregrine/internal/uring"
 	"github.com/peregrine-rpc/peregrine/internal/waiter"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -157,22 +158,26 @@ const (
 // reap takes in all completions.
 func (q *queue) reap() {
 	for e := q.ring.Completion(); e != nil; e = q.ring.Completion() {
-		switch e.UserData & dataKind {
-		case dataReceive:
-			q.rx.received(e)
-		case dataSend:
-			q.sent(e)
-		case dataWritable:
-			q.tx.watched, q.tx.stalled = false, false
-		case dataBell:
-			q.listens = false
-			q.waiter.Quiet()
-		}
+		q.completed(e)
 	}
 	q.ring.Free()
 	for t := &q.tx; len(t.forgotten) > 0 && t.forgotten[0].after <= t.completed; {
 		q.sock.Forget(t.forgotten[0].route)
 		t.forgotten = slices.Delete(t.forgotten, 0, 1)
+	}
+}
+
+func (q *queue) completed(e *uring.CQE) {
+	switch e.UserData & dataKind {
+	case dataReceive:
+		q.rx.received(e)
+	case dataSend:
+		q.sent(e)
+	case dataWritable:
+		q.tx.watched, q.tx.stalled = false, false
+	case dataBell:
+		q.listens = false
+		q.waiter.Quiet()
 	}
 }
 

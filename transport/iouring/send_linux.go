@@ -167,7 +167,7 @@ func (q *queue) launch(f *flight, messages int) {
 	t.free = t.free[:len(t.free)-1]
 	at := 0
 	for i := range messages {
-		f.first[i], f.moved[i] = at, false
+		f.first[i], f.awaited[i], f.moved[i] = at, true, false
 		at += f.Runs[i].Packets
 		f.prepare(q.ring.Next(), i, q.zeroCopy())
 		if q.mode == poller {
@@ -198,17 +198,35 @@ func (q *queue) drop(p *transport.TxPacket, number uint64) {
 	p.Head, p.Payload = nil, nil
 }
 
+// flight is what a completion is about, or nil if that is not awaited.
+func (t *sender) flight(data uint64) (f *flight, message int) {
+	at, message := data>>8&0xff, int(data&0xff)
+	if at >= uint64(len(t.flights)) || message >= udpsock.MaxMessages {
+		return nil, 0
+	}
+	if f = &t.flights[at]; !f.awaited[message] {
+		return nil, 0
+	}
+	return f, message
+}
+
 // sent takes in a completion.
 func (q *queue) sent(e *uring.CQE) {
 	t := &q.tx
-	f, i := &t.flights[e.UserData>>8&0xff], int(e.UserData&0xff)
+	f, i := t.flight(e.UserData)
+	if f == nil {
+		return
+	}
 	run := f.Runs[i]
+	last := e.Flags&(uring.CQEMore|uring.CQENotif) != uring.CQEMore // or its memory is still out
+	f.awaited[i] = !last
 	switch {
 	case e.Flags&uring.CQENotif != 0:
 		q.notified(e)
 		if !f.moved[i] {
 			q.settle(f, i)
 		}
+	case f.moved[i]:
 	case e.Result >= 0:
 		if q.mode != poller {
 			q.countSent(run)
@@ -216,17 +234,16 @@ func (q *queue) sent(e *uring.CQE) {
 		if f.of(f.first[i]).lacked {
 			t.segment = false // it goes alone, and not as a part of a run
 		}
-		if e.Flags&uring.CQEMore == 0 {
+		if last {
 			q.settle(f, i)
 		}
 	default:
 		q.refused(f, i, unix.Errno(-e.Result))
 	}
-	if e.Flags&uring.CQEMore != 0 {
-		return // its memory is still out
-	}
-	if f.out--; f.out == 0 {
-		q.land(f)
+	if last {
+		if f.out--; f.out == 0 {
+			q.land(f)
+		}
 	}
 }
 
@@ -246,6 +263,7 @@ func (q *queue) abandon(f *flight) {
 		at += f.Runs[i].Packets
 	}
 	f.out = 0
+	clear(f.awaited[:])
 	q.land(f)
 }
 
