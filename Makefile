@@ -3,7 +3,7 @@ REQUIRE  ?=
 BENCH    ?= -out ../docs/benchmarks.md
 BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
 BENCH_IOURING ?= -runs 7 -duration 1s -out ../docs/benchmarks-iouring.md
-BENCH_XDP ?= -out ../docs/benchmarks-xdp.md
+BENCH_XDP ?= -duration 2s -out ../docs/benchmarks-xdp.md
 SHARE ?= -out ../docs/sharing.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 

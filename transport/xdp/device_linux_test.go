@@ -270,10 +270,21 @@ func TestTsharkFindsOurPacketsValid(t *testing.T) {
 	if err != nil {
 		t.Skip("tshark is not installed: apt-get install tshark")
 	}
-	for _, ips := range [][]string{fourAddresses, {"fd12::1/64", "fd12::2/64"}} {
-		t.Run(ips[0], func(t *testing.T) {
-			w := wired(t, 1500, ips...)
-			near, far := opened(t, w.near.xdp(nil)), opened(t, w.far.udp)
+	for _, c := range []struct {
+		name     string
+		mtu      int
+		ips      []string
+		settings func(*Config)
+	}{
+		{"IPv4", 1500, fourAddresses, nil},
+		{"IPv6", 1500, []string{"fd12::1/64", "fd12::2/64"}, nil},
+		{"several frames a packet", 9000, fourAddresses, nil},
+		{"generic", 1500, fourAddresses, mode("generic")},
+		{"checksums by the kernel", 1500, fourAddresses, func(c *Config) { c.TxChecksum = "on" }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := wired(t, c.mtu, c.ips...)
+			near, far := opened(t, w.near.xdp(c.settings)), opened(t, w.far.udp)
 			reaches(t, near, far, far.LocalAddr())
 			sizes := []int{0, 1, 2, 17, 100, 101, 1400, near.Caps().MaxPayload}
 			packets := w.far.capture(t, tshark, "udp and src host "+near.LocalAddr().Addr().String(), len(sizes)*4,
