@@ -3,6 +3,8 @@ package floor
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/internal/netns"
@@ -12,6 +14,7 @@ import (
 // Link is two ends of a backend on this host.
 type Link struct {
 	near, far end
+	folder    string // of sockets
 }
 
 // end is where a URL is opened: here, or in a namespace.
@@ -30,7 +33,7 @@ func (e end) do(f func() error) error {
 // Loopback is a link of a backend on the kernel's sockets.
 func Loopback(backend string) Link {
 	e := end{url: backend + "://127.0.0.1:0"}
-	return Link{e, e}
+	return Link{near: e, far: e}
 }
 
 const vethMTU = 1500
@@ -46,7 +49,7 @@ func Veth(backend string) (Link, error) {
 	if err != nil {
 		return Link{}, errors.Join(err, near.Close())
 	}
-	l := Link{end{backend + "://near", near}, end{backend + "://far?port=31850", far}}
+	l := Link{near: end{backend + "://near", near}, far: end{backend + "://far?port=31850", far}}
 	err = netns.Veth(vethMTU,
 		netns.Port{Namespace: near, Name: "near", Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}},
 		netns.Port{Namespace: far, Name: "far", Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24")}})
@@ -56,9 +59,27 @@ func Veth(backend string) (Link, error) {
 	return l, nil
 }
 
-// Close gives up what Veth made.
+// Virtual is a link of DPDK: vhost and virtio-user, which share memory.
+func Virtual() (Link, error) {
+	folder, err := os.MkdirTemp("", "peregrine-floor-")
+	if err != nil {
+		return Link{}, err
+	}
+	socket := filepath.Join(folder, "vhost")
+	const memory = "&memory=128"
+	return Link{
+		near:   end{url: "dpdk://net_virtio_user0,path=" + socket + ",packed_vq=1?ip=10.9.0.2/24" + memory},
+		far:    end{url: "dpdk://net_vhost0,iface=" + socket + "?ip=10.9.0.1/24&port=31850" + memory},
+		folder: folder,
+	}, nil
+}
+
+// Close gives up what Veth or Virtual made.
 func (l Link) Close() error {
 	var errs []error
+	if l.folder != "" {
+		errs = append(errs, os.RemoveAll(l.folder))
+	}
 	for _, e := range []end{l.near, l.far} {
 		if e.space != nil {
 			errs = append(errs, e.space.Close())
