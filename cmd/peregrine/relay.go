@@ -131,7 +131,10 @@ func (c *relayCommand) between(from, to string) (*relay.Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := relay.Config{Server: c.server.addr(), MaxFlows: c.flows, Idle: c.idle, Spin: (&endpointFlags{poll: c.poll}).spin()}
+	cfg := relay.Config{
+		Server: c.server.addr(), MaxFlows: c.flows, Idle: c.idle,
+		Spin: (&endpointFlags{poll: c.poll}).spin(), Pinned: c.cpu != unpinned,
+	}
 	return relay.New(cfg, inside, func() (transport.Transport, error) { return transport.Open(to) })
 }
 

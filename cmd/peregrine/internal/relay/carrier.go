@@ -60,8 +60,9 @@ func (c *copier) carry(pkts []transport.RxPacket, routes []transport.Route) (int
 type side struct {
 	tr         transport.Transport
 	maxPayload int
-	descriptor int                  // to poll; negative: there is none
-	unsent     []transport.TxPacket // filled in, and lent
+	descriptor int                           // to poll; negative: there is none
+	reporter   transport.UnreachableReporter // or nil
+	unsent     []transport.TxPacket          // filled in, and lent
 
 	watched bool // by the sleeper
 	listed  bool // among those that Poll looks at
@@ -78,6 +79,7 @@ func newSide(tr transport.Transport) *side {
 	if p, ok := tr.(transport.Pollable); ok {
 		s.descriptor = p.Descriptor()
 	}
+	s.reporter, _ = tr.(transport.UnreachableReporter)
 	return s
 }
 

@@ -21,6 +21,8 @@ type Config struct {
 	Idle time.Duration
 	// Spin is how long Run looks for datagrams in vain before it blocks.
 	Spin time.Duration
+	// Pinned says that the thread which calls Run has a CPU to itself.
+	Pinned bool
 }
 
 // Relay passes datagrams between clients and a server. Poll and NextDeadline are its
@@ -162,7 +164,7 @@ func (r *Relay) fromClients(now time.Duration) (progress bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("relay: clients' side: %w", err)
 	}
-	hear(r, r.inside.tr)
+	r.hear(r.inside)
 	for i := range r.rx[:n] {
 		p := &r.rx[i]
 		if f := r.admit(p, now); f != nil {
@@ -207,7 +209,7 @@ func (r *Relay) fromServer(s *side, now time.Duration) (n int, err error) {
 	if n, err = s.tr.Recv(r.rx); err != nil {
 		return n, fmt.Errorf("relay: server's side: %w", err)
 	}
-	hear(r, s.tr)
+	r.hear(s)
 	for i := range r.rx[:n] {
 		p := &r.rx[i]
 		if f := r.answer(s, p, now); f != nil {
@@ -285,12 +287,11 @@ func (r *Relay) carry(direction int) error {
 }
 
 // hear takes what hosts and routers say of what was sent.
-func hear(r *Relay, tr transport.Transport) {
-	reporter, ok := tr.(transport.UnreachableReporter)
-	if !ok {
+func (r *Relay) hear(s *side) {
+	if s.reporter == nil {
 		return
 	}
-	for _, told := reporter.NextUnreachable(); told; _, told = reporter.NextUnreachable() {
+	for _, told := s.reporter.NextUnreachable(); told; _, told = s.reporter.NextUnreachable() {
 		r.stats.unreachable.Add(1)
 	}
 }

@@ -42,7 +42,9 @@ func (r *Relay) Run() error {
 		if err != nil {
 			return err
 		}
-		runtime.Gosched()
+		if !r.cfg.Pinned {
+			runtime.Gosched()
+		}
 	}
 	return nil
 }
