@@ -5,11 +5,12 @@ BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
 BENCH_IOURING ?= -runs 7 -duration 1s -out ../docs/benchmarks-iouring.md
 BENCH_XDP ?= -duration 2s -out ../docs/benchmarks-xdp.md
 SHARE ?= -out ../docs/sharing.md
+BENCH_RELAY ?= -out ../docs/benchmarks-relay.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-crowded congestion share
+.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -49,6 +50,9 @@ bench-iouring: ## measure the io_uring backend beside plain UDP, into docs/bench
 
 bench-xdp: ## measure the AF_XDP backend over a veth pair, as root, into docs/benchmarks-xdp.md; BENCH_XDP is like BENCH
 	@go -C bench run . -xdp $(BENCH_XDP)
+
+bench-relay: ## measure what passes through a relay, as root, into docs/benchmarks-relay.md; BENCH_RELAY is like BENCH
+	@go -C bench run . -relay $(BENCH_RELAY)
 
 bench-crowded: ## measure where the loops do not have a CPU each, into docs/benchmarks-crowded.md; BENCH_CROWDED is like BENCH
 	@go -C bench run . -crowded $(BENCH_CROWDED)

@@ -67,6 +67,7 @@ type options struct {
 	quick    bool
 	dpdk     bool
 	xdp      bool
+	relay    bool
 	crowded  bool
 	iouring  bool
 	only     []int
@@ -82,6 +83,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of a run")
 	flags.BoolVar(&o.dpdk, "dpdk", false, "measure the DPDK backend instead of sockets")
 	flags.BoolVar(&o.xdp, "xdp", false, "measure the AF_XDP backend over a veth pair instead")
+	flags.BoolVar(&o.relay, "relay", false, "measure what passes through a relay instead")
 	flags.BoolVar(&o.crowded, "crowded", false, "measure on a crowded host instead")
 	flags.BoolVar(&o.iouring, "iouring", false, "measure the io_uring backend beside plain UDP instead")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
@@ -96,8 +98,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
-	case count(o.dpdk, o.crowded, o.iouring, o.xdp) > 1:
-		return o, errors.New("-dpdk, -crowded, -iouring and -xdp are documents of their own: give one")
+	case count(o.dpdk, o.crowded, o.iouring, o.xdp, o.relay) > 1:
+		return o, errors.New("-dpdk, -crowded, -iouring, -xdp and -relay are documents of their own: give one")
 	case o.runs < 1 || o.duration <= 0:
 		return o, errors.New("-runs is at least 1, -duration more than 0")
 	}
@@ -144,6 +146,13 @@ func bench(ctx context.Context, args []string) (err error) {
 		}
 		defer func() { err = errors.Join(err, w.Close()) }()
 		doc = overXDP(w)
+	case o.relay:
+		street, refused := wire.NewStreet()
+		if refused != nil {
+			return refused
+		}
+		defer func() { err = errors.Join(err, street.Close()) }()
+		doc = overRelay(street)
 	case o.crowded:
 		quota, remove, refused := crowd.Quota(0.5)
 		if noQuota = refused; refused == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ type relayCommand struct {
 	cpu       int
 	flows     int
 	idle      time.Duration
+	untilEOF  bool
+	in        io.Reader
 	notes     []string // of what was not obtained
 	results
 }
@@ -47,7 +50,7 @@ were received. Between others each is copied once.`,
 		Args: arguments(2, 2, "the URL that clients send to and "+serverAddr),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
-			c.url = args[0]
+			c.url, c.in = args[0], cmd.InOrStdin()
 			c.server, err = resolveTarget(cmd.Context(), args[1])
 			if err := errors.Join(err, c.check()); err != nil {
 				return misuse(cmd, err)
@@ -61,6 +64,8 @@ were received. Between others each is copied once.`,
 	flags.DurationVar(&c.idle, "idle", time.Minute, "how long a client's port is kept while nothing passes")
 	flags.TextVar(&c.poll, "poll", peregrine.Adaptive, "what the relay does when nothing arrives: `busy` (own the core), adaptive (spin a little, then block) or block")
 	flags.IntVar(&c.cpu, "cpu", unpinned, "CPU to pin the relay's thread to, from 0 (-1: none)")
+	flags.BoolVar(&c.untilEOF, "until-eof", false, "stop when standard input ends")
+	_ = flags.MarkHidden("until-eof") // for a parent process, whose death closes it
 	c.results.register(flags, "the counters at the end")
 	return cmd
 }
@@ -92,6 +97,11 @@ func (c *relayCommand) run(ctx context.Context) error {
 			return fmt.Errorf("--cpu: %w", err)
 		}
 		defer undo()
+	}
+	if c.untilEOF {
+		var cancel context.CancelFunc
+		ctx, cancel = untilEOF(ctx, c.in)
+		defer cancel()
 	}
 	r, err := c.open()
 	if err != nil {

@@ -110,12 +110,8 @@ func (s *serveCommand) run(ctx context.Context) error {
 	}
 	if s.untilEOF {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
+		ctx, cancel = untilEOF(ctx, s.in)
 		defer cancel()
-		go func() {
-			_, _ = io.Copy(io.Discard, s.in)
-			cancel()
-		}()
 	}
 	if s.raw {
 		return s.runRaw(ctx)

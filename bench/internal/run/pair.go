@@ -15,12 +15,20 @@ import (
 // server's address, and writes its result to that file.
 type Pair struct {
 	Server, Client Command
+	// Between, if it has a program, is a relay: it is given the server's address, and
+	// the client its own.
+	Between Command
 	// Limit is how long the client may take.
 	Limit time.Duration
 }
 
 // Commands implements Runner.
-func (p Pair) Commands() []string { return []string{p.Server.String(), p.Client.String()} }
+func (p Pair) Commands() []string {
+	if p.Between.Program != "" {
+		return []string{p.Server.String(), p.Between.String(), p.Client.String()}
+	}
+	return []string{p.Server.String(), p.Client.String()}
+}
 
 // Run implements Runner. A client fails that counted wrong or missing replies,
 // or none at all.
@@ -30,6 +38,15 @@ func (p Pair) Run(ctx context.Context) (values map[string]float64, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
+	addr := s.addr
+	if p.Between.Program != "" {
+		b, err := start(p.Between, s.addr)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = b.stop() }() // the client says how it went
+		addr = b.addr
+	}
 
 	dir, err := os.MkdirTemp("", "peregrine-bench")
 	if err != nil {
@@ -40,7 +57,7 @@ func (p Pair) Run(ctx context.Context) (values map[string]float64, err error) {
 
 	ctx, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
-	program, args := p.Client.argv("--json", result, s.addr)
+	program, args := p.Client.argv("--json", result, addr)
 	client := exec.CommandContext(ctx, program, args...)
 	var complaints tail
 	client.Stderr = &complaints

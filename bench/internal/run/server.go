@@ -28,8 +28,8 @@ type server struct {
 	read   chan struct{} // closed when its output has ended
 }
 
-func start(c Command) (*server, error) {
-	program, args := c.argv()
+func start(c Command, more ...string) (*server, error) {
+	program, args := c.argv(more...)
 	s := &server{cmd: exec.Command(program, args...), read: make(chan struct{})}
 	s.cmd.Stderr = &s.errors
 	stdin, err := s.cmd.StdinPipe()

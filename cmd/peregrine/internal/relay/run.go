@@ -10,8 +10,9 @@ const Forever = time.Duration(1<<63 - 1)
 
 const (
 	// glance is how long Run sleeps at most where it has a transport that cannot be
-	// waited for together with others; where something could not be sent; and first
-	// after it has done anything, for a transport may have left something to do.
+	// waited for together with others, or something that could not be sent; and first
+	// after it has done anything, then twice as long, and so on, for a transport may
+	// have something left to do that it does not tell of.
 	glance = time.Millisecond
 	// nap is how long it sleeps at most in any case.
 	nap = time.Minute
@@ -20,8 +21,7 @@ const (
 // Run passes datagrams until Stop is called or a transport fails.
 func (r *Relay) Run() error {
 	epoch := time.Now()
-	worked := time.Duration(0) // when the last datagram passed
-	glanced := false           // slept since
+	worked, rest := time.Duration(0), glance // when the last datagram passed; how long to sleep
 	for !r.stopped.Load() {
 		now := time.Since(epoch)
 		progress, err := r.Poll(now)
@@ -29,15 +29,12 @@ func (r *Relay) Run() error {
 		case err != nil:
 			return err
 		case progress:
-			worked, glanced = now, false
+			worked, rest = now, glance
 		case now-worked < r.cfg.Spin:
 			err = r.look()
 		default:
-			limit := r.patience(now)
-			if !glanced {
-				limit = min(limit, glance)
-			}
-			err, glanced = r.sleep(limit), true
+			err = r.sleep(min(r.patience(now), rest))
+			rest = min(2*rest, nap)
 		}
 		if err != nil {
 			return err

@@ -131,8 +131,6 @@ func (w *world) engine(name string) *engine {
 	return e
 }
 
-var births uint64
-
 func (e *engine) start() {
 	var cfg core.Config
 	e.w.seed++
