@@ -21,19 +21,12 @@ func (q *queue) Dial(addr netip.AddrPort) (transport.Route, error) {
 // sourcePort returns one whose answers from peer arrive at q, or the port's own
 // if the device does not let us choose.
 func (q *queue) sourcePort(own netip.Addr, peer netip.AddrPort) uint16 {
-	if table := q.port.redirection(); len(table) > 0 {
-		key, _ := q.port.cfg.rssKey() // an open port's is valid
-		if port, ok := chooseSource(key, table, q.index, own, peer, &q.port.dialed); ok {
+	if s := q.port.spreading(); len(s.table) > 0 {
+		if port, ok := netstack.SourcePort(s.hash, s.table, q.index, own, peer, q.port.dialed.take); ok {
 			return port
 		}
 	}
 	return q.local.Port()
-}
-
-// chooseSource takes a port such that the hash under key of what peer sends to it
-// leads, by the device's table, to queue.
-func chooseSource(key []byte, table []uint16, queue int, own netip.Addr, peer netip.AddrPort, taken *portSet) (uint16, bool) {
-	return netstack.SourcePort(key, table, queue, own, peer, taken.take)
 }
 
 // portSet is the UDP ports that connections begin from, beside the port's own.

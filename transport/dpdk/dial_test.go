@@ -24,9 +24,9 @@ func TestAnswersToTheSourcePortArriveAtTheQueueThatChoseIt(t *testing.T) {
 	var taken portSet
 	for range 10 {
 		for queue := range 4 {
-			port, ok := chooseSource(key, table, queue, own, peer, &taken)
+			port, ok := netstack.SourcePort(netstack.Toeplitz(key), table, queue, own, peer, taken.take)
 			require.True(t, ok)
-			hash := netstack.Toeplitz(key, peer, netip.AddrPortFrom(own, port))
+			hash := netstack.Toeplitz(key)(peer, netip.AddrPortFrom(own, port))
 			require.Equal(t, queue, int(table[hash%128]))
 			require.True(t, taken.has(port))
 			require.False(t, taken.take(port), "no port is chosen twice")
@@ -40,7 +40,7 @@ func TestAQueueThatNoHashLeadsToGetsNoSourcePort(t *testing.T) {
 	key, err := c.rssKey()
 	require.NoError(t, err)
 	var taken portSet
-	_, ok := chooseSource(key, []uint16{0}, 1, netip.MustParseAddr("10.0.1.7"), netip.MustParseAddrPort("10.0.1.8:31850"), &taken)
+	_, ok := netstack.SourcePort(netstack.Toeplitz(key), []uint16{0}, 1, netip.MustParseAddr("10.0.1.7"), netip.MustParseAddrPort("10.0.1.8:31850"), taken.take)
 	require.False(t, ok)
 	for port := range 1 << 16 {
 		require.False(t, taken.has(uint16(port)))

@@ -62,7 +62,7 @@ func (q *queue) choose(own netip.Addr, peer netip.AddrPort) *dialed {
 	}
 	var line *dialed
 	tries := 0
-	netstack.SourcePort(rss.key, rss.table, p.cfg.Queue+q.index, own, peer, func(udp uint16) bool {
+	netstack.SourcePort(netstack.Toeplitz(rss.key), rss.table, p.cfg.Queue+q.index, own, peer, func(udp uint16) bool {
 		line, _ = p.dial(udp) // or another
 		tries++
 		return line != nil || tries == mostTries

@@ -112,7 +112,7 @@ func TestAConnectionBeginsAtAPortWhoseAnswersArriveHere(t *testing.T) {
 		route := dial(tr)
 		d := tr.(*queue).routes.Get(uint32(route))
 		require.NotNil(t, d.dialed)
-		hash := netstack.Toeplitz(p.device.rss.key, d.to, d.from)
+		hash := netstack.Toeplitz(p.device.rss.key)(d.to, d.from)
 		require.EqualValues(t, i, hash%2)
 
 		// The answer arrives at one of us, whatever the kernel's own hash says.
