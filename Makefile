@@ -8,15 +8,21 @@ SHARE ?= -out ../docs/sharing.md
 BENCH_RELAY ?= -out ../docs/benchmarks-relay.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
+# cgo has to be told to take what libdpdk is compiled with: docs/dpdk.md.
+export CGO_CFLAGS_ALLOW ?= -mrtm|-moutline-atomics
+
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share
+.PHONY: help test test-dpdk-versions lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 test: ## run every check this host can run; REQUIRE=mem,udp,iouring fails if one of these backends is skipped that this host can run
 	@$(TESTALL) -require "$(REQUIRE)"
+
+test-dpdk-versions: ## as root: try DPDK 22.11 to the newest of Debian's archives, on amd64 and arm64, and the documents' steps on fresh Debians
+	@go -C internal/tools run ./dpdkversions -root "$(CURDIR)"
 
 lint: ## run staticcheck and the architecture's rules
 	@$(TESTALL) lint

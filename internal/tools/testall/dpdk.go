@@ -38,7 +38,7 @@ func dpdk(log io.Writer, tests *results) error {
 	if err := run(log, vet, log); err != nil {
 		return err
 	}
-	return testTagged(log, tests)
+	return testTagged(log, tests, "-cover")
 }
 
 func testTagged(log io.Writer, tests *results, flags ...string) error {
