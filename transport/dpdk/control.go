@@ -124,6 +124,9 @@ func (c *control) acquire(cfg *Config, queue, queues int) (*port, error) {
 		if d, err = locate(d); err != nil {
 			return nil, err
 		}
+		if err := checkParameters(driverNamed(d), d, libraryRelease()); err != nil {
+			return nil, err
+		}
 		p = c.ports[d.name]
 	}
 	if p == nil {

@@ -1,6 +1,7 @@
 // Package dpdk is the transport over DPDK's poll-mode drivers: the process owns
 // a network device, and packets pass without the kernel. It needs cgo, libdpdk
-// 22.11 or later and the build tag dpdk; without the tag Open says so.
+// 22.11 or later and the build tag dpdk; without the tag Open says so. What differs
+// between the versions of the library is in version.go.
 //
 //	import _ "github.com/peregrine-rpc/peregrine/transport/dpdk"
 //
@@ -30,15 +31,16 @@
 // the last. Each queue has a pool of packet buffers, which must be full again when
 // the device is closed, and an lcore id, by which the pools' caches and the drivers
 // know its owner on whatever thread that runs. RSS spreads packets by a symmetric
-// key. It is a hint: some devices send all but TCP and UDP to queue 0.
+// key, or as the device insists (spreading.go). It is a hint: some devices send all but TCP and UDP to queue 0.
 //
 // Every 10 ms the control goroutine advances the port's clock and looks for what
 // the driver reported; every 100 ms it reads link and counters and runs drivers'
 // timers. A device that asks for a reset is taken from its owners, who meanwhile
 // see an idle device, and set up again until that succeeds.
 //
-// On mlx5 the kernel keeps the device. An isolated port takes UDP to its port, ARP
-// and ICMP, and leaves the kernel the rest.
+// On mlx5 the kernel keeps the device. An isolated port takes UDP to its port, ARP,
+// and, where the driver has rules for that, ICMP to its addresses, and leaves the
+// kernel the rest.
 //
 // # A burst
 //

@@ -1,6 +1,7 @@
 //go:build dpdk
 
 #define _GNU_SOURCE
+#define ALLOW_EXPERIMENTAL_API // rte_version_year, in 22.11
 #include "port.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_timer.h>
+#include <rte_version.h>
 
 static struct {
 	pthread_mutex_t lock;
@@ -54,6 +56,13 @@ int peregrine_log_take(char *out, int size)
 	words.len = 0;
 	pthread_mutex_unlock(&words.lock);
 	return n;
+}
+
+void peregrine_release(unsigned int *year, unsigned int *month, unsigned int *stable)
+{
+	*year = rte_version_year();
+	*month = rte_version_month();
+	*stable = rte_version_minor();
 }
 
 int peregrine_start(int argc, char **argv)

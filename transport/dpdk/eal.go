@@ -53,7 +53,10 @@ const noDevice = "ffff:ff:1f.7"
 
 // ealArgs is the command line for EAL, on a host that first opens that device.
 func ealArgs(c *Config, first device) ([]string, error) {
-	args := []string{"peregrine", "--no-telemetry", "--single-file-segments", "--log-level=*:" + c.LogLevel}
+	if err := checkOptions(c.EALArgs, libraryRelease()); err != nil {
+		return nil, err
+	}
+	own := [][]string{{"--no-telemetry"}, {"--log-level=*:" + c.LogLevel}}
 	lcores := c.Lcores
 	if lcores == "" {
 		// One lcore, the control thread, on any of the CPUs it may have now.
@@ -63,7 +66,7 @@ func ealArgs(c *Config, first device) ([]string, error) {
 		}
 		lcores = "0@(" + cpus + ")"
 	}
-	args = append(args, "--lcores="+lcores)
+	own = append(own, []string{"--lcores=" + lcores})
 
 	allow := noDevice
 	socket := c.Socket
@@ -73,7 +76,7 @@ func ealArgs(c *Config, first device) ([]string, error) {
 			socket = numaNode(first)
 		}
 	}
-	args = append(args, "-a", allow)
+	own = append(own, []string{"-a", allow})
 
 	free := freeHugepages()
 	needed := c.Hugepages == "on" || c.Hugepages == "auto" && first.kind == pciDevice
@@ -81,21 +84,21 @@ func ealArgs(c *Config, first device) ([]string, error) {
 		return nil, wrong("hugepages", "%d MB are free and %d MB are wanted: reserve them (echo %d > /proc/sys/vm/nr_hugepages), "+
 			"lower memory, or give hugepages=off", free, c.Memory, (c.Memory+1)/2)
 	}
+	memory := []string{"-m", strconv.Itoa(c.Memory)}
 	if c.Hugepages != "off" && free >= c.Memory {
-		args = append(args, "--in-memory")
-		if socket < 0 {
-			args = append(args, "-m", strconv.Itoa(c.Memory))
-		} else {
-			args = append(args, "--socket-mem", strings.Repeat("0,", socket)+strconv.Itoa(c.Memory))
+		if socket >= 0 {
+			memory = []string{"--socket-mem", strings.Repeat("0,", socket) + strconv.Itoa(c.Memory)}
 		}
-	} else {
-		args = append(args, "--no-huge", "--no-shconf", "-m", strconv.Itoa(c.Memory))
+		own = append(own, []string{"--in-memory"}, []string{"--single-file-segments"}, memory)
+	} else { // which means a single file as well
+		own = append(own, []string{"--no-huge"}, []string{"--no-shconf"}, memory)
 	}
 	prefix := c.FilePrefix
 	if prefix == "" {
 		prefix = fmt.Sprintf("peregrine-%d", os.Getpid())
 	}
-	return slices.Concat(args, []string{"--file-prefix=" + prefix}, c.EALArgs), nil
+	own = append(own, []string{"--file-prefix=" + prefix})
+	return slices.Concat([]string{"peregrine"}, without(own, c.EALArgs), c.EALArgs), nil
 }
 
 // allowedCPUs lists the CPUs of this thread that EAL can count.
@@ -163,10 +166,14 @@ func explained(err error) error {
 		{"IOVA mode", "open this device before the others, or give the mode that it wants by eal_args=--iova-mode=pa or va"},
 		{"VFIO group is not viable", "bind all devices of its IOMMU group to vfio-pci"},
 		{"Address already in use", "a process uses that socket, or one that died left it: give another path, or remove it"},
-		{"Invalid 'command line'", "correct lcores, file_prefix or eal_args: EAL printed what it takes"},
 	} {
 		if strings.Contains(log, k.words) {
 			return fmt.Errorf("%w; %s; %s", err, said, k.remedy)
+		}
+	}
+	for _, b := range badArguments {
+		if strings.Contains(log, b.words) {
+			return fmt.Errorf("%w; %s; correct lcores, file_prefix or eal_args: EAL printed what it takes", err, said)
 		}
 	}
 	return fmt.Errorf("%w; %s", err, said)

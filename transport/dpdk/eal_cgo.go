@@ -39,6 +39,14 @@ func ealLog() string {
 	return lastLines(string(text[:n]))
 }
 
+// libraryRelease is the library that runs, which need not be the one that was
+// compiled against.
+func libraryRelease() release {
+	var year, month, stable C.uint
+	C.peregrine_release(&year, &month, &stable)
+	return release{int(year)*100 + int(month), int(stable)}
+}
+
 // manageTimers runs the timers that drivers armed from this thread.
 func manageTimers() { C.rte_timer_manage() }
 

@@ -18,7 +18,10 @@ import (
 // What the host's files say before EAL is asked: its own answers are terse, and
 // it starts only once.
 
-const sysfs = "/sys/bus/pci/devices"
+// sys is where the kernel tells of devices.
+var sys = "/sys"
+
+func pciDir(address string) string { return filepath.Join(sys, "bus/pci/devices", address) }
 
 var (
 	// userDrivers hand a device over to a process.
@@ -32,7 +35,7 @@ var (
 func locate(d device) (device, error) {
 	switch d.kind {
 	case netInterface:
-		link, err := os.Readlink(filepath.Join("/sys/class/net", d.name, "device"))
+		link, err := os.Readlink(filepath.Join(sys, "class/net", d.name, "device"))
 		if errors.Is(err, fs.ErrNotExist) {
 			return d, wrong("device", "there is no interface %s that is a PCI device: list the devices by dpdk-devbind.py --status, "+
 				"or name a virtual device, such as net_af_packet0,iface=%s", d.name, d.name)
@@ -49,7 +52,7 @@ func locate(d device) (device, error) {
 }
 
 func checkPCI(address string) error {
-	dir := filepath.Join(sysfs, address)
+	dir := pciDir(address)
 	if _, err := os.Stat(dir); err != nil {
 		return wrong("device", "there is no PCI device %s: list the devices by dpdk-devbind.py --status", address)
 	}
@@ -84,9 +87,24 @@ func vendor(dir string) string {
 	return strings.TrimSpace(string(text))
 }
 
+// driverNamed is the driver, by its name in parameters, that takes a device; empty if
+// none there does.
+func driverNamed(d device) string {
+	if d.kind == virtualDevice {
+		return driverOf(d.name)
+	}
+	switch bound, _ := os.Readlink(filepath.Join(pciDir(d.name), "driver")); {
+	case vendor(pciDir(d.name)) == amazon:
+		return "net_ena"
+	case filepath.Base(bound) == "mlx5_core":
+		return "mlx5_pci"
+	}
+	return ""
+}
+
 // numaNode is the node that a device is attached to, or -1.
 func numaNode(d device) int {
-	text, err := os.ReadFile(filepath.Join(sysfs, d.name, "numa_node"))
+	text, err := os.ReadFile(filepath.Join(pciDir(d.name), "numa_node"))
 	if err != nil {
 		return -1
 	}
@@ -161,7 +179,7 @@ func stale(path string) bool {
 // freeHugepages is the MB of free hugepages of the size that has most of them.
 func freeHugepages() int {
 	most := 0
-	sizes, _ := filepath.Glob("/sys/kernel/mm/hugepages/hugepages-*kB")
+	sizes, _ := filepath.Glob(filepath.Join(sys, "kernel/mm/hugepages/hugepages-*kB"))
 	for _, dir := range sizes {
 		var kB, free int
 		if _, err := fmt.Sscanf(filepath.Base(dir), "hugepages-%dkB", &kB); err != nil {

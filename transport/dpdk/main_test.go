@@ -21,5 +21,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	// EAL stays for ever, and so does who talks to it.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/peregrine-rpc/peregrine/transport/dpdk.(*control).run"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/peregrine-rpc/peregrine/transport/dpdk.(*control).run"),
+		goleak.Cleanup(func(code int) {
+			_ = os.RemoveAll(cardDir)
+			os.Exit(code)
+		}))
 }

@@ -145,7 +145,8 @@ void peregrine_port_link(uint16_t port, struct peregrine_link *l)
 {
 	struct rte_eth_link link = {0};
 
-	rte_eth_link_get_nowait(port, &link);
+	if (rte_eth_link_get_nowait(port, &link) != 0)
+		link.link_status = RTE_ETH_LINK_DOWN;
 	l->up = link.link_status == RTE_ETH_LINK_UP;
 	l->mbps = link.link_speed;
 }

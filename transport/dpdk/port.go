@@ -47,8 +47,9 @@ type port struct {
 	missed   atomic.Uint64 // packets that the device dropped for want of room
 
 	// The control goroutine's.
-	open    bool
-	resetAt time.Time // when to bring the device back; zero if it works
+	open        bool
+	withoutICMP error     // why an isolated port gets none
+	resetAt     time.Time // when to bring the device back; zero if it works
 }
 
 // openPort attaches, configures and starts a device with all its queues. serial
@@ -185,8 +186,13 @@ func (p *port) note() {
 		p.notes = append(p.notes, fmt.Sprintf("%s does not say how it spreads packets over its queues", p.driver))
 	}
 	if p.isolated {
-		p.notes = append(p.notes, "ARP and ICMP of this device go to this process while it runs, and not to the kernel: give it a virtual function of its own if the kernel needs them")
+		p.notes = append(p.notes, "ARP of this device goes to this process while it runs, and not to the kernel: give it a virtual function of its own if the kernel needs that")
 	}
+	if p.withoutICMP != nil {
+		p.notes = append(p.notes, fmt.Sprintf("%s takes no rule for ICMP %v: nobody answers a ping, and IPv6 neighbours do not find this process: "+
+			"where the firmware can, mstconfig sets UCTX_EN=1 (docs/mellanox.md)", p.driver, p.withoutICMP))
+	}
+	p.notes = append(p.notes, adviceOn(p.driver, libraryRelease())...)
 }
 
 // agree says what of a further queue's configuration is not the first one's.

@@ -12,6 +12,9 @@
 // rte_eal_init, with the log diverted. Returns 0 or -errno.
 int peregrine_start(int argc, char **argv);
 
+// The version of the library that runs.
+void peregrine_release(unsigned int *year, unsigned int *month, unsigned int *stable);
+
 // EAL's last words, from one take to the next.
 int peregrine_log_take(char *out, int size);
 
@@ -63,9 +66,5 @@ struct peregrine_link {
 	uint32_t up, mbps;
 };
 void peregrine_port_link(uint16_t port, struct peregrine_link *l);
-
-// Rules for an isolated port: of UDP to that port, of ARP, and of ICMP. *why is the driver's message.
-int peregrine_steer(uint16_t port, uint16_t queues, uint16_t udp_port, uint8_t *key,
-		    const char **why);
 
 #endif

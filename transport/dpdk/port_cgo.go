@@ -4,14 +4,12 @@ package dpdk
 
 /*
 #include <stdlib.h>
-#include <rte_flow.h>
 #include "port.h"
 */
 import "C"
 
 import (
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -124,20 +122,6 @@ func (p *port) share() error {
 	return result(C.peregrine_port_watch(C.uint16_t(p.id), p.shared))
 }
 
-// isolate asks the driver to leave the kernel what no rule takes, before the
-// port is configured.
-func (p *port) isolate() error {
-	if p.cfg.Isolate == "off" || p.cfg.Isolate == "auto" && !strings.HasPrefix(p.driver, "mlx5") {
-		return nil
-	}
-	var why C.struct_rte_flow_error
-	if C.rte_flow_isolate(C.uint16_t(p.id), 1, &why) != 0 {
-		return wrong("isolate", "%s cannot leave the kernel its traffic (%s): give isolate=off", p.driver, C.GoString(why.message))
-	}
-	p.isolated = true
-	return nil
-}
-
 // makePools fixes the rings' sizes, and makes a pool for each queue.
 func (p *port) makePools(serial int) error {
 	p.rxRing, p.txRing = C.uint16_t(p.cfg.RxRing), C.uint16_t(p.cfg.TxRing)
@@ -207,17 +191,6 @@ func (p *port) listen(groups []netstack.MAC) {
 	if C.rte_eth_dev_set_mc_addr_list(id, (*C.struct_rte_ether_addr)(unsafe.Pointer(&groups[0])), C.uint32_t(len(groups))) != 0 {
 		C.rte_eth_allmulticast_enable(id)
 	}
-}
-
-// steer makes the rules of an isolated port anew.
-func (p *port) steer() error {
-	var why *C.char
-	C.rte_flow_flush(C.uint16_t(p.id), nil)
-	err := result(C.peregrine_steer(C.uint16_t(p.id), C.uint16_t(len(p.queues)), C.uint16_t(p.local.Port()), p.key, &why))
-	if err != nil {
-		return p.failed("make a flow rule ("+C.GoString(why)+")", err)
-	}
-	return nil
 }
 
 // link reads the link's state, and its rate in bits per second or 0.
