@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	// rxMessages bounds a recvmmsg.
+	// rxMessages bounds a recvmmsg. While messages are large, rxFew does: what it
+	// fills is to be in the cache when it is read.
 	rxMessages = 32
+	rxFew      = 8
+	rxLarge    = 16 << 10
 	// rxBuffers is how many buffers the caller can hold while the messages of
 	// a call have theirs.
 	rxBuffers = 256
@@ -28,7 +31,8 @@ type receiver struct {
 	control [rxMessages][udpsock.RxControl]byte
 
 	buffer [rxMessages]uint32 // that each message reads into, or none
-	batch  int                // how many messages the next call asks for
+	batch  int                // how many messages the next call asks for, unless they are large
+	small  int                // messages since the latest large one
 
 	memory []byte
 	size   int      // of a buffer
@@ -80,7 +84,7 @@ func (r *receiver) init(caps transport.Caps, memory []byte) {
 		r.iovs[i].SetLen(r.size)
 		r.buffer[i] = none
 	}
-	r.batch = 1
+	r.batch, r.small = 1, rxMessages
 }
 
 // Recv implements [transport.Transport].
@@ -118,7 +122,11 @@ func (s *socket) Recv(pkts []transport.RxPacket) (int, error) {
 // receive makes one call for at most limit messages.
 func (s *socket) receive(limit int) unix.Errno {
 	r := &s.rx
-	batch := r.arm(min(r.batch, limit))
+	batch := min(r.batch, limit)
+	if r.small < rxMessages {
+		batch = min(batch, rxFew)
+	}
+	batch = r.arm(batch)
 	if batch == 0 {
 		return noBuffers
 	}
@@ -175,6 +183,9 @@ func (s *socket) nextBurst() bool {
 		if m.Hdr.Flags&unix.MSG_TRUNC != 0 {
 			s.stats.RxTruncated.Add(1)
 			continue // the message keeps its buffer
+		}
+		if r.small++; m.Len > rxLarge {
+			r.small = 0
 		}
 		b := r.buffer[i]
 		r.buffer[i] = none
