@@ -50,3 +50,16 @@ func TestNobodyAtTheOtherEndOfADPDKDeviceIsAnErrorThatSaysWhatToDo(t *testing.T)
 	require.Contains(t, stderr, "peregrine serve dpdk://")
 	s.end(t)
 }
+
+func TestDoctorMeasuresDPDK(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "doctor.json")
+	stdout, stderr, err := output(t, "doctor", "dpdk://net_vhost0,iface=/run/p.sock?ip=10.9.0.1/24", "--measure", "--duration", "500ms", "--json", path)
+	require.NoError(t, err, "%s%s", stdout, stderr)
+	measured := readJSON(t, path)["facts"].(map[string]any)["measured"].(map[string]any)
+	floor := measured["floors"].([]any)[0].(map[string]any)
+	require.Equal(t, "dpdk", floor["backend"])
+	require.NotContains(t, floor, "error")
+	require.Positive(t, floor["raw_p50_us"])
+	require.Positive(t, floor["rate"])
+}

@@ -14,10 +14,7 @@ import (
 	_ "github.com/peregrine-rpc/peregrine/transport/xdp"
 )
 
-// DPDK's control thread, where it is built, ends with the process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/peregrine-rpc/peregrine/transport/dpdk.(*control).run"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestPrimitivesHaveACost(t *testing.T) {
 	t.Parallel()
