@@ -115,3 +115,19 @@ func TestAPacketOfTooManyFramesVanishes(t *testing.T) {
 	})
 	require.NotContains(t, came, byte(19))
 }
+
+// A packet whose last piece never came does not keep the queue.
+func TestAnUnfinishedPacketEndsWithItsSocket(t *testing.T) {
+	c := newCable(t, 1)
+	const sg = unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP | unix.XDP_USE_SG
+	for range 3 {
+		u := newUmem(t, 4*ringSize)
+		p := c.open(u, nil, 0, ringSize, ringSizes)
+		require.NoError(t, p.Bind(c.ends[0], 0, sg))
+		p.TX.Put(Desc{Addr: p.free.Take(), Len: 600, Options: Continued})
+		p.TX.Publish()
+		p.Kick()
+		require.Zero(t, p.TX.Left())
+		require.NoError(t, p.Close())
+	}
+}

@@ -86,17 +86,22 @@ func mapRing[E uint64 | Desc](s *Socket, area int, r *ring[E], off unix.XDPRingO
 }
 
 // bindPatience is longer than a queue stays taken after its last socket was
-// closed: 20 to 90 ms were seen.
+// closed: 20 to 90 ms where there is a CPU to spare, and more than a second where
+// there is none, since that waits for the kernel's lock of all interfaces.
 const (
-	bindPatience = time.Second
+	bindPatience = 10 * time.Second
 	bindPause    = 5 * time.Millisecond
 )
 
 // Bind gives the socket a queue of a device. flags are XDP_COPY or XDP_ZEROCOPY,
 // or neither to take what there is, XDP_USE_NEED_WAKEUP and XDP_USE_SG; a socket
 // that shares has those of the other one. While the queue is taken Bind waits, up
-// to a second. An error is a [*Refusal].
+// to ten seconds. An error is a [*Refusal].
 func (s *Socket) Bind(device, queue int, flags uint16) error {
+	return s.bindWithin(bindPatience, device, queue, flags)
+}
+
+func (s *Socket) bindWithin(patience time.Duration, device, queue int, flags uint16) error {
 	to := &unix.SockaddrXDP{Flags: flags, Ifindex: uint32(device), QueueID: uint32(queue)}
 	if s.share >= 0 {
 		to.Flags, to.SharedUmemFD = unix.XDP_SHARED_UMEM, uint32(s.share)
@@ -106,7 +111,7 @@ func (s *Socket) Bind(device, queue int, flags uint16) error {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, unix.EBUSY) || time.Since(began) > bindPatience {
+		if !errors.Is(err, unix.EBUSY) || time.Since(began) > patience {
 			return &Refusal{"bind", err}
 		}
 	}
