@@ -9,11 +9,14 @@ import (
 )
 
 // goTest runs tests of the module in dir, adds them to the results, and logs what the failed ones printed. args are
-// flags and packages. Tests that wait for something to end leave the processors to one package more than there are. Only
-// what hangs meets the timeout.
+// flags and packages. Tests that wait for something leave the processors to one package more than there are, and to more
+// tests of each. All was vetted before. Only what hangs meets the timeout.
 func goTest(log io.Writer, tests *results, dir string, args ...string) error {
-	packages := fmt.Sprintf("-p=%d", runtime.NumCPU()+1)
-	cmd := exec.Command("go", append([]string{"-C", dir, "test", "-json", "-count=1", "-timeout=30m", packages}, args...)...)
+	flags := []string{
+		"-C", dir, "test", "-json", "-count=1", "-timeout=30m", "-vet=off",
+		fmt.Sprintf("-p=%d", runtime.NumCPU()+1), fmt.Sprintf("-parallel=%d", 4*runtime.NumCPU()),
+	}
+	cmd := exec.Command("go", append(flags, args...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
