@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,6 +24,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 		os.Exit(0)
+	}
+	// What runs in a shell's background ignores interrupts, and so would the programs that it starts: one that came
+	// before they listen would be lost, and awaited for ever.
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	goleak.VerifyTestMain(m)
 }
