@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -34,14 +35,14 @@ func requireUnblocked(t *testing.T, near, far transport.Transport) {
 	for round := range 3 {
 		for _, size := range []int{1450, 100} {
 			p := []transport.TxPacket{{Route: route}}
-			within(t, func() bool { return near.Reserve(p) == 1 })
+			transporttest.Within(t, func() bool { return near.Reserve(p) == 1 })
 			p[0].Payload = make([]byte, size)
 			p[0].Head = p[0].Head[:0]
 			n, err := near.Send(p)
 			require.NoError(t, err)
 			require.Equal(t, 1, n, "round %d", round)
 		}
-		within(t, func() bool { return take(t, far) > 0 })
+		transporttest.Within(t, func() bool { return take(t, far) > 0 })
 	}
 }
 

@@ -3,27 +3,21 @@
 package dpdk
 
 import (
-	"bufio"
-	"context"
 	"net"
 	"net/netip"
 	"os/exec"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // Wireshark knows nothing of us: what it calls valid is.
 func TestTsharkFindsOurPacketsValid(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("tshark is not installed: apt-get install tshark")
-	}
+	tshark := transporttest.Tshark(t)
 	for name, ips := range map[string][2]string{
 		"tsh4": {"10.12.0.1/24", "10.12.0.2/24"},
 		"tsh6": {"fd12::1/64", "fd12::2/64"},
@@ -31,74 +25,9 @@ func TestTsharkFindsOurPacketsValid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := toKernel(t, name, ips[0], ips[1])
 			near, far := openBoth(t, l)
-			sizes := []int{0, 1, 2, 17, 100, 101, 1400, near.Caps().MaxPayload}
-			own := near.LocalAddr().Addr().String()
-			packets := capture(t, tshark, name+"k", "udp and src host "+own, len(sizes)*4,
-				"udp.length", "udp.checksum.status", "ip.checksum.status", "ip.flags.df", "ip.dsfield.ecn", "ipv6.tclass.ecn", "_ws.expert", "_ws.malformed")
-			route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
-			require.NoError(t, err)
-			sent := map[string]int{}
-			for _, ecn := range []transport.ECN{transport.NotECT, transport.ECT1, transport.ECT0, transport.CE} {
-				for _, size := range sizes {
-					p := []transport.TxPacket{{Route: route, ECN: ecn}}
-					within(t, func() bool { return near.Reserve(p) == 1 })
-					p[0].Head = p[0].Head[:size]
-					for i := range p[0].Head {
-						p[0].Head[i] = byte(i * size)
-					}
-					n, err := near.Send(p)
-					require.NoError(t, err)
-					require.Equal(t, 1, n)
-					mark := strconv.Itoa(int(ecn))
-					valid := []string{strconv.Itoa(8 + size), "1", "", "", "", mark, "", ""}
-					if strings.Contains(ips[0], ".") {
-						valid = []string{strconv.Itoa(8 + size), "1", "1", "1", mark, "", "", ""}
-					}
-					sent[strings.Join(valid, "\t")]++
-				}
-			}
-			seen := map[string]int{}
-			for range len(sizes) * 4 {
-				seen[<-packets]++
-			}
-			require.Equal(t, sent, seen, "length, checksums of UDP and IP (1: good), don't fragment, ECN, complaints")
+			transporttest.Valid(t, tshark, near, far, name+"k", (*exec.Cmd).Start)
 		})
 	}
-}
-
-// capture starts tshark at a device, and returns the fields of the first n packets
-// that the filter lets through.
-func capture(t *testing.T, tshark, device, filter string, n int, fields ...string) <-chan string {
-	t.Helper()
-	args := []string{"-n", "-l", "-i", device, "-f", filter, "-c", strconv.Itoa(n), "-a", "duration:30", "-T", "fields",
-		"-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"}
-	for _, f := range fields {
-		args = append(args, "-e", f)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	cmd := exec.CommandContext(ctx, tshark, args...)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	said := bufio.NewScanner(stderr)
-	for said.Scan() && !strings.HasSuffix(said.Text(), "Capture started.") {
-	}
-	packets := make(chan string, n)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer close(packets)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			packets <- lines.Text()
-		}
-		for said.Scan() { // until it has ended
-		}
-		_ = cmd.Wait() // if it failed, packets are missing
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	return packets
 }
 
 // openBoth opens both ends, and has them know each other.
@@ -112,7 +41,7 @@ func openBoth(t *testing.T, l link) (near, far transport.Transport) {
 	t.Cleanup(func() { require.NoError(t, far.Close()) })
 	route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
 	require.NoError(t, err)
-	within(t, func() bool {
+	transporttest.Within(t, func() bool {
 		take(t, near) // neighbours get their turn
 		p := []transport.TxPacket{{Route: route}}
 		if near.Reserve(p) == 1 {
@@ -123,14 +52,6 @@ func openBoth(t *testing.T, l link) (near, far transport.Transport) {
 		return take(t, far) > 0
 	})
 	return near, far
-}
-
-// within is eventually on this goroutine, which owns transports.
-func within(t *testing.T, condition func() bool) {
-	t.Helper()
-	for began := time.Now(); !condition(); time.Sleep(time.Millisecond) {
-		require.Less(t, time.Since(began), 30*time.Second)
-	}
 }
 
 // take receives and releases what is there.
@@ -161,7 +82,7 @@ func TestOurHostAnswersPings(t *testing.T) {
 	_, err = conn.WriteTo(echo, &net.IPAddr{IP: net.IPv4(10, 13, 0, 1)})
 	require.NoError(t, err)
 	answer := make([]byte, 100)
-	within(t, func() bool {
+	transporttest.Within(t, func() bool {
 		require.Zero(t, take(t, near), "a ping is no datagram")
 		require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		n, _, err := conn.ReadFrom(answer)

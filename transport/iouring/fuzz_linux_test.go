@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/internal/uring"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -61,7 +62,7 @@ func FuzzCompletions(f *testing.F) {
 		q.rx.ask(&q.rig, false)
 		r, err := q.Resolve(netip.MustParseAddrPort("127.0.0.1:9"), netip.Addr{})
 		require.NoError(t, err)
-		pkts := loaded(t, q, r, "one", "two", "three")
+		pkts := transporttest.Loaded(t, q, r, "one", "two", "three")
 		require.Equal(t, len(pkts), q.load(pkts))
 		for i := range q.tx.flights {
 			if f := &q.tx.flights[i]; f.out > 0 {

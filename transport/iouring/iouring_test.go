@@ -4,15 +4,13 @@ package iouring
 
 import (
 	"errors"
-	"fmt"
-	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -100,88 +98,10 @@ func (v variant) at(t testing.TB, address string, change ...func(*Config)) trans
 	return tr
 }
 
-// to resolves b's address for a.
-func to(t testing.TB, a, b transport.Transport) transport.Route {
-	t.Helper()
-	r, err := a.Resolve(b.LocalAddr(), netip.Addr{})
-	require.NoError(t, err)
-	return r
-}
-
-// loaded is packets that are ready to be sent, all of it in the Payload.
-func loaded(t testing.TB, tr transport.Transport, r transport.Route, texts ...string) []transport.TxPacket {
-	t.Helper()
-	pkts := make([]transport.TxPacket, len(texts))
-	require.Equal(t, len(pkts), tr.Reserve(pkts))
-	for i := range pkts {
-		pkts[i].Route, pkts[i].Head, pkts[i].Payload = r, pkts[i].Head[:0], []byte(texts[i])
-	}
-	return pkts
-}
-
-// send sends one packet per text.
-func send(t testing.TB, tr transport.Transport, r transport.Route, texts ...string) {
-	t.Helper()
-	for len(texts) > 0 {
-		n := min(len(texts), tr.Caps().TxBatch)
-		pkts := loaded(t, tr, r, texts[:n]...)
-		for len(pkts) > 0 {
-			n, err := tr.Send(pkts)
-			require.NoError(t, err)
-			pkts = pkts[n:]
-			if len(pkts) > 0 {
-				require.NoError(t, tr.Wait(time.Second))
-			}
-		}
-		texts = texts[n:]
-	}
-}
-
-// soon bounds what a story waits for; it is far more than it takes.
-const soon = 20 * time.Second
-
-// receive waits for n packets and returns them, unreleased.
-func receive(t testing.TB, tr transport.Transport, n int) []transport.RxPacket {
-	t.Helper()
-	pkts := make([]transport.RxPacket, n)
-	have := 0
-	for end := time.Now().Add(soon); have < n; {
-		k, err := tr.Recv(pkts[have:])
-		require.NoError(t, err)
-		have += k
-		if k == 0 {
-			require.True(t, time.Now().Before(end), "%d of %d packets have arrived: %+v", have, n, tr.Stats())
-			require.NoError(t, tr.Wait(time.Second))
-		}
-	}
-	return pkts
-}
-
-// texts waits for n packets and returns their contents.
-func texts(t testing.TB, tr transport.Transport, n int) []string {
-	t.Helper()
-	pkts := receive(t, tr, n)
-	out := make([]string, n)
-	for i, p := range pkts {
-		out[i] = string(p.Data)
-	}
-	tr.Release(pkts)
-	return out
-}
-
-// numbered returns n different texts of that size, which is 8 at least.
-func numbered(n, size int) []string {
-	out := make([]string, n)
-	for i := range out {
-		out[i] = fmt.Sprintf("%08d%s", i, strings.Repeat("x", size-8))
-	}
-	return out
-}
-
 // completed waits until all packets that were taken have completed.
 func completed(t testing.TB, tr transport.Transport, n uint64) {
 	t.Helper()
-	for end := time.Now().Add(soon); tr.Completed() < n; {
+	for end := time.Now().Add(transporttest.Patience); tr.Completed() < n; {
 		require.True(t, time.Now().Before(end), "%d of %d have completed", tr.Completed(), n)
 		require.NoError(t, tr.Wait(10*time.Millisecond))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -86,8 +87,8 @@ func TestAnOrdinaryUsersQueueThatCannotBeBoundGoesOn(t *testing.T) {
 	} else {
 		require.ErrorContains(t, err, "ulimit -l")
 	}
-	send(t, a, to(t, a, a), "to itself")
-	require.Equal(t, []string{"to itself"}, texts(t, a, 1))
+	transporttest.Send(t, a, transporttest.To(t, a, a), "to itself")
+	require.Equal(t, []string{"to itself"}, transporttest.Texts(t, a, 1))
 }
 
 // What is sent without a copy is locked meanwhile.
@@ -100,11 +101,11 @@ func TestAnOrdinaryUserWhoMayLockNoMoreSendsCopies(t *testing.T) {
 	require.Equal(t, "zero-copy", v.name)
 	a, b := v.at(t, loopback), v.at(t, loopback)
 	mayLock(t, 0)
-	r := to(t, a, b)
+	r := transporttest.To(t, a, b)
 	for i := range 10 {
 		text := strings.Repeat("x", 9000+i)
-		send(t, a, r, text)
-		require.Equal(t, []string{text}, texts(t, b, 1))
+		transporttest.Send(t, a, r, text)
+		require.Equal(t, []string{text}, transporttest.Texts(t, b, 1))
 		completed(t, a, uint64(i+1))
 	}
 	st := a.Stats()
@@ -123,9 +124,9 @@ func TestAnOrdinaryUserHasBusyPolling(t *testing.T) {
 		for _, note := range a.Caps().Notes {
 			t.Log(note) // before Linux 6.9
 		}
-		send(t, a, to(t, a, a), "to itself")
-		require.NoError(t, a.Wait(soon))
-		require.Equal(t, []string{"to itself"}, texts(t, a, 1))
+		transporttest.Send(t, a, transporttest.To(t, a, a), "to itself")
+		require.NoError(t, a.Wait(transporttest.Patience))
+		require.Equal(t, []string{"to itself"}, transporttest.Texts(t, a, 1))
 		require.NoError(t, a.Wait(time.Millisecond))
 	}
 	_, err := transport.Open("iouring://127.0.0.1:0?busy_poll=2s")

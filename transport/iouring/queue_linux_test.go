@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/internal/uring"
 	"github.com/peregrine-rpc/peregrine/internal/uring/uringtest"
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -30,9 +31,9 @@ func TestARunIsOneSendAndOneReceive(t *testing.T) {
 		if !a.Caps().SegmentTx || !b.Caps().SegmentRx {
 			return
 		}
-		want := append(numbered(63, 48), "a shorter one")
-		send(t, a, to(t, a, b), want...)
-		require.Equal(t, want, texts(t, b, 64))
+		want := append(transporttest.Numbered(63, 48), "a shorter one")
+		transporttest.Send(t, a, transporttest.To(t, a, b), want...)
+		require.Equal(t, want, transporttest.Texts(t, b, 64))
 		require.Equal(t, uint64(1), a.Stats().TxCalls)
 	})
 }
@@ -40,16 +41,16 @@ func TestARunIsOneSendAndOneReceive(t *testing.T) {
 func TestACallSendsAndReceives(t *testing.T) {
 	t.Parallel()
 	a, b := one.at(t, loopback), one.at(t, loopback)
-	ab, ba := to(t, a, b), to(t, b, a)
-	send(t, a, ab, "begin")
-	texts(t, b, 1)
+	ab, ba := transporttest.To(t, a, b), transporttest.To(t, b, a)
+	transporttest.Send(t, a, ab, "begin")
+	transporttest.Texts(t, b, 1)
 	const rounds = 20
 	before := a.Stats()
 	for range rounds {
-		send(t, b, ba, "ping") // it is there before a calls next
-		send(t, a, ab, "pong")
-		require.Equal(t, []string{"ping"}, texts(t, a, 1))
-		require.Equal(t, []string{"pong"}, texts(t, b, 1))
+		transporttest.Send(t, b, ba, "ping") // it is there before a calls next
+		transporttest.Send(t, a, ab, "pong")
+		require.Equal(t, []string{"ping"}, transporttest.Texts(t, a, 1))
+		require.Equal(t, []string{"pong"}, transporttest.Texts(t, b, 1))
 	}
 	after := a.Stats()
 	require.Equal(t, before.TxCalls+rounds, after.TxCalls)
@@ -111,8 +112,8 @@ func TestASleepIsNotBegunWithoutWhatEndsIt(t *testing.T) {
 		e.FD, e.UserData = -1, dataWake
 	}
 	require.NoError(t, q.Wait(-1))
-	send(t, q, to(t, q, q), "to itself")
-	require.Equal(t, []string{"to itself"}, texts(t, q, 1))
+	transporttest.Send(t, q, transporttest.To(t, q, q), "to itself")
+	require.Equal(t, []string{"to itself"}, transporttest.Texts(t, q, 1))
 }
 
 func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {
@@ -132,8 +133,8 @@ func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {
 	require.Equal(t, before, a.Stats().RxCalls)
 
 	b := one.at(t, loopback)
-	send(t, b, to(t, b, a), "there")
-	require.Equal(t, []string{"there"}, texts(t, a, 1))
+	transporttest.Send(t, b, transporttest.To(t, b, a), "there")
+	require.Equal(t, []string{"there"}, transporttest.Texts(t, a, 1))
 	look(1)
 	require.Equal(t, before+2, a.Stats().RxCalls, "when it was told, and while there may be more")
 }
@@ -141,17 +142,17 @@ func TestAnIdleQueueIsLookedAtWithoutASystemCall(t *testing.T) {
 func TestAnOwnerThatHoldsAllItMayGetsTheNextDatagram(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a, b := v.at(t, loopback), v.at(t, loopback, func(c *Config) { c.GRO = false })
-		r := to(t, a, b)
+		r := transporttest.To(t, a, b)
 		var held []transport.RxPacket
 		for i := range b.Caps().RxBuffers {
 			text := fmt.Sprint(i)
-			send(t, a, r, text)
-			pkts := receive(t, b, 1)
+			transporttest.Send(t, a, r, text)
+			pkts := transporttest.Receive(t, b, 1)
 			require.Equal(t, text, string(pkts[0].Data))
 			held = append(held, pkts...)
 		}
-		send(t, a, r, "one more")
-		require.Equal(t, []string{"one more"}, texts(t, b, 1))
+		transporttest.Send(t, a, r, "one more")
+		require.Equal(t, []string{"one more"}, transporttest.Texts(t, b, 1))
 		b.Release(held)
 	})
 }
@@ -160,13 +161,13 @@ func TestAnOwnerThatHoldsAllItMayGetsTheNextDatagram(t *testing.T) {
 func TestDatagramsKeepTheirOrder(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a, b := v.at(t, loopback), v.at(t, loopback)
-		r, back := to(t, a, b), to(t, b, a)
+		r, back := transporttest.To(t, a, b), transporttest.To(t, b, a)
 		for i, n := range []int{1, 1, 3, 60, 1, 64, 64, 2, 1, 1, 30} {
-			want := numbered(n, 8+300*(i%3))
-			send(t, a, r, want...)
-			send(t, b, back, "an answer")
-			require.Equal(t, want, texts(t, b, n))
-			require.Equal(t, []string{"an answer"}, texts(t, a, 1))
+			want := transporttest.Numbered(n, 8+300*(i%3))
+			transporttest.Send(t, a, r, want...)
+			transporttest.Send(t, b, back, "an answer")
+			require.Equal(t, want, transporttest.Texts(t, b, n))
+			require.Equal(t, []string{"an answer"}, transporttest.Texts(t, a, 1))
 			for range i * expecting / 4 { // and now and then nothing for a while
 				n, err := b.Recv(make([]transport.RxPacket, 1))
 				require.NoError(t, err)
@@ -189,7 +190,7 @@ func TestNothingIsAllocatedPerPacket(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
-		r := to(t, a, b)
+		r := transporttest.To(t, a, b)
 		tx, rx := make([]transport.TxPacket, 8), make([]transport.RxPacket, 8)
 		round := func() {
 			a.Reserve(tx)
@@ -285,7 +286,7 @@ func eventuallyFree(t testing.TB, addr netip.AddrPort) {
 		require.NoError(t, err)
 		defer unix.Close(fd)
 		return unix.Bind(fd, &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}) == nil
-	}, soon, time.Millisecond)
+	}, transporttest.Patience, time.Millisecond)
 }
 
 func TestTheThreadInWaitTakesTheRingApart(t *testing.T) {
@@ -298,7 +299,7 @@ func TestTheThreadInWaitTakesTheRingApart(t *testing.T) {
 			}
 			over <- err
 		})
-		require.Eventually(t, q.waiter.Asleep, soon, time.Microsecond)
+		require.Eventually(t, q.waiter.Asleep, transporttest.Patience, time.Microsecond)
 		require.NoError(t, q.Close())
 		free(t, q.LocalAddr())
 		require.ErrorIs(t, <-over, transport.ErrClosed)
@@ -332,10 +333,10 @@ func TestAThreadThatDoesNotComeByIsNotWaitedFor(t *testing.T) {
 
 func TestAQueueWhoseThreadHasEndedSaysSoAndCloses(t *testing.T) {
 	q := boundHere(t, func(*queue) {})
-	require.Eventually(t, func() bool { return !alive(q.tid) }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return !alive(q.tid) }, transporttest.Patience, time.Millisecond)
 	r, err := q.Resolve(q.LocalAddr(), netip.Addr{})
 	require.NoError(t, err)
-	_, err = q.Send(loaded(t, q, r, "anybody?"))
+	_, err = q.Send(transporttest.Loaded(t, q, r, "anybody?"))
 	require.ErrorContains(t, err, "has ended")
 	require.NoError(t, q.Close())
 	eventuallyFree(t, q.LocalAddr())
@@ -388,8 +389,8 @@ func TestAChildProcessKeepsNoPort(t *testing.T) {
 			_ = child.Process.Kill()
 			_ = child.Wait()
 		}()
-		send(t, a, to(t, a, a), "to itself")
-		require.Equal(t, []string{"to itself"}, texts(t, a, 1))
+		transporttest.Send(t, a, transporttest.To(t, a, a), "to itself")
+		require.Equal(t, []string{"to itself"}, transporttest.Texts(t, a, 1))
 		require.NoError(t, a.Close())
 		free(t, a.LocalAddr())
 	}
@@ -412,31 +413,31 @@ func TestAQueueThatCannotBeBoundGoesOn(t *testing.T) {
 	a := anyone.at(t, loopback)
 	err := uringtest.Without(unix.EPERM, func() error { _, err := transport.BindThread(a); return err })
 	require.ErrorContains(t, err, "not bound to its thread")
-	send(t, a, to(t, a, a), "to itself")
-	require.Equal(t, []string{"to itself"}, texts(t, a, 1))
+	transporttest.Send(t, a, transporttest.To(t, a, a), "to itself")
+	require.Equal(t, []string{"to itself"}, transporttest.Texts(t, a, 1))
 }
 
 func TestNothingIsLostWhereAQueueIsBoundAndReleased(t *testing.T) {
 	t.Parallel()
 	a, b := anyone.at(t, loopback), anyone.at(t, loopback, func(c *Config) { c.GRO = false })
-	r := to(t, a, b)
-	want := numbered(60, 20)
+	r := transporttest.To(t, a, b)
+	want := transporttest.Numbered(60, 20)
 	var got []string
 	for part := range 6 {
-		send(t, a, r, want[10*part:10*part+10]...)
-		got = append(got, texts(t, b, 1)...)
+		transporttest.Send(t, a, r, want[10*part:10*part+10]...)
+		got = append(got, transporttest.Texts(t, b, 1)...)
 		turn := make(chan error)
 		go func() { // a thread that ends
 			runtime.LockOSThread()
 			release, err := transport.BindThread(b)
-			got = append(got, texts(t, b, 1)...)
+			got = append(got, transporttest.Texts(t, b, 1)...)
 			_, again := transport.BindThread(b)
 			release()
 			turn <- errors.Join(err, again)
 		}()
 		require.NoError(t, <-turn)
 	}
-	require.Equal(t, want, append(got, texts(t, b, len(want)-len(got))...))
+	require.Equal(t, want, append(got, transporttest.Texts(t, b, len(want)-len(got))...))
 }
 
 func TestAReleaseAfterCloseIsLate(t *testing.T) {

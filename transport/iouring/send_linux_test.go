@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/internal/uring"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -22,12 +23,12 @@ func TestAKernelThatRefusesToCutRunsGetsSinglePackets(t *testing.T) {
 		}
 		// Without checksums the kernel cuts nothing apart: EINVAL.
 		require.NoError(t, unix.SetsockoptInt(inside(a).sock.FD, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1))
-		r := to(t, a, b)
+		r := transporttest.To(t, a, b)
 		for i := range uint64(2) {
-			want := numbered(64, 48)
-			send(t, a, r, want...)
+			want := transporttest.Numbered(64, 48)
+			transporttest.Send(t, a, r, want...)
 			completed(t, a, 64*(i+1)) // an owner who never calls sends nothing again
-			require.Equal(t, want, texts(t, b, 64))
+			require.Equal(t, want, transporttest.Texts(t, b, 64))
 		}
 		require.Zero(t, a.Stats().TxRefused)
 		require.Equal(t, uint64(128), a.Stats().TxPackets)
@@ -41,12 +42,12 @@ func TestADestinationThatTheKernelRefusesCostsItsPacketsOnly(t *testing.T) {
 		// From a loopback address there is no way out.
 		outside, err := a.Resolve(netip.MustParseAddrPort("192.0.2.1:9"), netip.Addr{})
 		require.NoError(t, err)
-		inward := to(t, a, b)
+		inward := transporttest.To(t, a, b)
 		for range 3 {
-			send(t, a, outside, numbered(10, 48)...)
-			want := numbered(10, 48)
-			send(t, a, inward, want...)
-			require.Equal(t, want, texts(t, b, 10))
+			transporttest.Send(t, a, outside, transporttest.Numbered(10, 48)...)
+			want := transporttest.Numbered(10, 48)
+			transporttest.Send(t, a, inward, want...)
+			require.Equal(t, want, transporttest.Texts(t, b, 10))
 		}
 		completed(t, a, 60)
 		require.Equal(t, uint64(30), a.Stats().TxRefused)
@@ -75,7 +76,7 @@ func TestAFullSocketHasRoomAgain(t *testing.T) {
 		require.NoError(t, err)
 		var rest []transport.TxPacket
 		taken := uint64(0)
-		for end := time.Now().Add(soon); len(rest) == 0; {
+		for end := time.Now().Add(transporttest.Patience); len(rest) == 0; {
 			require.True(t, time.Now().Before(end), "it never fills: %+v", a.Stats())
 			pkts := make([]transport.TxPacket, 64)
 			pkts = pkts[:a.Reserve(pkts)]
@@ -90,7 +91,7 @@ func TestAFullSocketHasRoomAgain(t *testing.T) {
 				break // all buffers are under way, which is full as well
 			}
 		}
-		for end := time.Now().Add(soon); len(rest) > 0 || a.Completed() < taken; {
+		for end := time.Now().Add(transporttest.Patience); len(rest) > 0 || a.Completed() < taken; {
 			require.True(t, time.Now().Before(end), "there is no room: %+v", a.Stats())
 			require.NoError(t, a.Wait(time.Second))
 			n, err := a.Send(rest)
@@ -108,11 +109,11 @@ func TestZeroCopyEndsWhereTheKernelCopies(t *testing.T) {
 	v := variants[3]
 	a, b := v.at(t, loopback), v.at(t, loopback)
 	require.Equal(t, "zero-copy", v.name)
-	r := to(t, a, b)
+	r := transporttest.To(t, a, b)
 	for i := range 100 {
 		text := strings.Repeat("x", 1000+i)
-		send(t, a, r, text)
-		require.Equal(t, []string{text}, texts(t, b, 1))
+		transporttest.Send(t, a, r, text)
+		require.Equal(t, []string{text}, transporttest.Texts(t, b, 1))
 		completed(t, a, uint64(i+1))
 	}
 	st := a.Stats()
@@ -125,14 +126,14 @@ func TestManyPiecesAreCopied(t *testing.T) {
 	t.Parallel()
 	v := variants[3]
 	a, b := v.at(t, loopback), v.at(t, loopback)
-	r := to(t, a, b)
+	r := transporttest.To(t, a, b)
 	for _, n := range []int{1, 8, 9, 30, 64} {
-		want := numbered(n, 1000)
-		send(t, a, r, want...)
-		require.Equal(t, want, texts(t, b, n))
+		want := transporttest.Numbered(n, 1000)
+		transporttest.Send(t, a, r, want...)
+		require.Equal(t, want, transporttest.Texts(t, b, n))
 	}
-	send(t, a, r, strings.Repeat("x", 65507))
-	require.Len(t, texts(t, b, 1)[0], 65507)
+	transporttest.Send(t, a, r, strings.Repeat("x", 65507))
+	require.Len(t, transporttest.Texts(t, b, 1)[0], 65507)
 	st := a.Stats()
 	require.Equal(t, uint64(113), st.TxPackets)
 	require.Zero(t, st.TxRefused+st.TxTooLarge)

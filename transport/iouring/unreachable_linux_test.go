@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // heard waits for a report, as an owner does.
 func heard(t *testing.T, tr transport.Transport) transport.Unreachable {
 	t.Helper()
-	for end := time.Now().Add(soon); ; {
+	for end := time.Now().Add(transporttest.Patience); ; {
 		if u, ok := inside(tr).NextUnreachable(); ok {
 			return u
 		}
@@ -28,28 +28,13 @@ func heard(t *testing.T, tr transport.Transport) transport.Unreachable {
 	}
 }
 
-// dead is a port of the loopback at which nobody listens: a connected socket has it,
-// and takes nothing from strangers.
-func dead(t *testing.T) netip.AddrPort {
-	t.Helper()
-	local := [4]byte{127, 0, 0, 1}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, unix.Close(fd)) })
-	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: local}))
-	require.NoError(t, unix.Connect(fd, &unix.SockaddrInet4{Addr: local, Port: 9}))
-	own, err := unix.Getsockname(fd)
-	require.NoError(t, err)
-	return netip.AddrPortFrom(netip.AddrFrom4(local), uint16(own.(*unix.SockaddrInet4).Port))
-}
-
 func TestAPortWhereNobodyListensIsReported(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
-		a, to := v.at(t, loopback), dead(t)
+		a, to := v.at(t, loopback), transporttest.Dead(t, "127.0.0.1")
 		r, err := a.Resolve(to, netip.Addr{})
 		require.NoError(t, err)
-		for _, texts := range [][]string{{"anybody?"}, numbered(10, 100), {strings.Repeat("long", 300)}} {
-			send(t, a, r, texts...)
+		for _, texts := range [][]string{{"anybody?"}, transporttest.Numbered(10, 100), {strings.Repeat("long", 300)}} {
+			transporttest.Send(t, a, r, texts...)
 			u := heard(t, a)
 			require.Equal(t, to, u.To)
 			require.ErrorIs(t, u.Err, syscall.ECONNREFUSED)
@@ -68,9 +53,9 @@ func TestAPortWhereNobodyListensIsReported(t *testing.T) {
 func TestADeadPeerCostsTheOthersNothing(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a, b := v.at(t, loopback), v.at(t, loopback)
-		nobody, err := a.Resolve(dead(t), netip.Addr{})
+		nobody, err := a.Resolve(transporttest.Dead(t, "127.0.0.1"), netip.Addr{})
 		require.NoError(t, err)
-		somebody, back := to(t, a, b), to(t, b, a)
+		somebody, back := transporttest.To(t, a, b), transporttest.To(t, b, a)
 		for round := range uint64(50) {
 			// In one batch by turns.
 			pkts := make([]transport.TxPacket, 40)
@@ -82,10 +67,10 @@ func TestADeadPeerCostsTheOthersNothing(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, len(pkts), n)
 			completed(t, a, 41*round+40)
-			b.Release(receive(t, b, 20))
-			send(t, a, nobody, "anybody?")
-			send(t, b, back, "an answer")
-			require.Equal(t, []string{"an answer"}, texts(t, a, 1))
+			b.Release(transporttest.Receive(t, b, 20))
+			transporttest.Send(t, a, nobody, "anybody?")
+			transporttest.Send(t, b, back, "an answer")
+			require.Equal(t, []string{"an answer"}, transporttest.Texts(t, a, 1))
 			completed(t, a, 41*round+41)
 		}
 		require.Zero(t, a.Stats().TxRefused)
@@ -96,10 +81,10 @@ func TestADeadPeerCostsTheOthersNothing(t *testing.T) {
 func TestWaitReturnsForAReportAndSleepsWhenItIsTaken(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a := v.at(t, loopback)
-		r, err := a.Resolve(dead(t), netip.Addr{})
+		r, err := a.Resolve(transporttest.Dead(t, "127.0.0.1"), netip.Addr{})
 		require.NoError(t, err)
 		for range 3 {
-			send(t, a, r, "anybody?")
+			transporttest.Send(t, a, r, "anybody?")
 			for !inside(a).sock.Reports() {
 				require.NoError(t, a.Wait(-1))
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -28,8 +29,8 @@ func TestAnEndpointTakesLittleOfTheHeap(t *testing.T) {
 func TestWhoReadsAViewTooLateIsNotPunished(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a, b := v.at(t, "127.0.0.1:0"), v.at(t, "127.0.0.1:0")
-		send(t, a, to(t, a, b), "hello")
-		late := receive(t, b, 1)[0].Data
+		transporttest.Send(t, a, transporttest.To(t, a, b), "hello")
+		late := transporttest.Receive(t, b, 1)[0].Data
 		require.NoError(t, b.Close())
 		for range 3 {
 			runtime.GC()

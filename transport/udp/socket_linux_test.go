@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/internal/udpsock"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -31,9 +32,9 @@ func TestARunIsOneSendAndOneReceive(t *testing.T) {
 	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
 	require.True(t, a.Caps().SegmentTx, a.Caps().Notes)
 	require.True(t, b.Caps().SegmentRx, b.Caps().Notes)
-	want := append(numbered(63, 48), "a shorter one ends a run")
-	send(t, a, to(t, a, b), want...)
-	require.Equal(t, want, texts(t, b, 64))
+	want := append(transporttest.Numbered(63, 48), "a shorter one ends a run")
+	transporttest.Send(t, a, transporttest.To(t, a, b), want...)
+	require.Equal(t, want, transporttest.Texts(t, b, 64))
 	require.Equal(t, uint64(1), a.Stats().TxCalls)
 	require.Equal(t, uint64(1), b.Stats().RxCalls)
 }
@@ -42,9 +43,9 @@ func TestARunStaysWithinTheLargestDatagram(t *testing.T) {
 	t.Parallel()
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
 		a, b := opened(t, addr), opened(t, addr)
-		want := numbered(64, 8972)
-		send(t, a, to(t, a, b), want...)
-		require.Equal(t, want, texts(t, b, 64))
+		want := transporttest.Numbered(64, 8972)
+		transporttest.Send(t, a, transporttest.To(t, a, b), want...)
+		require.Equal(t, want, transporttest.Texts(t, b, 64))
 		require.Equal(t, uint64(1), a.Stats().TxCalls, "ten runs, one sendmmsg")
 		require.True(t, a.tx.segment, "the kernel took the runs")
 	}
@@ -55,15 +56,15 @@ func TestAKernelThatRefusesToCutRunsGetsSinglePackets(t *testing.T) {
 	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
 	// Without checksums the kernel cuts nothing apart: EINVAL.
 	require.NoError(t, unix.SetsockoptInt(a.sock.FD, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1))
-	r := to(t, a, b)
-	want := numbered(64, 48)
-	send(t, a, r, want...)
-	require.Equal(t, want, texts(t, b, 64))
+	r := transporttest.To(t, a, b)
+	want := transporttest.Numbered(64, 48)
+	transporttest.Send(t, a, r, want...)
+	require.Equal(t, want, transporttest.Texts(t, b, 64))
 	require.False(t, a.tx.segment)
 
 	calls := a.Stats().TxCalls
-	send(t, a, r, want...)
-	require.Equal(t, want, texts(t, b, 64))
+	transporttest.Send(t, a, r, want...)
+	require.Equal(t, want, transporttest.Texts(t, b, 64))
 	require.Equal(t, calls+2, a.Stats().TxCalls, "it is not asked again: 2 x 32 packets")
 	require.Zero(t, a.Stats().TxRefused)
 }
@@ -71,7 +72,7 @@ func TestAKernelThatRefusesToCutRunsGetsSinglePackets(t *testing.T) {
 func TestARunThatIsTooLargeForItsPathIsNoSignOfALackingKernel(t *testing.T) {
 	t.Parallel()
 	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
-	r := to(t, a, b)
+	r := transporttest.To(t, a, b)
 	// The socket believes in larger datagrams than its link carries, as one
 	// on several links does.
 	a.sock.Caps.MaxPayload = 65507 + 100
@@ -96,12 +97,12 @@ func TestADestinationThatTheKernelRefusesCostsItsPacketsOnly(t *testing.T) {
 	// From a loopback address there is no way out.
 	outside, err := a.Resolve(netip.MustParseAddrPort("192.0.2.1:9"), netip.Addr{})
 	require.NoError(t, err)
-	inside := to(t, a, b)
+	inside := transporttest.To(t, a, b)
 	for range 3 {
-		send(t, a, outside, numbered(10, 48)...)
-		want := numbered(10, 48)
-		send(t, a, inside, want...)
-		require.Equal(t, want, texts(t, b, 10))
+		transporttest.Send(t, a, outside, transporttest.Numbered(10, 48)...)
+		want := transporttest.Numbered(10, 48)
+		transporttest.Send(t, a, inside, want...)
+		require.Equal(t, want, transporttest.Texts(t, b, 10))
 	}
 	require.Equal(t, uint64(30), a.Stats().TxRefused)
 	require.True(t, a.tx.segment)
@@ -125,7 +126,7 @@ func TestCodePointsArriveAsSentBySocketsOfBothFamilies(t *testing.T) {
 				n, err := a.Send(pkts)
 				require.NoError(t, err)
 				require.Equal(t, len(pkts), n)
-				got := receive(t, b, len(points))
+				got := transporttest.Receive(t, b, len(points))
 				for i := range got {
 					require.Equal(t, points[i], got[i].ECN, "packet %d", i)
 				}
@@ -151,10 +152,10 @@ func TestWithoutECNNothingIsMarked(t *testing.T) {
 	a, b := opened(t, "127.0.0.1:0", func(c *Config) { c.ECN = false }), opened(t, "127.0.0.1:0")
 	pkts := make([]transport.TxPacket, 1)
 	a.Reserve(pkts)
-	pkts[0].Route, pkts[0].ECN, pkts[0].Head = to(t, a, b), transport.CE, pkts[0].Head[:1]
+	pkts[0].Route, pkts[0].ECN, pkts[0].Head = transporttest.To(t, a, b), transport.CE, pkts[0].Head[:1]
 	_, err := a.Send(pkts)
 	require.NoError(t, err)
-	got := receive(t, b, 1)
+	got := transporttest.Receive(t, b, 1)
 	require.Equal(t, transport.NotECT, got[0].ECN)
 }
 
@@ -162,8 +163,8 @@ func TestADatagramLargerThanTheBuffersIsDroppedAndCounted(t *testing.T) {
 	t.Parallel()
 	a := opened(t, "127.0.0.1:0")
 	b := opened(t, "127.0.0.1:0", noGRO, func(c *Config) { c.MTU = 1500 })
-	send(t, a, to(t, a, b), "before", string(make([]byte, 1473)), "after")
-	require.Equal(t, []string{"before", "after"}, texts(t, b, 2))
+	transporttest.Send(t, a, transporttest.To(t, a, b), "before", string(make([]byte, 1473)), "after")
+	require.Equal(t, []string{"before", "after"}, transporttest.Texts(t, b, 2))
 	require.Equal(t, uint64(1), b.Stats().RxTruncated)
 }
 
@@ -171,9 +172,9 @@ func TestWhatTheSocketBufferCannotHoldIsCounted(t *testing.T) {
 	t.Parallel()
 	a := opened(t, "127.0.0.1:0")
 	b := opened(t, "127.0.0.1:0", noGRO, func(c *Config) { c.RecvBuffer = 1 << 16 })
-	r := to(t, a, b)
+	r := transporttest.To(t, a, b)
 	for range 50 {
-		send(t, a, r, numbered(60, 1000)...)
+		transporttest.Send(t, a, r, transporttest.Numbered(60, 1000)...)
 	}
 	pkts := make([]transport.RxPacket, 64)
 	for {
@@ -218,7 +219,7 @@ func TestQueuesShareAPort(t *testing.T) {
 	reached := map[int]int{}
 	for range 64 {
 		a := opened(t, "127.0.0.1:0", func(c *Config) { c.RecvBuffer, c.SendBuffer = 1<<16, 1<<16 })
-		send(t, a, to(t, a, queues[0]), "one", "two")
+		transporttest.Send(t, a, transporttest.To(t, a, queues[0]), "one", "two")
 		require.Eventually(t, func() bool {
 			for i, q := range queues {
 				pkts := make([]transport.RxPacket, 3)
@@ -229,7 +230,7 @@ func TestQueuesShareAPort(t *testing.T) {
 				}
 			}
 			return false
-		}, patience, time.Millisecond)
+		}, transporttest.Patience, time.Millisecond)
 	}
 	require.Greater(t, len(reached), 1, "64 flows, one queue")
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 )
 
 func TestAWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
@@ -24,8 +26,8 @@ func TestAWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
 			at := netip.AddrPortFrom(asked, server.LocalAddr().Port())
 			r, err := client.Resolve(at, netip.Addr{})
 			require.NoError(t, err)
-			send(t, client, r, "question")
-			got := receive(t, server, 1)
+			transporttest.Send(t, client, r, "question")
+			got := transporttest.Receive(t, server, 1)
 			require.Equal(t, asked, got[0].To)
 			back, err := server.Resolve(got[0].From, got[0].To)
 			require.NoError(t, err)
@@ -33,9 +35,9 @@ func TestAWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
 
 			// A run is one send, and each of its packets leaves from there.
 			calls := server.Stats().TxCalls
-			send(t, server, back, numbered(30, 100)...)
+			transporttest.Send(t, server, back, transporttest.Numbered(30, 100)...)
 			require.Equal(t, calls+1, server.Stats().TxCalls)
-			got = receive(t, client, 30)
+			got = transporttest.Receive(t, client, 30)
 			for _, p := range got {
 				require.Equal(t, at, p.From)
 			}
@@ -66,8 +68,8 @@ func TestASourceOfAnotherHostIsRefused(t *testing.T) {
 func TestASocketOfOneAddressDoesNotSayWhichWasAsked(t *testing.T) {
 	t.Parallel()
 	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
-	send(t, a, to(t, a, b), "hello")
-	got := receive(t, b, 1)
+	transporttest.Send(t, a, transporttest.To(t, a, b), "hello")
+	got := transporttest.Receive(t, b, 1)
 	require.Zero(t, got[0].To)
 	b.Release(got)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -89,14 +90,14 @@ func TestAHostWithSeveralAddressesAnswersFromTheOneThatWasAsked(t *testing.T) {
 			at := netip.AddrPortFrom(asked, server.LocalAddr().Port())
 			r, err := client.Resolve(at, netip.Addr{})
 			require.NoError(t, err)
-			send(t, client, r, "question")
-			got := receive(t, server, 1)
+			transporttest.Send(t, client, r, "question")
+			got := transporttest.Receive(t, server, 1)
 			require.Equal(t, asked, got[0].To)
 			back, err := server.Resolve(got[0].From, got[0].To)
 			require.NoError(t, err)
 			server.Release(got)
-			send(t, server, back, numbered(20, 100)...)
-			got = receive(t, client, 20)
+			transporttest.Send(t, server, back, transporttest.Numbered(20, 100)...)
+			got = transporttest.Receive(t, client, 20)
 			for _, p := range got {
 				require.Equal(t, at, p.From)
 			}
@@ -138,8 +139,8 @@ func TestAZoneIsTheNameOrTheNumberOfAnInterface(t *testing.T) {
 			at := netip.AddrPortFrom(netip.MustParseAddr("fe80::8%"+zone), server.LocalAddr().Port())
 			r, err := client.Resolve(at, netip.Addr{})
 			require.NoError(t, err)
-			send(t, client, r, "by "+zone)
-			require.Equal(t, []string{"by " + zone}, texts(t, server, 1))
+			transporttest.Send(t, client, r, "by "+zone)
+			require.Equal(t, []string{"by " + zone}, transporttest.Texts(t, server, 1))
 		}
 		return nil
 	}))

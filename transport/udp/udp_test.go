@@ -1,7 +1,6 @@
 package udp
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -69,80 +69,6 @@ func (v variant) with(t testing.TB, c Config) transport.Transport {
 	return tr
 }
 
-// to resolves b's address for a.
-func to(t testing.TB, a, b transport.Transport) transport.Route {
-	t.Helper()
-	r, err := a.Resolve(b.LocalAddr(), netip.Addr{})
-	require.NoError(t, err)
-	return r
-}
-
-// send sends one packet per text, all of it in the Head.
-func send(t testing.TB, tr transport.Transport, r transport.Route, texts ...string) {
-	t.Helper()
-	for len(texts) > 0 {
-		pkts := make([]transport.TxPacket, min(len(texts), tr.Caps().TxBatch))
-		require.Equal(t, len(pkts), tr.Reserve(pkts))
-		for i := range pkts {
-			pkts[i].Route = r
-			require.Len(t, pkts[i].Head, tr.Caps().MaxPayload)
-			pkts[i].Head = pkts[i].Head[:copy(pkts[i].Head, texts[i])]
-		}
-		n, err := tr.Send(pkts)
-		require.NoError(t, err)
-		require.Equal(t, len(pkts), n)
-		texts = texts[n:]
-	}
-}
-
-// patience bounds what a story waits for; it is far more than it takes.
-const patience = time.Minute
-
-// receive waits for n packets and returns them, unreleased.
-func receive(t testing.TB, tr transport.Transport, n int) []transport.RxPacket {
-	t.Helper()
-	pkts := make([]transport.RxPacket, n)
-	have := 0
-	for end := time.Now().Add(patience); have < n; {
-		k, err := tr.Recv(pkts[have:])
-		require.NoError(t, err)
-		have += k
-		if k == 0 {
-			require.True(t, time.Now().Before(end), "%d of %d packets have arrived: %+v", have, n, tr.Stats())
-			require.NoError(t, tr.Wait(time.Second))
-		}
-	}
-	return pkts
-}
-
-// texts waits for n packets and returns their contents.
-func texts(t testing.TB, tr transport.Transport, n int) []string {
-	t.Helper()
-	pkts := receive(t, tr, n)
-	out := make([]string, n)
-	for i, p := range pkts {
-		out[i] = string(p.Data)
-	}
-	tr.Release(pkts)
-	return out
-}
-
-// numbered returns n different texts of that size.
-func numbered(n, size int) []string {
-	out := make([]string, n)
-	for i := range out {
-		b := make([]byte, size)
-		for j := range b {
-			b[j] = byte(i + j)
-		}
-		if size >= 4 {
-			binary.BigEndian.PutUint32(b, uint32(i))
-		}
-		out[i] = string(b)
-	}
-	return out
-}
-
 func TestAnEchoComesBackAlsoBetweenFamilies(t *testing.T) {
 	for _, family := range []struct{ name, server, client, from string }{
 		{"IPv4 to a socket of both", "[::]:0", "127.0.0.1:0", "127.0.0.1"},
@@ -156,16 +82,16 @@ func TestAnEchoComesBackAlsoBetweenFamilies(t *testing.T) {
 				from := netip.MustParseAddr(family.from)
 				r, err := client.Resolve(netip.AddrPortFrom(from, server.LocalAddr().Port()), netip.Addr{})
 				require.NoError(t, err)
-				send(t, client, r, "hello")
+				transporttest.Send(t, client, r, "hello")
 
-				pkts := receive(t, server, 1)
+				pkts := transporttest.Receive(t, server, 1)
 				require.Equal(t, "hello", string(pkts[0].Data))
 				require.Equal(t, netip.AddrPortFrom(from, client.LocalAddr().Port()), pkts[0].From)
 				back, err := server.Resolve(pkts[0].From, netip.Addr{})
 				require.NoError(t, err)
 				server.Release(pkts)
-				send(t, server, back, "and hello to you")
-				require.Equal(t, []string{"and hello to you"}, texts(t, client, 1))
+				transporttest.Send(t, server, back, "and hello to you")
+				require.Equal(t, []string{"and hello to you"}, transporttest.Texts(t, client, 1))
 			})
 		})
 	}
@@ -175,14 +101,14 @@ func TestBatchesOfMixedSizesAndDestinationsArriveInOrder(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a := v.at(t, "127.0.0.1:0")
 		peers := []transport.Transport{v.at(t, "127.0.0.1:0"), v.at(t, "127.0.0.1:0")}
-		routes := []transport.Route{to(t, a, peers[0]), to(t, a, peers[1])}
+		routes := []transport.Route{transporttest.To(t, a, peers[0]), transporttest.To(t, a, peers[1])}
 		sizes := []int{0, 0, 7, 7, 7, 3, 3, 1400, 1400, 1400, 1, 1, 2, 0, 9, 9, 8, 8, 9000, 9000, 30000, 30000, 30000, 5}
 		want := make([][]string, 2)
 		pkts := make([]transport.TxPacket, len(sizes))
 		require.Equal(t, len(pkts), a.Reserve(pkts))
 		for i, size := range sizes {
 			peer := i / 5 % 2
-			text := numbered(i+1, size)[i]
+			text := transporttest.Numbered(i+1, size)[i]
 			want[peer] = append(want[peer], text)
 			pkts[i].Route = routes[peer]
 			// Some all in the head, some all in the payload, some in both.
@@ -194,7 +120,7 @@ func TestBatchesOfMixedSizesAndDestinationsArriveInOrder(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, len(pkts), n)
 		for i := range peers {
-			require.Equal(t, want[i], texts(t, peers[i], len(want[i])))
+			require.Equal(t, want[i], transporttest.Texts(t, peers[i], len(want[i])))
 		}
 	})
 }
@@ -213,17 +139,17 @@ func TestTheMaxPayloadFollowsTheMTU(t *testing.T) {
 func TestAForgottenRouteIsUsedAgainAndSendsNothingMeanwhile(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		a, b, c := v.at(t, "127.0.0.1:0"), v.at(t, "127.0.0.1:0"), v.at(t, "127.0.0.1:0")
-		old := to(t, a, b)
+		old := transporttest.To(t, a, b)
 		a.Forget(old)
 		a.Forget(old)
-		send(t, a, old, "to nobody")
-		send(t, a, 12345, "to nobody")
+		transporttest.Send(t, a, old, "to nobody")
+		transporttest.Send(t, a, 12345, "to nobody")
 		require.Equal(t, uint64(2), a.Stats().TxRefused)
 
-		require.Equal(t, old, to(t, a, c))
-		require.NotEqual(t, old, to(t, a, c), "a slot forgotten twice is lent once")
-		send(t, a, old, "to c")
-		require.Equal(t, []string{"to c"}, texts(t, c, 1))
+		require.Equal(t, old, transporttest.To(t, a, c))
+		require.NotEqual(t, old, transporttest.To(t, a, c), "a slot forgotten twice is lent once")
+		transporttest.Send(t, a, old, "to c")
+		require.Equal(t, []string{"to c"}, transporttest.Texts(t, c, 1))
 	})
 }
 
@@ -253,13 +179,13 @@ func TestAPortThatNobodyListensOnIsNoError(t *testing.T) {
 	eachAlone(t, func(t *testing.T, v variant) {
 		a, b := v.at(t, "127.0.0.1:0"), v.at(t, "127.0.0.1:0")
 		gone := v.at(t, "127.0.0.1:0")
-		nobody := to(t, a, gone)
+		nobody := transporttest.To(t, a, gone)
 		require.NoError(t, gone.Close())
-		somebody := to(t, a, b)
+		somebody := transporttest.To(t, a, b)
 		for range 20 {
-			send(t, a, nobody, "anybody?")
-			send(t, a, somebody, "hello")
-			require.Equal(t, []string{"hello"}, texts(t, b, 1))
+			transporttest.Send(t, a, nobody, "anybody?")
+			transporttest.Send(t, a, somebody, "hello")
+			require.Equal(t, []string{"hello"}, transporttest.Texts(t, b, 1))
 			n, err := a.Recv(make([]transport.RxPacket, 1))
 			require.NoError(t, err)
 			require.Zero(t, n)
@@ -300,7 +226,7 @@ type echo struct {
 
 func newEcho(t testing.TB, v variant, addr string, n int) *echo {
 	a, b := v.at(t, addr), v.at(t, addr)
-	return &echo{a, b, to(t, a, b), to(t, b, a), make([]transport.TxPacket, n), make([]transport.RxPacket, n)}
+	return &echo{a, b, transporttest.To(t, a, b), transporttest.To(t, b, a), make([]transport.TxPacket, n), make([]transport.RxPacket, n)}
 }
 
 func (e *echo) round(t testing.TB) {

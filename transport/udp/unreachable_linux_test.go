@@ -12,13 +12,14 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // heard waits for a report, as an owner does.
 func heard(t *testing.T, s *socket) transport.Unreachable {
 	t.Helper()
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(transporttest.Patience); ; {
 		if u, ok := s.NextUnreachable(); ok {
 			return u
 		}
@@ -30,33 +31,6 @@ func heard(t *testing.T, s *socket) transport.Unreachable {
 	}
 }
 
-// dead is a port of an address at which nobody listens: a connected socket has
-// it, and takes nothing from strangers.
-func dead(t *testing.T, ip string) netip.AddrPort {
-	t.Helper()
-	addr := netip.MustParseAddr(ip)
-	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Addr: addr.As16(), Port: 9})
-	bound := unix.Sockaddr(&unix.SockaddrInet6{Addr: addr.As16()})
-	if addr.Is4() {
-		family, to, bound = unix.AF_INET, &unix.SockaddrInet4{Addr: addr.As4(), Port: 9}, &unix.SockaddrInet4{Addr: addr.As4()}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, unix.Close(fd)) })
-	require.NoError(t, unix.Bind(fd, bound))
-	require.NoError(t, unix.Connect(fd, to))
-	own, err := unix.Getsockname(fd)
-	require.NoError(t, err)
-	port := 0
-	switch own := own.(type) {
-	case *unix.SockaddrInet4:
-		port = own.Port
-	case *unix.SockaddrInet6:
-		port = own.Port
-	}
-	return netip.AddrPortFrom(addr, uint16(port))
-}
-
 func TestAPortWhereNobodyListensIsReported(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ local, peer string }{
@@ -64,11 +38,11 @@ func TestAPortWhereNobodyListensIsReported(t *testing.T) {
 	} {
 		t.Run(c.local+" to "+c.peer, func(t *testing.T) {
 			t.Parallel()
-			s, to := opened(t, c.local), dead(t, c.peer)
+			s, to := opened(t, c.local), transporttest.Dead(t, c.peer)
 			r, err := s.Resolve(to, netip.Addr{})
 			require.NoError(t, err)
-			for _, texts := range [][]string{{"anybody?"}, numbered(20, 100), {strings.Repeat("long", 300)}} {
-				send(t, s, r, texts...)
+			for _, texts := range [][]string{{"anybody?"}, transporttest.Numbered(20, 100), {strings.Repeat("long", 300)}} {
+				transporttest.Send(t, s, r, texts...)
 				u := heard(t, s)
 				require.Equal(t, to, u.To)
 				require.ErrorIs(t, u.Err, syscall.ECONNREFUSED)
@@ -86,9 +60,9 @@ func TestAPortWhereNobodyListensIsReported(t *testing.T) {
 func TestADeadPeerCostsTheOthersNothing(t *testing.T) {
 	t.Parallel()
 	a, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
-	nobody, err := a.Resolve(dead(t, "127.0.0.1"), netip.Addr{})
+	nobody, err := a.Resolve(transporttest.Dead(t, "127.0.0.1"), netip.Addr{})
 	require.NoError(t, err)
-	somebody, back := to(t, a, b), to(t, b, a)
+	somebody, back := transporttest.To(t, a, b), transporttest.To(t, b, a)
 	for round := range 50 {
 		// In one batch by turns, so that the kernel has to stop at each.
 		pkts := make([]transport.TxPacket, 40)
@@ -99,10 +73,10 @@ func TestADeadPeerCostsTheOthersNothing(t *testing.T) {
 		n, err := a.Send(pkts)
 		require.NoError(t, err)
 		require.Equal(t, len(pkts), n)
-		b.Release(receive(t, b, 20))
-		send(t, a, nobody, "anybody?")
-		send(t, b, back, "an answer")
-		require.Equal(t, []string{"an answer"}, texts(t, a, 1))
+		b.Release(transporttest.Receive(t, b, 20))
+		transporttest.Send(t, a, nobody, "anybody?")
+		transporttest.Send(t, b, back, "an answer")
+		require.Equal(t, []string{"an answer"}, transporttest.Texts(t, a, 1))
 	}
 	require.Zero(t, a.Stats().TxRefused)
 	require.Equal(t, uint64(50*41), a.Stats().TxPackets)
@@ -119,10 +93,10 @@ func TestADeadPeerCostsTheOthersNothing(t *testing.T) {
 func TestWaitReturnsForAReportAndSleepsWhenItIsTaken(t *testing.T) {
 	t.Parallel()
 	s := opened(t, "127.0.0.1:0")
-	r, err := s.Resolve(dead(t, "127.0.0.1"), netip.Addr{})
+	r, err := s.Resolve(transporttest.Dead(t, "127.0.0.1"), netip.Addr{})
 	require.NoError(t, err)
 	for range 3 {
-		send(t, s, r, "anybody?")
+		transporttest.Send(t, s, r, "anybody?")
 		require.NoError(t, s.Wait(-1))
 		require.NoError(t, s.Wait(-1), "also while it is not taken")
 		_, ok := s.NextUnreachable()
@@ -133,7 +107,7 @@ func TestWaitReturnsForAReportAndSleepsWhenItIsTaken(t *testing.T) {
 	}
 	// Also for an owner who cannot receive.
 	s.rx.free, s.rx.buffer[0] = nil, none
-	send(t, s, r, "anybody?")
+	transporttest.Send(t, s, r, "anybody?")
 	require.NoError(t, s.Wait(-1))
 }
 
@@ -157,7 +131,7 @@ func TestAHostThatCannotBeReachedIsReported(t *testing.T) {
 		at := netip.MustParseAddrPort(to)
 		r, err := s.Resolve(at, netip.Addr{})
 		require.NoError(t, err)
-		send(t, s, r, "anybody?")
+		transporttest.Send(t, s, r, "anybody?")
 		u := heard(t, s)
 		require.Equal(t, at, u.To)
 		require.ErrorIs(t, u.Err, reason)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/conformance"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -97,7 +97,7 @@ func TestAKilledProcessLeavesNothingAttached(t *testing.T) {
 		require.NotEmpty(t, w.attached())
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait() // it was killed
-		within(t, func() bool { return w.attached() == "" })
+		transporttest.Within(t, func() bool { return w.attached() == "" })
 		tr := opened(t, w.near.xdp(mode(m)))
 		require.NoError(t, tr.Close())
 	}
@@ -243,7 +243,7 @@ func TestAGatewayIsTheKernels(t *testing.T) {
 	require.Equal(t, netip.MustParseAddr("10.9.0.2"), d.path.hop.Load().addr)
 
 	w.near.set(t, by(3))
-	within(t, func() bool { return d.path.hop.Load().addr == netip.MustParseAddr("10.9.0.3") })
+	transporttest.Within(t, func() bool { return d.path.hop.Load().addr == netip.MustParseAddr("10.9.0.3") })
 	reachesBy(t, near, far, route)
 	w.near.set(t, func(l netlink.Link) error {
 		return netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: network})
@@ -259,17 +259,14 @@ func TestAnAddressThatIsTakenAwayReceivesNoMore(t *testing.T) {
 	w.near.set(t, func(l netlink.Link) error {
 		return netlink.AddrDel(l, &netlink.Addr{IPNet: &net.IPNet{IP: other.Addr().AsSlice(), Mask: net.CIDRMask(24, 32)}})
 	})
-	within(t, func() bool { return len(near.(*queue).port.view.Load().addrs) == 1 })
+	transporttest.Within(t, func() bool { return len(near.(*queue).port.view.Load().addrs) == 1 })
 	reaches(t, far, near, near.LocalAddr())
 	_, err := near.Resolve(far.LocalAddr(), other.Addr())
 	require.ErrorContains(t, err, "not an address of near")
 }
 
 func TestTsharkFindsOurPacketsValid(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("tshark is not installed: apt-get install tshark")
-	}
+	tshark := transporttest.Tshark(t)
 	for _, c := range []struct {
 		name     string
 		mtu      int
@@ -286,36 +283,7 @@ func TestTsharkFindsOurPacketsValid(t *testing.T) {
 			w := wired(t, c.mtu, c.ips...)
 			near, far := opened(t, w.near.xdp(c.settings)), opened(t, w.far.udp)
 			reaches(t, near, far, far.LocalAddr())
-			sizes := []int{0, 1, 2, 17, 100, 101, 1400, near.Caps().MaxPayload}
-			packets := w.far.capture(t, tshark, "udp and src host "+near.LocalAddr().Addr().String(), len(sizes)*4,
-				"udp.length", "udp.checksum.status", "ip.checksum.status", "ip.flags.df", "ip.dsfield.ecn", "ipv6.tclass.ecn", "_ws.expert", "_ws.malformed")
-			route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
-			require.NoError(t, err)
-			sent := map[string]int{}
-			for _, ecn := range []transport.ECN{transport.NotECT, transport.ECT1, transport.ECT0, transport.CE} {
-				for _, size := range sizes {
-					p := []transport.TxPacket{{Route: route, ECN: ecn}}
-					require.Equal(t, 1, near.Reserve(p))
-					p[0].Head = p[0].Head[:size]
-					for i := range p[0].Head {
-						p[0].Head[i] = byte(i * size)
-					}
-					n, err := near.Send(p)
-					require.NoError(t, err)
-					require.Equal(t, 1, n)
-					mark := strconv.Itoa(int(ecn))
-					valid := strconv.Itoa(8+size) + "\t1\t\t\t\t" + mark + "\t\t"
-					if near.LocalAddr().Addr().Is4() {
-						valid = strconv.Itoa(8+size) + "\t1\t1\t1\t" + mark + "\t\t\t"
-					}
-					sent[valid]++
-				}
-			}
-			seen := map[string]int{}
-			for range len(sizes) * 4 {
-				seen[<-packets]++
-			}
-			require.Equal(t, sent, seen, "length, checksums of UDP and IP (1: good), don't fragment, ECN, complaints")
+			transporttest.Valid(t, tshark, near, far, w.far.name, func(tshark *exec.Cmd) error { return w.far.space.Do(tshark.Start) })
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netstack"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -40,7 +41,7 @@ func TestRoutesApartComeFromPortsOfTheirOwn(t *testing.T) {
 				back, err := far.Resolve(from, netip.Addr{})
 				require.NoError(t, err)
 				rx := make([]transport.RxPacket, 1)
-				within(t, func() bool {
+				transporttest.Within(t, func() bool {
 					send(t, far, back, "an answer")
 					n, err := near.Recv(rx)
 					require.NoError(t, err)
@@ -67,7 +68,7 @@ func TestADescriptorIsReadableWhenADatagramHasCome(t *testing.T) {
 			near, far := opened(t, w.near.xdp(mode(m))), opened(t, w.far.xdp(mode(m)))
 			reaches(t, near, far, far.LocalAddr())
 			fds := []unix.PollFd{{Fd: int32(far.(transport.Pollable).Descriptor()), Events: unix.POLLIN}}
-			within(t, func() bool { // some may be late
+			transporttest.Within(t, func() bool { // some may be late
 				_, _ = take(t, far)
 				n, err := unix.Poll(fds, 10)
 				return err == nil && n == 0
@@ -75,7 +76,7 @@ func TestADescriptorIsReadableWhenADatagramHasCome(t *testing.T) {
 			route, err := near.Resolve(far.LocalAddr(), netip.Addr{})
 			require.NoError(t, err)
 			send(t, near, route, "hello")
-			within(t, func() bool {
+			transporttest.Within(t, func() bool {
 				n, err := unix.Poll(fds, 10)
 				return err == nil && n == 1
 			})
@@ -117,7 +118,7 @@ func TestAConnectionBeginsAtAPortWhoseAnswersArriveHere(t *testing.T) {
 
 		// The answer arrives at one of us, whatever the kernel's own hash says.
 		var from netip.AddrPort
-		within(t, func() bool {
+		transporttest.Within(t, func() bool {
 			send(t, tr, route, "hello")
 			require.NoError(t, far.Wait(10*time.Millisecond))
 			_, _ = take(t, tr)
@@ -130,7 +131,7 @@ func TestAConnectionBeginsAtAPortWhoseAnswersArriveHere(t *testing.T) {
 		require.Equal(t, d.from, from)
 		back, err := far.Resolve(from, netip.Addr{})
 		require.NoError(t, err)
-		within(t, func() bool {
+		transporttest.Within(t, func() bool {
 			send(t, far, back, "good day")
 			for _, q := range queues {
 				if texts, _ := take(t, q); len(texts) > 0 {

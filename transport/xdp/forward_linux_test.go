@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -52,13 +53,13 @@ func TestWhatOneInterfaceReceivedAnotherSendsAsItLies(t *testing.T) {
 			for i := range 100 {
 				text := fmt.Sprintf("%d is for somebody behind you", i)
 				p := []transport.TxPacket{{Route: there, ECN: transport.CE}}
-				within(t, func() bool { return client.Reserve(p) == 1 })
+				transporttest.Within(t, func() bool { return client.Reserve(p) == 1 })
 				p[0].Head = p[0].Head[:copy(p[0].Head, text)]
 				_, err := client.Send(p)
 				require.NoError(t, err)
 
 				rx := make([]transport.RxPacket, 1)
-				within(t, func() bool {
+				transporttest.Within(t, func() bool {
 					require.NoError(t, in.Wait(0))
 					n, err := in.Recv(rx)
 					require.NoError(t, err)
@@ -69,7 +70,7 @@ func TestWhatOneInterfaceReceivedAnotherSendsAsItLies(t *testing.T) {
 				require.Equal(t, 1, n)
 				require.Zero(t, rx[0])
 
-				within(t, func() bool {
+				transporttest.Within(t, func() bool {
 					n, err := server.Recv(rx)
 					require.NoError(t, err)
 					return n == 1
@@ -91,7 +92,7 @@ func TestWhatOneInterfaceReceivedAnotherSendsAsItLies(t *testing.T) {
 func requireWhole(t *testing.T, all ...*queue) {
 	t.Helper()
 	for _, q := range all {
-		within(t, func() bool {
+		transporttest.Within(t, func() bool {
 			require.NoError(t, q.Wait(0))
 			for _, other := range all {
 				take(t, other)
@@ -185,7 +186,7 @@ func TestAQueueMayEndWhileAnotherSendsItsFrames(t *testing.T) {
 			require.NoError(t, err)
 			send(t, client, there, "the last one")
 			rx := make([]transport.RxPacket, 1)
-			within(t, func() bool {
+			transporttest.Within(t, func() bool {
 				n, err := in.Recv(rx)
 				require.NoError(t, err)
 				return n == 1

@@ -15,6 +15,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/conformance"
 	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/iouring"
 	"github.com/peregrine-rpc/peregrine/transport/udp"
@@ -175,14 +176,6 @@ func (w *wire) attached() string {
 	return left
 }
 
-// within is eventually on this goroutine, which owns transports.
-func within(t testing.TB, condition func() bool) {
-	t.Helper()
-	for began := time.Now(); !condition(); time.Sleep(time.Millisecond) {
-		require.Less(t, time.Since(began), 30*time.Second)
-	}
-}
-
 // opened opens until the test ends.
 func opened(t testing.TB, o opener) transport.Transport {
 	t.Helper()
@@ -196,7 +189,7 @@ func opened(t testing.TB, o opener) transport.Transport {
 func send(t testing.TB, tr transport.Transport, route transport.Route, text string) {
 	t.Helper()
 	p := []transport.TxPacket{{Route: route}}
-	within(t, func() bool { return tr.Reserve(p) == 1 })
+	transporttest.Within(t, func() bool { return tr.Reserve(p) == 1 })
 	p[0].Head = p[0].Head[:copy(p[0].Head, text)]
 	n, err := tr.Send(p)
 	require.NoError(t, err)
@@ -229,7 +222,7 @@ func reachesBy(t testing.TB, from, to transport.Transport, route transport.Route
 	t.Helper()
 	marks++
 	text := fmt.Sprintf("datagram %d", marks)
-	within(t, func() bool {
+	transporttest.Within(t, func() bool {
 		send(t, from, route, text)
 		require.NoError(t, to.Wait(10*time.Millisecond))
 		for {

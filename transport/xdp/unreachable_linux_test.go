@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -22,7 +23,7 @@ func TestADatagramToAPortWhereNobodyListensComesBack(t *testing.T) {
 		route, err := near.Resolve(dead, netip.Addr{})
 		require.NoError(t, err)
 		var u transport.Unreachable
-		within(t, func() (ok bool) {
+		transporttest.Within(t, func() (ok bool) {
 			send(t, near, route, "is anybody there?")
 			require.NoError(t, near.Wait(10*time.Millisecond))
 			_, _ = take(t, near)
@@ -32,7 +33,7 @@ func TestADatagramToAPortWhereNobodyListensComesBack(t *testing.T) {
 		require.Equal(t, dead, u.To)
 		require.ErrorIs(t, u.Err, syscall.ECONNREFUSED)
 		require.Equal(t, "is anybody there?", string(u.Data))
-		within(t, func() bool { // those of the other datagrams
+		transporttest.Within(t, func() bool { // those of the other datagrams
 			_, more := near.(transport.UnreachableReporter).NextUnreachable()
 			return !more
 		})

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/conformance"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -78,7 +79,7 @@ func TestATagMayBeInTheFrame(t *testing.T) {
 	send(t, near, route, "to another VLAN")
 	onVLAN(t, near, 7)
 	var got []string
-	within(t, func() bool {
+	transporttest.Within(t, func() bool {
 		send(t, near, route, "to this one")
 		texts, _ := take(t, far)
 		got = append(got, texts...)

@@ -32,6 +32,7 @@ var layers = []layer{
 
 	{"internal/udpsock", []string{"transport", "internal/...", xsys}},
 	{"internal/netdev", []string{xsys, "github.com/vishvananda/netlink/..."}},
+	{"internal/transporttest", []string{"core", "transport", "github.com/stretchr/testify/...", xsys}},
 	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{
