@@ -151,3 +151,20 @@ func TestFiguresAreShown(t *testing.T) {
 		require.Contains(t, text.String(), part)
 	}
 }
+
+// A command that is broken into lines cannot be copied.
+func TestOnANarrowTerminalSentencesAreFoldedAndCommandsAreNot(t *testing.T) {
+	t.Parallel()
+	const width = 60
+	f := Finding{Code: "udp-buffer", What: strings.Repeat("word ", 40), Why: "Short.", Do: []string{
+		"sudo sysctl -w " + strings.Repeat("x", width) + " y z", "Or " + strings.Repeat("word ", 40),
+	}}
+	var b strings.Builder
+	f.write(&b, width)
+	for line := range strings.Lines(b.String()) {
+		if !strings.Contains(line, "$ ") {
+			require.LessOrEqual(t, len(line), width, line)
+		}
+	}
+	require.Contains(t, b.String(), "$ "+f.Do[0]+"\n")
+}

@@ -65,16 +65,23 @@ func (d *Diagnosis) heading(b *strings.Builder) {
 
 const margin = "         "
 
+// write folds sentences, and leaves commands whole, to be copied.
 func (f *Finding) write(b *strings.Builder, width int) {
 	fmt.Fprintf(b, "\n%-8s %s\n", f.Level, f.Code)
-	lines := []string{f.What, f.Why}
+	sentence := func(text string) { fmt.Fprintln(b, measure.Fold(margin+text, max(0, width-1), len(margin))) }
+	sentence(f.What)
+	sentence(f.Why)
 	for _, do := range f.Do {
-		if r, _ := utf8.DecodeRuneInString(do); !unicode.IsUpper(r) {
-			do = "$ " + do
+		if isCommand(do) {
+			fmt.Fprintf(b, "%s$ %s\n", margin, do)
+		} else {
+			sentence(do)
 		}
-		lines = append(lines, do)
 	}
-	for _, line := range lines {
-		fmt.Fprintf(b, "%s%s\n", margin, measure.Fold(line, max(0, width-len(margin)-1), len(margin)))
-	}
+}
+
+// isCommand tells commands from sentences, which begin with a capital.
+func isCommand(line string) bool {
+	first, _ := utf8.DecodeRuneInString(line)
+	return !unicode.IsUpper(first)
 }
