@@ -70,9 +70,8 @@ const (
 	PeerMoved               // a client has another address
 )
 
-// pktMaxCredits is the most unacknowledged packets that an acknowledgement can
-// tell apart.
-const pktMaxCredits = receiveSpan
+// pktMaxCredits is the most packets that a peer may have unacknowledged.
+const pktMaxCredits = 1 << 14
 
 // pktMaxQueues is how many queues of one address have connections of their own.
 const pktMaxQueues = 1 << (32 - queueShift)

@@ -39,7 +39,7 @@ const (
 // are idle, and is given back when one is.
 const (
 	minPackets = 8
-	maxPackets = 4 * 512
+	maxPackets = 4 * pktMaxCredits
 	// pktMaxEntries is how many entries of a layer are of packets that are not yet
 	// accounted for, at most.
 	pktMaxEntries = 1 << 16

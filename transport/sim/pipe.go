@@ -68,6 +68,17 @@ func (l *Pipe) SetFaults(f Faults) { l.set(f) }
 // on. The ports of a host keep the MaxPayload they were opened with.
 func (l *Pipe) SetMTU(mtu int) { l.maxPayload = mtu - ipOverhead }
 
+// SetRate sets the rate in bits per second, above 0, for datagrams that come from
+// now on. The queue's limit and threshold stay what they are in bytes.
+func (l *Pipe) SetRate(rate uint64) {
+	if rate == 0 || l.rate == 0 {
+		panic("sim: a pipe whose rate changes has one before and after")
+	}
+	longest, marking := l.length(l.longest), l.length(l.marking)
+	l.rate, l.carry = rate, 0
+	l.longest, l.marking = l.duration(longest), l.duration(marking)
+}
+
 // Down cuts the pipe, or mends it. A pipe that is down drops what comes; what
 // has been accepted arrives.
 func (l *Pipe) Down(down bool) {

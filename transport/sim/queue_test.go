@@ -126,3 +126,35 @@ func TestPortsOfAHostShareItsLink(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "a", "b", "a"}, text(in.got)[:5], "they take turns")
 	require.Len(t, in.got, 20)
 }
+
+func TestAPipesRateChangesForWhatComes(t *testing.T) {
+	t.Parallel()
+	n := sim.New(1)
+	a, b := n.Host("a", sim.HostConfig{}), n.Host("b", sim.HostConfig{})
+	link := n.Link(a, b, sim.LinkConfig{Rate: 8e6})
+	from, to := a.Open(1), b.Open(1)
+	route, err := from.Resolve(to.LocalAddr(), from.LocalAddr().Addr())
+	require.NoError(t, err)
+	var pkts [1]transport.RxPacket
+	takes := func() time.Duration {
+		began := n.Now()
+		var tx [1]transport.TxPacket
+		require.Equal(t, 1, from.Reserve(tx[:]))
+		tx[0].Head, tx[0].Route = tx[0].Head[:1000-sim.WireOverhead], route
+		sent, err := from.Send(tx[:])
+		require.NoError(t, err)
+		require.Equal(t, 1, sent)
+		for {
+			got, err := to.Recv(pkts[:])
+			require.NoError(t, err)
+			if got == 1 {
+				to.Release(pkts[:])
+				return n.Now() - began
+			}
+			require.True(t, n.Step())
+		}
+	}
+	require.Equal(t, time.Millisecond, takes())
+	link.Toward(b).SetRate(80e6)
+	require.Equal(t, 100*time.Microsecond, takes())
+}

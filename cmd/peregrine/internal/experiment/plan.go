@@ -42,6 +42,8 @@ var All = []Experiment{
 	{"mix", "small calls beside an incast", runMix},
 	{"reverse", "an upload whose acknowledgements wait in a queue", runReverse},
 	{"beside", "an upload that shares its way with others under no control", runBeside},
+	{"share", "uploads beside TCP, by a model of it, over a slower link", runShare},
+	{"change", "a way that changes, is long, or is met by many short connections", runChange},
 	{"loss", "an upload over links that lose at random", runLoss},
 }
 
