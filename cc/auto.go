@@ -23,8 +23,9 @@ const (
 	// queue takes some round trips.
 	autoHold, autoHoldMost = 250 * time.Millisecond, 4 * time.Second
 	autoLookRounds         = 3
-	// A look is at most so rare that it costs next to nothing, in round trips.
-	autoRare = 100
+	// A look is so rare, in round trips, that it costs next to nothing, and rarer on
+	// a long way, which is hardly ever found to be a short one.
+	autoRare, autoRareFar = 100, 1000
 )
 
 // AutoConfig holds the parameters of "auto".
@@ -259,7 +260,11 @@ func (a *auto) keep(now time.Duration) {
 func (a *auto) look(now, sent, rtt time.Duration) {
 	u, s := a.cubic, a.swift
 	if a.lookAt == 0 {
-		shared, hold := now-a.sharedAt, max(a.hold, autoRare*u.smoothed)
+		rare := autoRare * u.smoothed
+		if s.base > autoNear {
+			rare = autoRareFar * u.smoothed
+		}
+		shared, hold := now-a.sharedAt, max(a.hold, rare)
 		if shared >= hold || shared >= hold/2 && rtt < u.smoothed/8*7 {
 			a.lookAt, a.looks, a.lookLeast, a.lookPeak = now, 0, rtt, max(u.peak, u.lastPeak)
 		}
