@@ -85,7 +85,7 @@ func (m *Measured) print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "  system call  %v\n  clock        %v\n  timer        %s late, p99 %s (slack %s)\n\n",
 		m.SystemCall, m.Clock, measure.Short(m.Timer), measure.Short(m.TimerP99), measure.Short(m.Slack))
-	t := measure.Table{Header: []string{"one process, one CPU a side", "floor p50", "Peregrine", "ratio", "floor rate/s", "Peregrine", "ratio"}}
+	t := measure.Table{Header: []string{"backend", "floor p50", "Peregrine", "ratio", "floor rate/s", "Peregrine", "ratio"}}
 	for _, f := range m.Floors {
 		if f.Error == "" {
 			t.Rows = append(t.Rows, []string{
@@ -104,7 +104,8 @@ func (m *Measured) print(w io.Writer) error {
 			fmt.Fprintf(w, "%s was not measured: %s\n", f.Backend, f.Error)
 		}
 	}
-	_, err := fmt.Fprintln(w, "Latencies have one outstanding, rates 64: datagrams of 60 bytes at the floor, calls of 32 bytes.")
+	_, err := fmt.Fprint(w, "One process, one CPU a side. Latencies have one outstanding, rates 64.\n"+
+		"The floor is datagrams of 60 bytes without the engine, Peregrine's calls have 32.\n")
 	return err
 }
 

@@ -23,8 +23,11 @@ func (d *Diagnosis) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "  %-8s %-4s %s\n", each.Name, works, each.How)
 	}
 	if m := d.Facts.Measured; m != nil {
-		b.WriteByte('\n')
-		if err := m.print(&b); err != nil {
+		if _, err := fmt.Fprintln(w, b.String()); err != nil {
+			return err
+		}
+		b.Reset()
+		if err := m.print(w); err != nil { // straight to the terminal, whose width its table goes by
 			return err
 		}
 	}
