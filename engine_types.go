@@ -15,8 +15,9 @@ import "github.com/peregrine-rpc/peregrine/core"
 //	Request []byte
 //	// Buf is where the response goes if it fits its capacity. If Buf is nil, a
 //	// response of one packet is not copied: Response is then a view of receive
-//	// memory, valid only during Done; in tests and under the race detector it is
-//	// overwritten with 0xDB thereafter (Config.Poison).
+//	// memory, valid only during Done; in tests, unless benchmarks were asked for,
+//	// and under the race detector it is overwritten with 0xDB thereafter
+//	// (Config.Poison).
 //	Buf []byte
 //	// Timeout is how long to wait for the response, from Submit on; 0 means
 //	// for ever, and less that the call fails at once with DeadlineExceeded. It
