@@ -62,12 +62,12 @@ func Valid(t *testing.T, tshark string, near, far transport.Transport, device st
 // through.
 func capture(t *testing.T, start func(*exec.Cmd) error, tshark, device, filter string, n int, fields ...string) <-chan string {
 	t.Helper()
-	args := []string{"-n", "-l", "-i", device, "-f", filter, "-c", strconv.Itoa(n), "-a", "duration:60", "-T", "fields",
+	args := []string{"-n", "-l", "-i", device, "-f", filter, "-c", strconv.Itoa(n), "-a", "duration:300", "-T", "fields",
 		"-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"}
 	for _, f := range fields {
 		args = append(args, "-e", f)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*Patience)
 	cmd := exec.CommandContext(ctx, tshark, args...)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
