@@ -42,15 +42,18 @@ func TestTheEnginesTypesAreDocumentedHere(t *testing.T) {
 }
 
 func renderEngineTypes(t *testing.T) []byte {
-	engine, setting := documented(t, "core"), documented(t, "internal/setting")
+	engine, packets, setting := documented(t, "core"), documented(t, "core/packet"), documented(t, "internal/setting")
 	var b bytes.Buffer
 	b.WriteString("// Code generated from package core by go test -run TestTheEnginesTypesAreDocumentedHere -update . DO NOT EDIT.\n\n" +
 		"package peregrine\n\nimport \"github.com/peregrine-rpc/peregrine/core\"\n")
 	for _, name := range engineTypes {
 		declared := find(engine, name)
 		described := declared
-		if name == "ConfigError" {
+		switch name {
+		case "ConfigError":
 			described = find(setting, "Error")
+		case "Event", "EventKind":
+			described = find(packets, name)
 		}
 		fmt.Fprintf(&b, "\n%s", comment(declared.Doc))
 		if fields := fieldsOf(described, defaultsOf(name)); fields != "" {

@@ -4,45 +4,40 @@ import (
 	"fmt"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
 )
 
 // checkAccounts compares what an endpoint holds with its bounds, and its
 // accounts with what it holds. servers is how many it may have dialed, and calls
 // how many may be under way.
 func (d *node) checkAccounts(servers, calls int) {
-	cfg, st := &d.cfg, d.Stats()
+	cfg, st, below := &d.cfg, d.Stats(), d.stock()
 	for _, b := range []struct {
 		what       string
 		held, most int
 	}{
 		{"bytes of reassembly", int(st.ReassemblyBytes), int(cfg.ReassemblyMemory)},
 		{"sessions", st.Sessions, cfg.Sessions},
-		{"clients", len(d.packets.accepted), cfg.Peers},
-		{"connections", st.Peers, cfg.Peers + len(d.packets.dialed)},
+		{"clients", below.Accepted, cfg.Peers},
+		{"connections", st.Peers, cfg.Peers + below.Dialed},
 		{"requests", d.held - d.refused, cfg.Requests},
 		{"refused requests", d.refused, cfg.Sessions * cfg.Slots},
 		{"entries of sessions", d.entries, 2 * cfg.Sessions},
-		{"peers", len(d.packets.conns), cfg.Peers + servers},
-		{"timers", len(d.packets.timers.heap), len(d.packets.conns) + calls + 1},
-		{"routes to forget", len(d.packets.strays), burstSize + len(d.packets.conns)},
+		{"peers", below.Conns, cfg.Peers + servers},
+		{"timers", below.Timers, below.Conns + calls + 1},
 		{"bytes of buffers", int(d.buffers.kept), maxKept},
 	} {
 		d.net.bounded(b.what, b.held, b.most)
 	}
 
-	connected, paced, sessions, entries, controls := 0, 0, 0, 0, 0
-	for _, p := range d.packets.conns {
-		if p == nil {
-			continue
-		}
-		m := p.mux()
+	connected, sessions, entries, controls := 0, 0, 0, 0
+	for p := range d.packets.Conns() {
+		m := muxOf(p)
 		entries += len(m.served)
 		controls += m.controls
-		if p.state == pktConnected {
+		if p.State() == packet.Connected {
 			connected++
-			if p.place.Waiting() {
-				paced++
-			}
 		}
 		for i := range m.served {
 			if s := m.served[i].session; s != nil {
@@ -50,8 +45,7 @@ func (d *node) checkAccounts(servers, calls int) {
 				d.net.bounded("slots served", len(s.slots), cfg.Slots)
 			}
 		}
-		d.net.bounded("messages of packets", len(m.manifest.entries), pktMaxEntries)
-		d.net.checkSent(&p.sent)
+		d.net.bounded("messages of packets", len(m.manifest.entries), packet.MaxEntries)
 		outstanding := 0
 		m.eachSession(func(s *Session) {
 			d.net.bounded("slots", len(s.slots), cfg.Slots)
@@ -60,25 +54,11 @@ func (d *node) checkAccounts(servers, calls int) {
 		})
 		d.net.agree("outstanding calls", outstanding, m.outstanding)
 	}
-	d.net.agree("peers that are paced", paced, d.packets.wheel.Len())
 	d.net.agree("connections", connected, st.Peers)
 	d.net.agree("sessions", sessions, st.Sessions)
 	d.net.agree("entries of sessions", entries, d.entries)
 	d.net.agree("control messages", controls, d.controlling)
 	d.net.agree("requests", len(d.requests.all)-min(1, len(d.requests.all))-len(d.requests.free), d.held)
-}
-
-func (n *network) checkSent(s *sent) {
-	n.bounded("packets", len(s.packets), maxPackets)
-	packets, bytes := 0, 0
-	for number := s.first; number < s.next; number++ {
-		if p := s.packet(number); p.state == packetInFlight {
-			packets++
-			bytes += int(p.size)
-		}
-	}
-	n.agree("packets in flight", packets, s.inFlight)
-	n.agree("bytes in flight", bytes, s.bytes)
 }
 
 // bounded and agree are quicker than require as long as all is well.

@@ -201,11 +201,11 @@ func TestALimitHoldsAlsoIfThePeerForgetsIt(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{MaxMessage: 10_000}), n.add(Config{MaxMessage: 5000})
 	s := n.connect(client, server)
-	client.toward(server).mux().maxMessage = 1 << 30
+	muxOf(client.toward(server)).maxMessage = 1 << 30
 	err := n.fails(s, &Call{Method: echo, Request: make([]byte, 50_000)})
 	require.Equal(t, ResourceExhausted, err.Code)
 	require.False(t, err.MayHaveExecuted)
-	server.onlyClient().mux().maxMessage = 1 << 30
+	muxOf(server.onlyClient()).maxMessage = 1 << 30
 	err = n.fails(s, &Call{Method: echo, Request: make([]byte, 8000)})
 	require.Equal(t, ResourceExhausted, err.Code)
 	require.True(t, err.MayHaveExecuted)
@@ -224,7 +224,7 @@ func TestTheReceiversQueueBoundsWhatIsInFlight(t *testing.T) {
 	c := Call{Method: echo, Request: pattern(500_000, 1)}
 	done := n.submit(s, &c)
 	n.until(func() bool {
-		most = max(most, p.bytes)
+		most = max(most, p.Inside().Bytes)
 		return *done == 1
 	})
 	require.NoError(t, c.Err)

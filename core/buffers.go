@@ -109,13 +109,3 @@ func (b *buffers) trim() {
 		list.least = len(list.free)
 	}
 }
-
-// drop removes the first count elements, and a table grown far too large.
-func drop[T any](s []T, count int) []T {
-	if count > 0 {
-		n := copy(s, s[count:])
-		clear(s[n:])
-		s = s[:n]
-	}
-	return tight(s)
-}

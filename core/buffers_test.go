@@ -113,7 +113,7 @@ func TestMemoryThatNobodyNeededForASecondIsGivenBack(t *testing.T) {
 		require.Empty(t, d.slots.all)
 		require.LessOrEqual(t, len(d.controls.free), few)
 		require.LessOrEqual(t, len(d.assemblies.free), few)
-		require.Zero(t, d.tidy.timer.place, "there is nothing left to give back")
+		require.False(t, d.tidy.timer.IsSet(), "there is nothing left to give back")
 	}
 	n.stream(s, 16, 100, 1000)
 	n.settled(server, client)
@@ -148,8 +148,8 @@ func TestManyClientsThatAreGoneLeaveNoMemory(t *testing.T) {
 		n.echoes(n.connect(client, server), 10)
 	}
 	n.run(5 * time.Second)
-	require.Len(t, server.packets.accepted, 2)
-	require.LessOrEqual(t, server.packets.mostAccepted, 2)
+	require.Len(t, server.accepted(), 2)
+	require.LessOrEqual(t, server.stock().MostAccepted, 2)
 	n.echoes(stays, 10)
 }
 

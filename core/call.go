@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"time"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
 )
 
 // Call is one request and its completion. The caller owns it and may use it
@@ -44,7 +46,7 @@ type Call struct {
 	waiting    bool        // for a slot, in its session's queue
 	view       bool        // Response is to be poisoned after Done
 	next, prev *Call       // in that queue
-	deadline   pktTimer
+	deadline   packet.Timer
 }
 
 // callDeadline is a call as its timer knows it.
@@ -62,7 +64,7 @@ func (c *Call) unanswered(code Code, message string) *Error {
 	failure := &Error{Code: code, Message: message}
 	if m := c.session.mux; c.waiting {
 		switch {
-		case m.conn.State() == pktConnected:
+		case m.conn.State() == packet.Connected:
 			failure.Message = fmt.Sprintf("waited for a slot: all %d of the session are in use (slots)", m.slots)
 		case m.failure != nil:
 			why := c.session.reason(m.failure)

@@ -149,7 +149,7 @@ func TestAClosedSessionTellsTheServer(t *testing.T) {
 	second.Close()
 	n.run(time.Millisecond)
 	require.Zero(t, server.Stats().Peers, "the last session ends the connection")
-	require.Empty(t, client.packets.dialed)
+	require.Empty(t, client.packets.To(server.addr))
 	require.Zero(t, client.controlling)
 	second.Ping(func(time.Duration, error) {})
 	require.Zero(t, client.controlling)
@@ -289,7 +289,7 @@ func TestTheMemoryOfATransportThatHasEndedIsLeftAlone(t *testing.T) {
 	c := Call{Method: echo}
 	n.submit(s, &c)
 	n.run(10 * time.Millisecond)
-	require.Greater(t, client.packets.burst.reserved, client.packets.burst.ready, "some is lent still")
+	require.Positive(t, client.stock().Lent, "some is lent still")
 
 	port.ended = true
 	for _, head := range port.lent {

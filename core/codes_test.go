@@ -42,7 +42,7 @@ func TestNothingIsBelievedOfAResponseWithACodeThatIsNone(t *testing.T) {
 			c := Call{Method: never}
 			done := n.submit(s, &c)
 			n.react()
-			p := client.toward(server).mux()
+			p := muxOf(client.toward(server))
 			p.response(&wire.Message{MessageHeader: wire.MessageHeader{
 				Kind: wire.Response, Code: uint8(code), Session: s.index, Generation: s.generation, Sequence: 1,
 			}})
@@ -72,7 +72,7 @@ func TestARefusalWithACodeThatIsNoneIsUnknown(t *testing.T) {
 		done := n.submit(s, &c)
 		p := client.toward(mallory)
 		data := make([]byte, 100)
-		size := (&wire.Header{Type: wire.Refuse, Flags: wire.FlagChecksum, Connection: p.index, Token: p.token}).Put(data)
+		size := (&wire.Header{Type: wire.Refuse, Flags: wire.FlagChecksum, Connection: p.Inside().Index, Token: p.Inside().Token}).Put(data)
 		size += wire.PutReason(data[size:], code, "because")
 		wire.Seal(data[:size], nil)
 		client.port.Deliver(mallory.addr, data[:size], 0)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -57,8 +57,8 @@ type Config struct {
 	// after its end, is overwritten with 0xDB, and what is a view of receive memory
 	// otherwise is a copy, so that it can be.
 	Poison bool `yaml:"-"`
-	// Controller makes the congestion controllers; nil means cc.None.
-	Controller cc.Factory `yaml:"-"`
+	// Controller makes the congestion controllers, a cc.Factory; nil means cc.None.
+	Controller packet.Controllers `yaml:"-"`
 	// Events, if set, is told of connections made and lost, on the endpoint's
 	// goroutine. It must not call the endpoint.
 	Events func(Event) `yaml:"-"`
@@ -76,13 +76,27 @@ type Config struct {
 	Seed [32]byte `yaml:"-"`
 }
 
+// Event is something that happened to a connection.
+type Event = packet.Event
+
+// EventKind says what happened.
+type EventKind = packet.EventKind
+
+// Event kinds.
+const (
+	PeerConnected EventKind = packet.PeerConnected
+	PeerLost      EventKind = packet.PeerLost   // without a word: silence, or a reset
+	PeerClosed    EventKind = packet.PeerClosed // in order
+	PeerMoved     EventKind = packet.PeerMoved  // a client has another address
+)
+
 // MaxCredits is the most packets that a peer may have unacknowledged: 100 ms of
 // 1 Gbit/s, and more, in datagrams of 1500 bytes. An acknowledgement tells fewer
 // apart, so what is overtaken by more than that counts as lost.
-const MaxCredits = pktMaxCredits
+const MaxCredits = packet.MaxCredits
 
 // MaxQueues is how many queues of one address have connections of their own.
-const MaxQueues = pktMaxQueues
+const MaxQueues = packet.MaxQueues
 
 // Defaults returns the configuration that zero fields stand for.
 func Defaults() Config {
@@ -99,7 +113,7 @@ func Defaults() Config {
 		AckDelay:         500 * time.Microsecond,
 		KeepAlive:        3 * time.Second,
 		ConnectTimeout:   5 * time.Second,
-		Controller:       cc.None(cc.DefaultWindow),
+		Controller:       packet.NoControl(),
 	}
 }
 
@@ -143,8 +157,8 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 // packets is what of the configuration concerns packets.
-func (c *Config) ofPackets() pktConfig {
-	return pktConfig{
+func (c *Config) ofPackets() packet.Config {
+	return packet.Config{
 		Peers: c.Peers, Credits: c.Credits, MaxDatagram: c.MaxDatagram, AckDelay: c.AckDelay, KeepAlive: c.KeepAlive,
 		ConnectTimeout: c.ConnectTimeout, Checksum: c.Checksum, ClientOnly: c.ClientOnly, Controller: c.Controller,
 		Events: c.Events, Misrouted: c.Misrouted, Misreported: c.Misreported, Seed: c.Seed,

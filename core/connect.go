@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"slices"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
 )
 
 // ConnState is the state of a session's connection, in gRPC's names and
@@ -34,7 +36,7 @@ func (c ConnState) String() string {
 
 // connect begins an attempt to connect, if nothing is known against it.
 func (m *mux) connect() {
-	if m.conn.State() == pktIdle {
+	if m.conn.State() == packet.Idle {
 		m.attempt()
 	}
 }
@@ -47,7 +49,7 @@ func (m *mux) attempt() {
 // Failed ends an attempt that led to nothing. Nothing was sent yet, so all calls
 // that wait may be made again. Who waits since less than the attempt goes on to
 // wait, for the next one, unless the answer was no.
-func (m *mux) Failed(failure *pktFailure, answered bool) {
+func (m *mux) Failed(failure *packet.Failure, answered bool) {
 	err := failed(failure)
 	m.failure, m.wanted = err, false
 	m.failPings(err)
@@ -78,13 +80,13 @@ func (m *mux) awaited() bool {
 // connState is what sessions see of the connection's state.
 func (m *mux) connState() ConnState {
 	switch state := m.conn.State(); {
-	case state == pktConnected:
+	case state == packet.Connected:
 		return Ready
-	case state == pktGone:
+	case state == packet.Gone:
 		return Shutdown
 	case m.failure != nil:
 		return TransientFailure
-	case state == pktConnecting:
+	case state == packet.Connecting:
 		return Connecting
 	}
 	return Idle
@@ -130,7 +132,7 @@ func (s *Session) Notify(f func(ConnState, error)) { s.notify = f }
 type readiness struct {
 	session  *Session
 	done     func(error)
-	deadline pktTimer
+	deadline packet.Timer
 }
 
 // Ready calls f once the session is connected, or with the error that the peer
@@ -138,15 +140,15 @@ type readiness struct {
 // wait for the end of a pause between two attempts. f must not panic.
 func (s *Session) Ready(f func(error)) {
 	m := s.mux
-	if s.over() || m.conn.State() == pktConnected {
+	if s.over() || m.conn.State() == packet.Connected {
 		f(s.closedError())
 		return
 	}
 	r := &readiness{session: s, done: f}
-	r.deadline = pktNewTimer(r)
+	r.deadline = packet.NewTimer(r)
 	s.ready = append(s.ready, r)
 	m.e.packets.Set(&r.deadline, m.e.packets.Now()+m.e.cfg.ConnectTimeout)
-	if m.conn.State() != pktConnecting {
+	if m.conn.State() != packet.Connecting {
 		m.attempt()
 	}
 }

@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
 // states notes what a session goes through.
@@ -36,7 +40,7 @@ func TestACallFailsAtOnceWhileTheServerIsKnownToBeAway(t *testing.T) {
 
 	// There is somebody who calls, so attempts go on.
 	n.run(80 * time.Millisecond)
-	require.Equal(t, pktConnecting, client.toward(server).state)
+	require.Equal(t, packet.Connecting, client.toward(server).State())
 	require.Equal(t, TransientFailure, s.State(), "until one succeeds")
 	n.fails(s, &Call{Method: echo})
 	n.heal()
@@ -68,7 +72,7 @@ func TestACallThatWaitsForReadyOutlivesFailedAttempts(t *testing.T) {
 	require.ErrorContains(t, late.Err, "not connected: no answer from")
 	require.Zero(t, *patiently)
 	n.heal()
-	n.run(maxBackoff * 3 / 2)
+	n.run(packet.MaxBackoff * 3 / 2)
 	require.Equal(t, 1, *patiently)
 	require.NoError(t, patient.Err)
 }
@@ -87,23 +91,6 @@ func TestAnIdleSessionDoesNotHammerAndItsNextCallKnocksAgain(t *testing.T) {
 	require.Equal(t, sent, n.sent)
 	n.heal()
 	n.echoes(s, 10)
-}
-
-func TestAttemptsComeEverMoreSeldomAndNotInStep(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	client := n.add(Config{})
-	least, most := time.Duration(math.MaxInt64), time.Duration(0)
-	for range 1000 {
-		d := client.packets.backoff(1)
-		least, most = min(least, d), max(most, d)
-	}
-	require.InDelta(t, minBackoff*4/5, least, float64(time.Millisecond))
-	require.InDelta(t, minBackoff*6/5, most, float64(time.Millisecond))
-	require.Greater(t, client.packets.backoff(3), client.packets.backoff(1))
-	for _, failures := range []int{20, 1000, math.MaxInt} {
-		require.InDelta(t, maxBackoff, client.packets.backoff(failures), float64(maxBackoff/5))
-	}
 }
 
 func TestWhoJoinsAnAttemptHasAClockOfHisOwn(t *testing.T) {
@@ -147,8 +134,8 @@ func TestAServerThatClosesInOrderIsKnockedAtOnceMore(t *testing.T) {
 	n.echoes(s, 10)
 
 	server.Drain()
-	client.packets.dialed[server.addr].fail(&pktFailure{Code: codeUnavailable}) // as if the path had been gone for long
-	server.packets.forget(server.onlyClient())
+	client.toward(server).Abandon("") // as if the path had been gone for long
+	server.onlyClient().Abandon("")
 	began := n.Now()
 	err := n.fails(s, &Call{Method: echo})
 	require.Equal(t, Unavailable, err.Code)
@@ -194,10 +181,7 @@ func TestOddTimeouts(t *testing.T) {
 	c := Call{Method: echo, Request: []byte("x"), Timeout: math.MaxInt64}
 	n.call(s, &c)
 	require.NoError(t, c.Err)
-	for _, timer := range client.packets.timers.heap {
-		_, call := timer.owner.(*callDeadline)
-		require.False(t, call)
-	}
+	require.Zero(t, client.callTimers())
 }
 
 func TestWhoOnlyDialsRefusesStrangers(t *testing.T) {
@@ -210,8 +194,22 @@ func TestWhoOnlyDialsRefusesStrangers(t *testing.T) {
 	refused := n.fails(stranger, &Call{Method: echo})
 	require.Equal(t, Unavailable, refused.Code)
 	require.ErrorContains(t, refused, "only dials")
-	require.Empty(t, client.packets.accepted)
+	require.Empty(t, client.accepted())
 	require.EqualValues(t, 1, client.Stats().HellosRefused, "at once, without a cookie")
+}
+
+// numbered is a port that says which of the host's addresses is meant.
+type numbered struct {
+	*sim.Port
+	at netip.Addr
+}
+
+func (p *numbered) Recv(pkts []transport.RxPacket) (int, error) {
+	n, err := p.Port.Recv(pkts)
+	for i := range pkts[:n] {
+		pkts[i].To = p.at
+	}
+	return n, err
 }
 
 func TestASessionKnowsItsAddresses(t *testing.T) {
@@ -220,6 +218,9 @@ func TestASessionKnowsItsAddresses(t *testing.T) {
 	server, client, s := pair(n, Config{})
 	require.Equal(t, server.addr, s.Peer())
 	require.Equal(t, client.addr, s.LocalAddr())
-	client.toward(server).local = netip.MustParseAddr("10.7.7.7")
-	require.Equal(t, netip.MustParseAddrPort("10.7.7.7:1"), s.LocalAddr())
+
+	at := netip.MustParseAddr("10.7.7.7")
+	n.over = func(p *sim.Port) transport.Transport { return &numbered{p, at} }
+	other := n.connect(n.add(Config{}), server)
+	require.Equal(t, netip.AddrPortFrom(at, 1), other.LocalAddr())
 }

@@ -49,10 +49,7 @@ func TestADeadlineThatIsNotReachedChangesNothing(t *testing.T) {
 		require.NoError(t, c.Err)
 		require.Equal(t, c.Request, c.Response)
 	}
-	for _, timer := range client.packets.timers.heap {
-		_, call := timer.owner.(*callDeadline)
-		require.False(t, call, "no timer of a call is left")
-	}
+	require.Zero(t, client.callTimers(), "no timer of a call is left")
 }
 
 func TestACallThatExpiresBeforeItIsSentDoesNotExecute(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package core is the protocol engine: connections, sessions, request slots,
-// credits, loss recovery, timers.
+// Package core is the protocol engine: sessions, request slots, calls, deadlines,
+// over the connections of package core/packet.
 //
 // It is deterministic. It reads no clock, starts no goroutine and opens no
 // socket: time comes in as an argument of [Endpoint.Poll], packets come in and
@@ -8,23 +8,23 @@
 //
 // # The parts
 //
-// An [Endpoint] is one event loop's worth of engine over one transport queue.
+// An [Endpoint] is one event loop's worth of engine over one transport queue. It
+// stands on a packet.Endpoint.
 //
-// A peer is the connection to one remote endpoint (handshake.go, peer.go). It
-// has the packet numbers (sent.go, received.go), the acknowledgements and loss
-// recovery (recovery.go), the congestion controller, the path's MTU (mtu.go),
-// and the queues from which datagrams are packed (send.go). A client's tries to
-// connect, with pauses, as long as anybody wants it to (connect.go,
-// unreachable.go, reflection.go); a server's follows its client to another
-// address (path.go).
+// A mux (mux.go) is what one connection carries: the sessions on it, and their
+// messages, which share its datagrams. It is the packet.Layer of this package, and
+// all that the two layers say to each other passes there: what came in goes from
+// top to bottom through receive.go, what goes out through send.go, with manifest.go to
+// know what each datagram held. connect.go has what calls see of a connection that is
+// made, lost and made again.
 //
-// A [Session] (session.go) is a client's line to a server: a bounded number of
-// slots, each with one [Call] at a time. Sessions to one endpoint share its
-// peer, so that their messages share datagrams. The server's half (request.go)
+// A [Session] (session.go, response.go) is a client's line to a server: a bounded
+// number of slots, each with one [Call] at a time. The server's half (request.go)
 // remembers the newest request of each slot, which is what makes execution
 // at-most-once, and lends each as a [Request] to its [Handler].
 //
-// Messages longer than a packet travel in fragments (outgoing.go, assembly.go),
-// in memory that is kept for the next ones as long as there are any (buffers.go,
-// pool.go, tidy.go).
+// Messages longer than a datagram travel in fragments (outgoing.go, assembly.go), in
+// memory that is kept for the next ones as long as there are any (buffers.go,
+// pool.go, tidy.go). Calls complete once all is in order and the transport has let
+// go of their memory (settle.go).
 package core

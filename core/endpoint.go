@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -19,7 +20,7 @@ import (
 // transport until NextDeadline at the latest; Poll again.
 type Endpoint struct {
 	cfg     Config
-	packets *pktEndpoint
+	packets *packet.Endpoint
 	tr      transport.Transport // packets', for what it says of memory
 	stats   Stats
 
@@ -54,9 +55,9 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 		return nil, err
 	}
 	e := &Endpoint{cfg: cfg, tr: tr, buffers: buffers{bound: cfg.ReassemblyMemory, poison: cfg.Poison}}
-	e.tidy.timer = pktNewTimer(&e.tidy)
+	e.tidy.timer = packet.NewTimer(&e.tidy)
 	e.tidy.e = e
-	e.packets, err = pktNew(cfg.ofPackets(), tr, func(c *pktConn) pktLayer { return &mux{e: e, conn: c} }, now)
+	e.packets, err = packet.New(cfg.ofPackets(), tr, func(c *packet.Conn) packet.Layer { return &mux{e: e, conn: c} }, now)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +66,9 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 
 // Transport is what the endpoint was made on.
 func (e *Endpoint) Transport() transport.Transport { return e.tr }
+
+// Packets is the layer of connections that the endpoint stands on.
+func (e *Endpoint) Packets() *packet.Endpoint { return e.packets }
 
 // Advance sets the time without doing any work. Call it before submitting
 // after a pause, so that timeouts count from then.
@@ -165,7 +169,7 @@ func (e *Endpoint) Close() error {
 	for c := range e.packets.Conns() {
 		m := c.Layer().(*mux)
 		m.eachSession(func(s *Session) { s.Close() }) // the last one closes the connection
-		if c.State() != pktGone {
+		if c.State() != packet.Gone {
 			m.close("server is shutting down")
 		}
 	}

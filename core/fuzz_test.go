@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -250,14 +251,14 @@ func (w *fuzzWorld) call(s *Session, method uint16, size int) {
 }
 
 // peer chooses a connection that is not the witness's, and its owner.
-func (w *fuzzWorld) peer(a *arguments) (*node, *pktConn) {
+func (w *fuzzWorld) peer(a *arguments) (*node, *packet.Conn) {
 	d := w.server
 	if a.byte()&1 != 0 {
 		d = w.client
 	}
-	var peers []*pktConn
-	for _, p := range d.packets.conns {
-		if p != nil && p.addr != w.witness.addr {
+	var peers []*packet.Conn
+	for p := range d.packets.Conns() {
+		if p != nil && p.Addr() != w.witness.addr {
 			peers = append(peers, p)
 		}
 	}
@@ -268,16 +269,16 @@ func (w *fuzzWorld) peer(a *arguments) (*node, *pktConn) {
 }
 
 // forge sends d what its peer p would: a header, then body.
-func (w *fuzzWorld) forge(d *node, p *pktConn, h wire.Header, body []byte) {
-	if p.addr != w.mallory.addr {
+func (w *fuzzWorld) forge(d *node, p *packet.Conn, h wire.Header, body []byte) {
+	if p.Addr() != w.mallory.addr {
 		w.tampered = true
 	}
-	h.Connection, h.Token, h.Number = p.index, p.token, uint32(p.in.next)
+	h.Connection, h.Token, h.Number = p.Inside().Index, p.Inside().Token, uint32(p.Inside().Expected)
 	h.Flags |= wire.FlagChecksum
 	data := make([]byte, h.Size()+len(body))
 	copy(data[h.Put(data):], body)
 	wire.Seal(data, nil)
-	w.feed(d, p.addr, data)
+	w.feed(d, p.Addr(), data)
 }
 
 func (w *fuzzWorld) step(op byte, a arguments) {
@@ -388,16 +389,16 @@ func (w *fuzzWorld) replay(a arguments) {
 	for len(a) >= 2 {
 		data[int(a.byte())%len(data)] ^= a.byte()
 	}
-	for _, p := range r.to.packets.conns {
-		if p == nil || p.addr != r.from.addr {
+	for p := range r.to.packets.Conns() {
+		if p == nil || p.Addr() != r.from.addr {
 			continue
 		}
 		if form&1 != 0 {
-			binary.LittleEndian.PutUint32(data[4:], p.index)
-			binary.LittleEndian.PutUint32(data[8:], p.token)
+			binary.LittleEndian.PutUint32(data[4:], p.Inside().Index)
+			binary.LittleEndian.PutUint32(data[8:], p.Inside().Token)
 		}
 		if form&2 != 0 {
-			binary.LittleEndian.PutUint32(data[12:], uint32(p.in.next)+uint32(int8(form)>>4)*64)
+			binary.LittleEndian.PutUint32(data[12:], uint32(p.Inside().Expected)+uint32(int8(form)>>4)*64)
 		}
 	}
 	if form&4 != 0 && len(data) >= wire.HeaderSize+wire.ChecksumSize {
@@ -449,7 +450,7 @@ func (w *fuzzWorld) ack(a arguments) {
 	}
 	h := wire.Header{Type: wire.Ack}
 	h.Acks = wire.AckBlock{
-		Largest: uint32(p.next) + uint32(int8(a.byte())), Delay: a.uint16(), Words: a.byte() % (wire.MaxAckWords + 1), CE: a.uint16(),
+		Largest: uint32(p.Inside().Next) + uint32(int8(a.byte())), Delay: a.uint16(), Words: a.byte() % (wire.MaxAckWords + 1), CE: a.uint16(),
 	}
 	for i := range h.Acks.Words {
 		h.Acks.Bitmap[i] = uint64(a.uint32()) | uint64(a.uint32())<<32
@@ -465,7 +466,7 @@ func (w *fuzzWorld) hello(a arguments) {
 		MaxDatagram: wire.MinHello + a.uint32(), KeepAlive: 1 + a.uint32(), AckDelay: a.uint16(),
 		MaxMessage: a.uint32(), ReceiveWindow: a.uint32(), Features: a.uint32(),
 	}
-	body.Cookie = w.server.packets.cookies.make(w.mallory.addr, body.Connection, body.Token, w.server.packets.now)
+	body.Cookie = w.server.packets.Cookie(w.mallory.addr, body.Connection, body.Token)
 	w.feed(w.server, w.mallory.addr, helloDatagram(&body))
 }
 
@@ -502,11 +503,11 @@ func (w *fuzzWorld) finish() {
 	require.Equal(w.t, w.calls, w.completed)
 	w.check()
 	for _, d := range []*node{w.client, w.witness} {
-		require.Equal(w.t, 1, d.packets.connected)
+		require.Equal(w.t, 1, d.Stats().Peers)
 		require.Zero(w.t, d.controlling)
 	}
 	require.Equal(w.t, 2, w.server.sessions)
-	require.Equal(w.t, 2, w.server.packets.connected)
+	require.Equal(w.t, 2, w.server.Stats().Peers)
 	require.Zero(w.t, w.server.held)
 	require.Zero(w.t, w.server.buffers.lent)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -36,13 +37,13 @@ func TestTheNarrowerLimitsAreAgreedOn(t *testing.T) {
 	server := n.echoServer(Config{Slots: 3, MaxDatagram: 1300, KeepAlive: time.Second, Credits: 7})
 	client := n.add(Config{Slots: 5, MaxDatagram: 1400, KeepAlive: 2 * time.Second, Credits: 9})
 	n.connect(client, server)
-	for _, p := range []*pktConn{client.toward(server), server.onlyClient()} {
-		require.Equal(t, 3, p.mux().slots)
-		require.Equal(t, 1300, p.maxMTU)
-		require.Equal(t, time.Second/4, p.pingEvery)
+	for _, p := range []*packet.Conn{client.toward(server), server.onlyClient()} {
+		require.Equal(t, 3, muxOf(p).slots)
+		require.Equal(t, 1300, p.Inside().MaxMTU)
+		require.Equal(t, time.Second/4, p.Inside().PingEvery)
 	}
-	require.Equal(t, 7, client.toward(server).credits)
-	require.Equal(t, 9, server.onlyClient().credits)
+	require.Equal(t, 7, client.toward(server).Inside().Credits)
+	require.Equal(t, 9, server.onlyClient().Inside().Credits)
 }
 
 func TestAServerThatIsFullRefuses(t *testing.T) {
@@ -58,7 +59,7 @@ func TestAServerThatIsFullRefuses(t *testing.T) {
 	require.ErrorContains(t, refused, "peers")
 
 	first.Close()
-	n.run(2 * maxBackoff)
+	n.run(2 * packet.MaxBackoff)
 	n.echoes(second, 10)
 }
 
@@ -120,7 +121,7 @@ func TestAClientWithACookieGrownOldGetsAnother(t *testing.T) {
 	s, err := client.Connect(server.addr)
 	require.NoError(t, err)
 	n.run(15 * time.Second)
-	require.NotEqual(t, [wire.CookieSize]byte{}, client.toward(server).hello.cookie)
+	require.NotEqual(t, [wire.CookieSize]byte{}, client.toward(server).Inside().Cookie)
 	n.heal()
 	n.echoes(s, 10)
 }
@@ -128,34 +129,34 @@ func TestAClientWithACookieGrownOldGetsAnother(t *testing.T) {
 func TestAForgedOrBorrowedCookieIsWorthNothing(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, Config{})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
-	w.e.packets.now = time.Minute
-	cookie := w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, time.Minute)
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.params()}
+	w.e.Advance(time.Minute)
+	cookie := w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
 
 	hello.Cookie = cookie
 	hello.Cookie[20] ^= 1
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.packets.accepted, "forged")
+	require.Empty(t, w.accepted(), "forged")
 
 	hello.Cookie = cookie
 	hello.Token = 5
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.packets.accepted, "made for another connection")
+	require.Empty(t, w.accepted(), "made for another connection")
 	hello.Token = 3
 
 	w.from = netip.MustParseAddrPort("192.0.2.9:9")
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.packets.accepted, "made for another address")
+	require.Empty(t, w.accepted(), "made for another address")
 	w.from = clientAddr
 
-	w.e.packets.now += cookieLife + 1
+	w.e.Advance(w.e.packets.Now() + 10*time.Second + 1)
 	w.take(helloDatagram(&hello))
-	require.Empty(t, w.e.packets.accepted, "old")
+	require.Empty(t, w.accepted(), "old")
 	require.EqualValues(t, 4, w.e.Stats().RxBadCookie)
 
-	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
+	hello.Cookie = w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
 	w.take(helloDatagram(&hello))
-	require.Len(t, w.e.packets.accepted, 1, "genuine")
+	require.Len(t, w.accepted(), 1, "genuine")
 }
 
 func TestAClientOfAnotherVersionIsToldSo(t *testing.T) {
@@ -183,7 +184,7 @@ func TestAClientOfAnotherVersionIsToldSo(t *testing.T) {
 // swallows what it answers. It allocates nothing.
 type bare struct {
 	rx    []transport.RxPacket
-	heads [burstSize][9000]byte
+	heads [64][9000]byte
 	sent  uint64
 	last  int // length of the last answer
 	// source is what the last Resolve was told to send from.
@@ -254,8 +255,18 @@ func newWire(t *testing.T, cfg Config) *bareWire {
 func (w *bareWire) take(data []byte) {
 	w.one[0] = transport.RxPacket{Data: data, From: w.from, To: w.to}
 	w.tr.rx = w.one[:]
-	w.e.Poll(w.e.packets.now)
+	w.e.Poll(w.e.packets.Now())
 }
+
+// params is what a client says of itself.
+func (w *bareWire) params() wire.Params {
+	return wire.Params{
+		MaxDatagram: 8972, Credits: 256, Slots: 256, Sessions: 1<<16 - 1, AckDelay: 500, MaxMessage: 16 << 20, KeepAlive: 3000,
+	}
+}
+
+// accepted returns the connections that the endpoint has accepted.
+func (w *bareWire) accepted() []*packet.Conn { return (&node{Endpoint: w.e}).accepted() }
 
 func helloDatagram(hello *wire.HelloBody) []byte {
 	data := make([]byte, wire.MinHello)
@@ -267,7 +278,7 @@ func helloDatagram(hello *wire.HelloBody) []byte {
 
 func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 	w := newWire(t, Config{Peers: 1})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.params()}
 	plain := helloDatagram(&hello)
 
 	hello.Cookie[0] = 1
@@ -288,12 +299,12 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 	(&wire.ResetBody{Connection: 5, Token: 5}).Put(reset[n:])
 	wire.Seal(reset, nil)
 
-	hello = wire.HelloBody{Connection: 8, Token: 8, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
-	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
+	hello = wire.HelloBody{Connection: 8, Token: 8, Params: w.params()}
+	hello.Cookie = w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
 	w.take(helloDatagram(&hello))
-	require.Len(t, w.e.packets.accepted, 1)
+	require.Len(t, w.accepted(), 1)
 	hello.Connection = 9
-	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
+	hello.Cookie = w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
 	refused := helloDatagram(&hello)
 
 	for _, flood := range []struct {
@@ -331,23 +342,25 @@ func TestAFloodOfSpoofedHandshakesOrGarbageAllocatesNothing(t *testing.T) {
 		} else {
 			require.Equal(t, sent, w.tr.sent, flood.name)
 		}
-		require.Len(t, w.e.packets.conns, 1, flood.name)
-		require.Empty(t, w.e.packets.strays, flood.name)
+		require.Len(t, w.accepted(), 1, flood.name)
+		held, err := w.e.packets.Held()
+		require.NoError(t, err)
+		require.Zero(t, held.Strays, flood.name)
 	}
 }
 
 func TestAnswersLeaveFromTheAddressAsked(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, Config{})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.params()}
 	w.to = netip.MustParseAddr("192.0.2.100")
 	w.take(helloDatagram(&hello))
 	require.Equal(t, w.to, w.tr.source, "Retry")
 
 	w.to = netip.MustParseAddr("192.0.2.101")
-	hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
+	hello.Cookie = w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
 	w.take(helloDatagram(&hello))
-	require.Len(t, w.e.packets.accepted, 1)
+	require.Len(t, w.accepted(), 1)
 	require.Equal(t, w.to, w.tr.source, "the connection")
 
 	w.to = netip.MustParseAddr("192.0.2.102")
@@ -362,10 +375,11 @@ func TestAServerThatTakesNoCookieDoesNotKeepItsClientBusy(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{}), n.add(Config{ConnectTimeout: 30 * time.Second})
 	hellos := 0
-	n.drop = func(from, _ netip.AddrPort, _ []byte) bool {
+	n.drop = func(from, _ netip.AddrPort, data []byte) bool {
 		if from == client.addr {
 			hellos++
-			server.packets.cookies = newCookies([]byte{byte(hellos)}) // forgets those it gave
+			data[wire.HeaderSize+wire.ChecksumSize+wire.HelloSize-1] ^= 1 // of the cookie
+			wire.Seal(data, nil)
 		}
 		return false
 	}
@@ -396,7 +410,7 @@ func TestASparseSessionIndexIsRefused(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client := n.echoServer(Config{Sessions: 100}), n.add(Config{})
 	n.connect(client, server)
-	p := server.onlyClient().mux()
+	p := muxOf(server.onlyClient())
 	before := server.entries
 	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 99, Generation: 1, Sequence: 1, Method: echo}})
 	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 60000, Generation: 1, Sequence: 1, Method: echo}})

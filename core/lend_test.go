@@ -216,7 +216,7 @@ func TestAnEchoMayBeLongerThanTheServersPackets(t *testing.T) {
 	s := n.connect(client, server)
 	n.run(2 * time.Second)
 	require.Equal(t, 1472, s.MTU())
-	require.Equal(t, 1200, server.onlyClient().mtu)
+	require.Equal(t, 1200, server.onlyClient().MTU())
 	n.echoes(s, 1400)
 }
 

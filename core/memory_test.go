@@ -75,16 +75,16 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 func TestIdleConnectionsAreSmall(t *testing.T) {
 	const count = 20_000
 	w := newWire(t, Config{KeepAlive: 24 * time.Hour})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
+	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.params()}
 	before := inUse()
 	for i := range count {
 		w.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7)
-		hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
+		hello.Cookie = w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
 		w.take(helloDatagram(&hello))
 	}
-	require.Len(t, w.e.packets.accepted, count)
+	require.Len(t, w.accepted(), count)
 	for range 1000 { // the clients never acknowledge the probes of the MTU
-		w.e.Poll(w.e.packets.now + time.Second)
+		w.e.Poll(w.e.packets.Now() + time.Second)
 	}
 	each := (inUse() - before) / count
 	t.Logf("%d bytes a connection", each)

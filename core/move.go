@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
 )
 
 // Move makes the session one to addr from now on: its server has moved there.
@@ -25,7 +27,7 @@ func (s *Session) Move(addr netip.AddrPort) error {
 		s.changed(state, nil)
 	}
 	switch {
-	case to.conn.State() == pktConnected:
+	case to.conn.State() == packet.Connected:
 		s.connected()
 	case to.failure != nil:
 		s.failWaiting(s.reason(to.failure), false)

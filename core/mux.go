@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -10,7 +11,7 @@ import (
 // the connection carries. The side that dialed is the client of all its sessions.
 type mux struct {
 	e    *Endpoint
-	conn *pktConn
+	conn *packet.Conn
 
 	outbox
 	limits
@@ -68,7 +69,7 @@ func (m *mux) Up(remote *wire.Params) {
 
 // Down ends all that was under way: calls fail, sessions stay, and connect anew
 // with the next call.
-func (m *mux) Down(failure *pktFailure) {
+func (m *mux) Down(failure *packet.Failure) {
 	why := failed(failure)
 	m.drop()
 	m.failPings(why)
@@ -104,6 +105,6 @@ func (m *mux) eachSession(f func(*Session)) {
 }
 
 // failed is how calls fail for what a connection did.
-func failed(f *pktFailure) *Error {
+func failed(f *packet.Failure) *Error {
 	return &Error{Code: failing(f.Code), Message: f.Reason, Cause: f.Cause}
 }

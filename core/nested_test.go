@@ -164,7 +164,7 @@ func TestACompletionMayCloseItsSession(t *testing.T) {
 	}
 	n.run(time.Second)
 	require.Equal(t, 10, done)
-	require.Empty(t, client.packets.dialed)
+	require.Empty(t, client.packets.To(server.addr))
 	n.run(10 * time.Millisecond)
 	require.Zero(t, server.Stats().Sessions)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
@@ -121,7 +122,7 @@ func TestAPacketOfAnEarlierSessionIsRejected(t *testing.T) {
 	n.echoes(third, 10)
 
 	// The same packet comes again under a new number, as if sent anew.
-	binary.LittleEndian.PutUint32(old[12:], uint32(client.toward(server).next+20))
+	binary.LittleEndian.PutUint32(old[12:], uint32(client.toward(server).Inside().Next+20))
 	before := server.Stats()
 	server.port.Deliver(client.addr, old, transport.NotECT)
 	n.run(time.Millisecond)
@@ -150,7 +151,7 @@ func TestAGuessedTokenIsRejected(t *testing.T) {
 	n.run(time.Millisecond)
 	require.EqualValues(t, 2, server.Stats().RxUnknown)
 	require.EqualValues(t, 1, server.Stats().RequestsHandled)
-	require.Nil(t, server.onlyClient().check, "who repeats what was said is not followed")
+	require.False(t, server.onlyClient().Inside().Challenged, "who repeats what was said is not followed")
 	n.echoes(s, 10)
 }
 
@@ -160,8 +161,8 @@ func TestAResetWithoutProofIsIgnored(t *testing.T) {
 	server, client, s := pair(n, Config{})
 	p := client.toward(server)
 	for i, body := range []wire.ResetBody{
-		{Connection: p.remoteIndex, Token: p.remoteToken ^ 2},
-		{Connection: p.remoteIndex + 1, Token: p.remoteToken},
+		{Connection: p.Inside().RemoteIndex, Token: p.Inside().RemoteToken ^ 2},
+		{Connection: p.Inside().RemoteIndex + 1, Token: p.Inside().RemoteToken},
 		{},
 	} {
 		data := make([]byte, 64)
@@ -229,7 +230,7 @@ func TestKeepAlivesKeepAnIdleSession(t *testing.T) {
 	sent := n.sent
 	n.run(time.Minute)
 	require.Equal(t, 1, server.Stats().Peers)
-	require.LessOrEqual(t, n.sent-sent, 60*2*keepAlivesPerTimeout+2)
+	require.LessOrEqual(t, n.sent-sent, 60*2*packet.KeepAlivesPerTimeout+2)
 	require.Zero(t, client.Stats().PeersFailed+server.Stats().PeersFailed)
 	n.echoes(s, 10)
 
@@ -265,7 +266,7 @@ func TestManyFailedConnectionsLeaveNothingBehind(t *testing.T) {
 		require.Zero(t, client.controlling)
 		require.Zero(t, server.controlling)
 		require.Zero(t, server.Stats().Sessions)
-		require.Empty(t, server.packets.accepted)
+		require.Empty(t, server.accepted())
 		n.heal()
 	}
 	n.echoes(s, 10)

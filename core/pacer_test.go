@@ -53,7 +53,7 @@ func TestAPacedPeerSendsAtItsRate(t *testing.T) {
 	t.Parallel()
 	d := &dictate{window: 1 << 20}
 	n, _, client, s := dictated(t, d)
-	client.toward(n.nodes[0]).rate = 1472 * 10_000 // a datagram in 100 µs
+	client.toward(n.nodes[0]).Pace(1472 * 10_000) // a datagram in 100 µs
 	d.rate = 1472 * 10_000
 	at := departures(n, client)
 	c := Call{Method: later, Request: pattern(100*1400, 1)}
@@ -61,9 +61,9 @@ func TestAPacedPeerSendsAtItsRate(t *testing.T) {
 	require.NoError(t, c.Err)
 	require.Greater(t, len(*at), 97)
 	for i := 1; i < len(*at)-1; i++ {
-		require.InDelta(t, 100*time.Microsecond, (*at)[i]-(*at)[i-1], float64(2*wheelGranularity), "datagram %d", i)
+		require.InDelta(t, 100*time.Microsecond, (*at)[i]-(*at)[i-1], float64(2*time.Microsecond), "datagram %d", i)
 	}
-	require.Zero(t, client.packets.wheel.Len())
+	require.Zero(t, client.stock().Paced)
 	n.settled(client)
 }
 
@@ -72,7 +72,8 @@ func TestAFasterRateHoldsForWhatWaitsAlready(t *testing.T) {
 	d := &dictate{window: 1 << 20}
 	n, _, client, s := dictated(t, d)
 	p := client.toward(n.nodes[0])
-	d.rate, p.rate = 1000, 1000 // more than a second for a datagram
+	d.rate = 1000 // more than a second for a datagram
+	p.Pace(1000)
 	at := departures(n, client)
 	done := n.submit(s, &Call{Method: later, Request: pattern(20*1400, 1)})
 	n.run(10 * time.Microsecond)
@@ -88,7 +89,8 @@ func TestWhatIsCanceledWhileItWaitsForItsTurnIsNotSent(t *testing.T) {
 	d := &dictate{window: 1 << 20}
 	n, server, client, s := dictated(t, d)
 	p := client.toward(server)
-	d.rate, p.rate = 100_000, 100_000
+	d.rate = 100_000
+	p.Pace(100_000)
 	at := departures(n, client)
 	c := &Call{Method: later, Request: pattern(100*1400, 1)}
 	done := n.submit(s, c)
@@ -97,7 +99,7 @@ func TestWhatIsCanceledWhileItWaitsForItsTurnIsNotSent(t *testing.T) {
 	require.Equal(t, 1, *done)
 	n.run(time.Second)
 	require.Len(t, *at, 1)
-	require.Zero(t, client.packets.wheel.Len())
+	require.Zero(t, client.stock().Paced)
 	require.Zero(t, server.Stats().RequestsHandled)
 	n.settled(server, client)
 }
@@ -107,33 +109,14 @@ func TestALostConnectionWaitsForNoTurn(t *testing.T) {
 	d := &dictate{window: 1 << 20}
 	n, server, client, s := dictated(t, d)
 	p := client.toward(server)
-	d.rate, p.rate = 10_000, 10_000
+	d.rate = 10_000
+	p.Pace(10_000)
 	done := n.submit(s, &Call{Method: later, Request: pattern(100*1400, 1)})
 	n.run(time.Millisecond)
-	require.Equal(t, 1, client.packets.wheel.Len())
+	require.Equal(t, 1, client.stock().Paced)
 	server.restart(Config{})
 	n.until(func() bool { return *done == 1 })
-	require.Zero(t, client.packets.wheel.Len())
-}
-
-func TestAHostThatWakesLateStillKeepsTheRate(t *testing.T) {
-	t.Parallel()
-	p := &pacer{rate: 1_000_000, waiting: true} // 1000 bytes a millisecond
-	p.last = time.Second
-	now := time.Second
-	for range 1000 {
-		p.spend(1000, now)
-		now = p.due() + maxLate/2 // woken late each time
-	}
-	require.InDelta(t, float64(2*time.Second), float64(p.due()), float64(2*maxLate))
-}
-
-func TestAPauseEarnsNoBurst(t *testing.T) {
-	t.Parallel()
-	p := &pacer{rate: 1_000_000}
-	p.spend(1000, time.Second)
-	p.spend(1000, 2*time.Second)
-	require.Equal(t, 2*time.Second+time.Millisecond, p.due())
+	require.Zero(t, client.stock().Paced)
 }
 
 func TestTimeInOurOwnSendQueueIsNotTheNetworks(t *testing.T) {

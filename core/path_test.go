@@ -89,7 +89,7 @@ func TestARebindingNATCostsTwoSilencesOfTheKnownAddress(t *testing.T) {
 		usual := n.Now() - began
 
 		p := server.onlyClient()
-		mtu := p.mtu
+		mtu := p.MTU()
 		require.Greater(t, mtu, wire.MinHello)
 		host := n.Hosts()[1]
 		if other {
@@ -98,21 +98,21 @@ func TestARebindingNATCostsTwoSilencesOfTheKnownAddress(t *testing.T) {
 		at := x.rebind(n, host, 3000)
 		began = n.Now()
 		n.echoes(s, 100)
-		require.LessOrEqual(t, n.Now()-began, maxSilences*minSilence+3*usual+client.packets.dialed[x.inside.LocalAddr()].probeTimeout())
+		require.LessOrEqual(t, n.Now()-began, 2*10*time.Millisecond+3*usual+client.packets.To(x.inside.LocalAddr()).Inside().ProbeTimeout)
 		require.Same(t, p, server.onlyClient())
-		require.Equal(t, at, p.addr)
+		require.Equal(t, at, p.Addr())
 		require.EqualValues(t, 1, server.Stats().PeersMoved)
 		if other {
 			require.Equal(t, 2, controllers)
 		} else {
 			require.Equal(t, 1, controllers)
-			require.Equal(t, mtu, p.mtu)
+			require.Equal(t, mtu, p.MTU())
 		}
 		n.run(time.Second)
-		require.Equal(t, mtu, p.mtu)
+		require.Equal(t, mtu, p.MTU())
 		n.stream(s, 16, 100, 10_000)
 		require.Zero(t, server.Stats().PeersFailed)
-		require.Empty(t, server.packets.strays)
+		require.Zero(t, server.stock().Strays)
 	}
 }
 
@@ -197,13 +197,13 @@ func TestAForgedSourceAddressRedirectsNothing(t *testing.T) {
 		require.Len(t, *sent, 1, "nothing but a challenge goes there")
 		require.Equal(t, wire.PathChallenge, typeOf((*sent)[0]))
 		require.LessOrEqual(t, len((*sent)[0]), min(wire.MinHello, 3*(size+wire.HeaderSize+wire.MessageHeaderSize)))
-		require.Equal(t, client.addr, p.addr)
+		require.Equal(t, client.addr, p.Addr())
 	}
 	// The victim does not know the connection. Nor does an answer from elsewhere
 	// count, or a wrong one.
 	require.NotZero(t, victim.Stats().RxUnknown)
 	response := append([]byte(nil), (*sent)[0]...)
-	(&wire.Header{Type: wire.PathResponse, Flags: wire.FlagChecksum, Connection: p.index, Token: p.token}).Put(response)
+	(&wire.Header{Type: wire.PathResponse, Flags: wire.FlagChecksum, Connection: p.Inside().Index, Token: p.Inside().Token}).Put(response)
 	answer := func(from netip.AddrPort) {
 		wire.Seal(response, nil)
 		server.port.Deliver(from, response, transport.NotECT)
@@ -212,7 +212,7 @@ func TestAForgedSourceAddressRedirectsNothing(t *testing.T) {
 	answer(client.addr)
 	response[wire.HeaderSize+wire.ChecksumSize] ^= 1
 	answer(victim.addr)
-	require.Equal(t, client.addr, p.addr)
+	require.Equal(t, client.addr, p.Addr())
 	require.Zero(t, server.Stats().PeersMoved)
 	n.echoes(s, 3000)
 }
@@ -231,10 +231,10 @@ func TestForgedSourceAddressesMakeNoStateGrow(t *testing.T) {
 	n.stream(s, 16, 2000, 100)
 	challenges := server.port.Stats().TxUnresolved
 	require.NotZero(t, challenges)
-	require.LessOrEqual(t, challenges, uint64((n.Now()-began)/granularity)+1, "one in a while")
-	require.Len(t, server.packets.accepted, 1)
-	require.Empty(t, server.packets.strays)
-	require.Equal(t, client.addr, server.onlyClient().addr)
+	require.LessOrEqual(t, challenges, uint64((n.Now()-began)/time.Millisecond)+1, "one in a while")
+	require.Len(t, server.accepted(), 1)
+	require.Zero(t, server.stock().Strays)
+	require.Equal(t, client.addr, server.onlyClient().Addr())
 	require.Zero(t, server.Stats().PeersMoved)
 }
 
@@ -243,12 +243,17 @@ func TestAGuessedTokenFromElsewhereIsNotFollowed(t *testing.T) {
 	n := newNetwork(t, 1)
 	server, client, s := pair(n, Config{})
 	n.run(time.Second)
-	p := client.toward(server)
-	p.remoteToken ^= 4
 	n.spoof(client, server, func() netip.AddrPort { return clientAddr })
+	known := n.drop
+	n.drop = func(from, to netip.AddrPort, data []byte) bool {
+		if from == client.addr {
+			data[8] ^= 4
+		}
+		return known(from, to, data)
+	}
 	n.submit(s, &Call{Method: echo})
 	n.react()
-	require.Nil(t, server.onlyClient().check)
+	require.False(t, server.onlyClient().Inside().Challenged)
 	require.EqualValues(t, 1, server.Stats().RxUnknown)
 }
 
@@ -259,11 +264,11 @@ func TestAServerThatMovesIsNotFollowed(t *testing.T) {
 	n.run(time.Second)
 	p := server.onlyClient()
 	data := make([]byte, 64)
-	size := (&wire.Header{Type: wire.Data, Connection: p.remoteIndex, Token: p.remoteToken, Number: uint32(p.next)}).Put(data)
+	size := (&wire.Header{Type: wire.Data, Connection: p.Inside().RemoteIndex, Token: p.Inside().RemoteToken, Number: uint32(p.Inside().Next)}).Put(data)
 	(&wire.MessageHeader{Kind: wire.Ping}).Put(data[size:], len(data)-size-wire.MessageHeaderSize)
 	client.port.Deliver(clientAddr, data, transport.NotECT)
 	challenge := make([]byte, 96)
-	(&wire.Header{Type: wire.PathChallenge, Flags: wire.FlagChecksum, Connection: p.remoteIndex, Token: p.remoteToken}).Put(challenge)
+	(&wire.Header{Type: wire.PathChallenge, Flags: wire.FlagChecksum, Connection: p.Inside().RemoteIndex, Token: p.Inside().RemoteToken}).Put(challenge)
 	wire.Seal(challenge, nil)
 	client.port.Deliver(clientAddr, challenge, transport.NotECT)
 	sent := n.sent
@@ -271,24 +276,6 @@ func TestAServerThatMovesIsNotFollowed(t *testing.T) {
 	require.Equal(t, sent, n.sent)
 	require.EqualValues(t, 2, client.Stats().RxUnknown)
 	n.echoes(s, 10)
-}
-
-func TestAnAddressThatIsTakenCostsNoRoute(t *testing.T) {
-	t.Parallel()
-	w := newWire(t, Config{})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.e.packets.params(&mux{e: w.e, conn: &pktConn{path: path{dialed: true}}})}
-	for _, from := range []netip.AddrPort{clientAddr, netip.MustParseAddrPort("192.0.2.9:9")} {
-		w.from = from
-		hello.Cookie = w.e.packets.cookies.make(w.from, hello.Connection, hello.Token, w.e.packets.now)
-		w.take(helloDatagram(&hello))
-	}
-	require.Len(t, w.e.packets.accepted, 2)
-	require.Equal(t, 2, w.tr.routes)
-	w.e.packets.conns[0].check = &pathCheck{addr: w.from}
-	w.e.packets.conns[0].moved()
-	w.e.Poll(w.e.packets.now)
-	require.Equal(t, clientAddr, w.e.packets.conns[0].addr)
-	require.Equal(t, 2, w.tr.routes)
 }
 
 // thief is somebody who saw one datagram of a connection's client, and has an
@@ -333,7 +320,7 @@ func (x *thief) send(h wire.Header, body []byte) {
 func (n *network) thief(server, client *node) *thief {
 	h := n.plug()
 	p := client.toward(server)
-	x := &thief{port: h.Open(666), server: server, header: wire.Header{Connection: p.remoteIndex, Token: p.remoteToken, Number: uint32(p.next) - 1}}
+	x := &thief{port: h.Open(666), server: server, header: wire.Header{Connection: p.Inside().RemoteIndex, Token: p.Inside().RemoteToken, Number: uint32(p.Inside().Next) - 1}}
 	h.Run(x, x.port)
 	return x
 }
@@ -349,14 +336,14 @@ func TestWhoSawADatagramTakesNoLiveConnectionOver(t *testing.T) {
 	done := n.submit(s, &c)
 	n.run(time.Second / 10)
 	x, p := n.thief(server, client), server.onlyClient()
-	next := p.in.next
+	next := p.Inside().Expected
 	for range 200 { // while the client says nothing of itself
 		x.send(wire.Header{Type: wire.Data, Number: uint32(next) + 100}, nil)
 		n.run(time.Millisecond)
 	}
 	require.NotZero(t, x.challenged)
-	require.Equal(t, client.addr, p.addr)
-	require.Equal(t, next, p.in.next, "what it says is not taken in")
+	require.Equal(t, client.addr, p.Addr())
+	require.Equal(t, next, p.Inside().Expected, "what it says is not taken in")
 	(*deferred)[0].Reply([]byte("secret"))
 	n.until(func() bool { return *done == 1 })
 	require.NoError(t, c.Err)
@@ -393,9 +380,9 @@ func TestAClientWhoseChallengesAreLostIsNotGivenUpForAnother(t *testing.T) {
 		}
 		return false
 	}
-	x.send(wire.Header{Type: wire.Data, Number: uint32(p.in.next) + 100}, nil)
+	x.send(wire.Header{Type: wire.Data, Number: uint32(p.Inside().Expected) + 100}, nil)
 	n.run(time.Second)
 	require.Equal(t, 1, lost)
-	require.Equal(t, client.addr, p.addr)
+	require.Equal(t, client.addr, p.Addr())
 	n.echoes(s, 100)
 }

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
+)
 
 // Ping calls done with the time of the next round trip that is measured, of a
 // packet sent for the purpose or another, or with the error that ended the
@@ -13,7 +17,7 @@ func (s *Session) Ping(done func(time.Duration, error)) {
 	m := s.mux
 	m.pings = append(m.pings, done)
 	switch {
-	case m.conn.State() == pktConnected:
+	case m.conn.State() == packet.Connected:
 		m.conn.Ping()
 	case m.failure != nil:
 		m.wanted = true

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/peregrine-rpc/peregrine/wire"
+import (
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
 
 // Receiving, from top to bottom: what a datagram holds, a message, and then the
 // server's half (request.go) or the client's (response.go).
@@ -22,7 +25,7 @@ func (m *mux) Take(rest []byte) {
 	message := &e.message
 	messages := uint64(0)
 	var err error
-	for len(rest) > 0 && m.conn.State() == pktConnected {
+	for len(rest) > 0 && m.conn.State() == packet.Connected {
 		if rest, err = message.Parse(rest); err != nil {
 			e.stats.RxMalformed++
 			break

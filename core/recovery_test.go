@@ -47,12 +47,12 @@ func (n *network) settled(nodes ...*node) {
 		require.Zero(n.t, st.RequestsHeld)
 		require.Zero(n.t, st.ReassemblyBytes)
 		n.until(func() bool { return d.controlling == 0 }) // but for a keepalive
-		for _, p := range d.packets.conns {
-			if p != nil {
-				require.Zero(n.t, p.inFlight)
-				require.Zero(n.t, p.bytes)
-				require.LessOrEqual(n.t, len(p.packets), minPackets, "an idle peer's rings are given back")
-				require.LessOrEqual(n.t, len(p.mux().manifest.entries), minEntries, "an idle peer's rings are given back")
+		for p := range d.packets.Conns() {
+			{
+				require.Zero(n.t, p.Inside().InFlight)
+				require.Zero(n.t, p.Inside().Bytes)
+				require.LessOrEqual(n.t, p.Inside().Rings, p.Inside().LeastRings, "an idle peer's rings are given back")
+				require.LessOrEqual(n.t, len(muxOf(p).manifest.entries), minEntries, "an idle peer's rings are given back")
 			}
 		}
 	}
@@ -119,9 +119,9 @@ func TestALostTailCostsAboutOneProbeTimeout(t *testing.T) {
 			return drop
 		}
 		began := n.Now()
-		timeout := client.toward(server).probeTimeout()
+		timeout := client.toward(server).Inside().ProbeTimeout
 		if kind == wire.Response {
-			timeout = server.onlyClient().probeTimeout()
+			timeout = server.onlyClient().Inside().ProbeTimeout
 		}
 		n.echoes(s, 32)
 		require.True(t, lost)
@@ -167,7 +167,7 @@ func TestTheMTUIsProbedUpToWhatTheLinkCarries(t *testing.T) {
 		server, client, s := pair(n, Config{})
 		n.run(10 * time.Millisecond)
 		require.Equal(t, mtu, s.MTU())
-		require.Equal(t, mtu, server.onlyClient().mtu)
+		require.Equal(t, mtu, server.onlyClient().MTU())
 		n.settled(server, client)
 	}
 }
@@ -256,7 +256,7 @@ func TestTheControllerIsToldWhatWasLostAndWhenItHadLeft(t *testing.T) {
 		return fragments == 5 || fragments == 20
 	}
 	n.echoes(s, 100_000)
-	require.InDelta(t, 2*client.toward(server).mtu, told.lost, 32, "two fragments")
+	require.InDelta(t, 2*client.toward(server).MTU(), told.lost, 32, "two fragments")
 	require.Zero(t, told.spurious)
 	for _, l := range told.losses {
 		require.GreaterOrEqual(t, l.Sent, began)
@@ -274,7 +274,7 @@ func TestTheControllerIsToldThatWhatCountedAsLostWasLate(t *testing.T) {
 	n.faults(sim.Faults{Jitter: 30 * time.Microsecond})
 	n.stream(s, 4, 50, 100_000)
 	require.Positive(t, told.spurious)
-	require.LessOrEqual(t, told.spurious, told.lost+told.timeouts*client.toward(n.nodes[0]).mtu)
+	require.LessOrEqual(t, told.spurious, told.lost+told.timeouts*client.toward(n.nodes[0]).MTU())
 }
 
 func TestTheControllerIsToldHowManyPacketsWereMarked(t *testing.T) {
@@ -361,15 +361,6 @@ func TestLostAcknowledgementsAreNotTakenForAPause(t *testing.T) {
 			n.echoes(s, 100)
 		}
 		require.NotZero(t, client.Stats().SpuriousRetransmits)
-		require.LessOrEqual(t, client.toward(server).pause, 5*time.Millisecond)
+		require.LessOrEqual(t, client.toward(server).Inside().Pause, 5*time.Millisecond)
 	}
-}
-
-func TestAPauseIsForgotten(t *testing.T) {
-	t.Parallel()
-	r := recovery{pause: 64 * time.Millisecond, pausedAt: time.Minute}
-	require.Equal(t, r.pause, r.pauseAsOf(time.Second), "not yet")
-	require.Equal(t, r.pause, r.pauseAsOf(time.Minute+pauseHalves-1))
-	require.Equal(t, r.pause/2, r.pauseAsOf(time.Minute+pauseHalves))
-	require.Zero(t, r.pauseAsOf(time.Hour))
 }

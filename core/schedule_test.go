@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
@@ -133,7 +134,7 @@ func (w *world) anySession() *worldSession {
 func (w *world) serve(d *node) {
 	e := d.Endpoint
 	begin := func(r *Request) *worldRequest {
-		require.True(w.t, r.Deadline == 0 || r.Deadline > e.packets.now, "expired work is begun")
+		require.True(w.t, r.Deadline == 0 || r.Deadline > e.packets.Now(), "expired work is begun")
 		return &worldRequest{r, w.model.execute(r.Data), e}
 	}
 	d.Handle(atOnce, func(r *Request) { w.answer(begin(r)) })
@@ -404,19 +405,16 @@ func (w *world) rest() {
 		w.until(func() bool { return d.controlling == 0 }) // but for a keepalive
 		require.Empty(w.t, d.parked)
 		require.Empty(w.t, d.failed)
-		require.Zero(w.t, d.packets.burst.ready-d.packets.burst.sent)
-		require.Zero(w.t, d.packets.wheel.Len())
+		require.Zero(w.t, d.stock().Built)
+		require.Zero(w.t, d.stock().Paced)
 		require.True(w.t, d.Drained())
-		for _, timer := range d.packets.timers.heap {
-			_, call := timer.owner.(*callDeadline)
-			require.False(w.t, call)
-		}
-		connections += len(d.packets.dialed)
+		require.Zero(w.t, d.callTimers())
+		connections += d.stock().Dialed
 	}
 	// Quiet: nothing but keepalives.
 	sent := w.sent
 	w.run(time.Second)
-	require.LessOrEqual(w.t, w.sent-sent, connections*(5*keepAlivesPerTimeout+1)*2)
+	require.LessOrEqual(w.t, w.sent-sent, connections*(5*packet.KeepAlivesPerTimeout+1)*2)
 
 	// And all still works.
 	for _, s := range w.sessions {

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/peregrine-rpc/peregrine/wire"
+import (
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
 
 // Sending, from top to bottom: messages queue, datagrams are filled with them, and
 // what was lost queues again.
@@ -46,17 +49,17 @@ func (m *mux) Ping(size int) {
 }
 
 // Next is the head of the queues.
-func (m *mux) Next() pktNext {
+func (m *mux) Next() packet.Next {
 	if o := m.urgent.head; o != nil {
 		if o.padding > 0 {
-			return pktPadded
+			return packet.Padded
 		}
-		return pktNext(o.size())
+		return packet.Next(o.size())
 	}
 	if m.bulk.head != nil {
-		return pktBulk
+		return packet.Bulk
 	}
-	return pktNothing
+	return packet.Nothing
 }
 
 // Fill packs as many urgent messages as fit, or else one fragment of a bulk
@@ -161,7 +164,7 @@ func (m *mux) Arrived(first uint32, count int) {
 	for i := range uint32(count) {
 		held := m.manifest.at(first + i)
 		if held.message.id == held.id {
-			if m.arrived(held.message, held.fragment); m.conn.State() != pktConnected {
+			if m.arrived(held.message, held.fragment); m.conn.State() != packet.Connected {
 				return // a callback closed the endpoint
 			}
 		}

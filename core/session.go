@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -76,7 +77,7 @@ func (e *Endpoint) dial(addr netip.AddrPort) (*mux, error) {
 		return nil, err
 	}
 	limit := 1 << 16
-	if m.conn.State() == pktConnected {
+	if m.conn.State() == packet.Connected {
 		limit = m.maxSession
 	}
 	if m.open >= limit {
@@ -192,7 +193,7 @@ func (s *Session) Submit(c *Call) {
 	c.Response, c.Err = nil, nil
 	if c.Timeout > 0 {
 		if at := e.packets.Now() + c.Timeout; at > 0 { // else it is for ever
-			c.deadline = pktNewTimer((*callDeadline)(c))
+			c.deadline = packet.NewTimer((*callDeadline)(c))
 			e.packets.Set(&c.deadline, at)
 		}
 	}
@@ -201,7 +202,7 @@ func (s *Session) Submit(c *Call) {
 		e.completeLater(c, &Error{Code: Canceled, Message: "session is closed"})
 	case c.Timeout < 0:
 		e.completeLater(c, &Error{Code: DeadlineExceeded, Message: "the deadline had passed before the call was made"})
-	case s.mux.conn.State() == pktConnected && s.waiting.head == nil && s.hasSlot():
+	case s.mux.conn.State() == packet.Connected && s.waiting.head == nil && s.hasSlot():
 		s.start(c)
 	case s.mux.failure != nil && !c.WaitForReady:
 		s.mux.wanted = true
@@ -274,7 +275,7 @@ func (s *Session) start(c *Call) {
 }
 
 func (s *Session) startWaiting() {
-	for s.waiting.head != nil && s.mux.conn.State() == pktConnected && !s.closed && s.hasSlot() {
+	for s.waiting.head != nil && s.mux.conn.State() == packet.Connected && !s.closed && s.hasSlot() {
 		s.start(s.waiting.pop())
 	}
 }
@@ -317,7 +318,7 @@ func (s *Session) abandon(c *Call, failure *Error) {
 		return // about to complete otherwise
 	}
 	failure.MayHaveExecuted = slot.out.started
-	if slot.out.started && m.conn.State() == pktConnected {
+	if slot.out.started && m.conn.State() == packet.Connected {
 		s.tellCanceled(slot)
 	}
 	end := s.vacate(c)
@@ -396,7 +397,7 @@ func (s *Session) detach() {
 		m.close("client is done")
 		return
 	}
-	if m.conn.State() == pktConnected {
+	if m.conn.State() == packet.Connected {
 		if o := m.control(wire.CloseSession); o != nil {
 			o.message.Session, o.message.Generation = s.index, s.generation
 			m.enqueue(o)

@@ -3,6 +3,7 @@ package core
 import (
 	"reflect"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -72,7 +73,7 @@ func (e *Endpoint) Stats() Stats {
 }
 
 // ofPackets fills in what the packet layer counts.
-func (s *Stats) ofPackets(p pktStats) {
+func (s *Stats) ofPackets(p packet.Stats) {
 	s.TxData, s.TxControl, s.RxData, s.RxControl = p.TxData, p.TxControl, p.RxData, p.RxControl
 	s.LostPackets, s.SpuriousRetransmits, s.ProbeTimeouts = p.LostPackets, p.SpuriousRetransmits, p.ProbeTimeouts
 	s.RxMalformed += p.RxMalformed // and messages

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -84,16 +85,40 @@ func holds(data []byte, kind wire.Kind) bool {
 }
 
 // toward returns the client's record of the connection to a server.
-func (d *node) toward(server *node) *pktConn { return d.packets.dialed[server.addr] }
+func (d *node) toward(server *node) *packet.Conn { return d.packets.To(server.addr) }
 
-// mux returns what a connection carries.
-func (c *pktConn) mux() *mux { return c.layer.(*mux) }
+// muxOf returns what a connection carries.
+func muxOf(c *packet.Conn) *mux { return c.Layer().(*mux) }
+
+// accepted returns a server's records of its connections.
+func (d *node) accepted() (all []*packet.Conn) {
+	for c := range d.packets.Conns() {
+		if !c.Dialed() {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// held is what the packet layer holds.
+func (d *node) stock() packet.Held {
+	h, err := d.packets.Held()
+	require.NoError(d.net.t, err)
+	return h
+}
 
 // onlyClient returns a server's record of its only connection.
-func (d *node) onlyClient() *pktConn {
-	require.Len(d.net.t, d.packets.accepted, 1)
-	for _, p := range d.packets.accepted {
-		return p
+func (d *node) onlyClient() *packet.Conn {
+	all := d.accepted()
+	require.Len(d.net.t, all, 1)
+	return all[0]
+}
+
+// callTimers is how many timers of calls and of those who wait for a connection are set.
+func (d *node) callTimers() int {
+	others := d.stock().LayerTimers
+	if d.tidy.timer.IsSet() {
+		others--
 	}
-	return nil
+	return others
 }

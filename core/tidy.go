@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
+)
 
 // tidyEvery is for how long memory has to lie idle to be given back.
 const tidyEvery = time.Second
@@ -12,7 +16,7 @@ const few = 16
 // runs as long as there is anything to give back.
 type tidy struct {
 	e        *Endpoint
-	timer    pktTimer
+	timer    packet.Timer
 	squeezed bool // idle copies were given up since it last ran
 }
 

@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -36,7 +38,7 @@ func TestADeadPortIsKnownWithinARoundTrip(t *testing.T) {
 	require.Zero(t, *done)
 	server.start(Config{}, server.host.Open(1))
 	server.Handle(echo, func(r *Request) { r.Reply(nil) })
-	n.run(maxBackoff * 3 / 2)
+	n.run(packet.MaxBackoff * 3 / 2)
 	require.Equal(t, 1, *done)
 	require.NoError(t, patient.Err)
 }
@@ -99,19 +101,29 @@ func (h *hearsay) NextUnreachable() (u transport.Unreachable, ok bool) {
 	return u, true
 }
 
+// hearsay puts what tests tell in the place of the ports that are added next.
+func (n *network) hearsay() *hearsay {
+	h := &hearsay{}
+	n.over = func(p *sim.Port) transport.Transport {
+		h.Transport = p
+		return h
+	}
+	return h
+}
+
 func TestAForgedReportIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client := n.echoServer(Config{}), n.add(Config{})
-	rumours := &hearsay{Transport: client.port}
-	client.packets.unreachable = rumours
+	server := n.echoServer(Config{})
+	rumours := n.hearsay()
+	client := n.add(Config{})
 	s, err := client.Connect(server.addr)
 	require.NoError(t, err)
 	p := client.toward(server)
 	quote := func(h wire.Header) []byte {
 		data := make([]byte, 200)
 		n := h.Put(data)
-		(&wire.HelloBody{Connection: p.index, Token: p.token ^ 2}).Put(data[n:])
+		(&wire.HelloBody{Connection: p.Inside().Index, Token: p.Inside().Token ^ 2}).Put(data[n:])
 		return data
 	}
 	tell := func(err error, to netip.AddrPort, data []byte) {
@@ -127,7 +139,7 @@ func TestAForgedReportIsNotBelieved(t *testing.T) {
 	n.echoes(s, 10)
 
 	// Of a connection: without its secret, or without the word that nobody listens.
-	known := wire.Header{Type: wire.Data, Connection: p.remoteIndex, Token: p.remoteToken}
+	known := wire.Header{Type: wire.Data, Connection: p.Inside().RemoteIndex, Token: p.Inside().RemoteToken}
 	guessed := known
 	guessed.Token ^= 1
 	tell(syscall.ECONNREFUSED, server.addr, nil)
@@ -146,9 +158,9 @@ func TestWordOfANetworkThatIsNotThereEndsAnAttempt(t *testing.T) {
 	for _, cause := range []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EACCES, syscall.ECONNREFUSED} {
 		n := newNetwork(t, 1)
 		n.partition()
-		server, client := n.add(Config{}), n.add(Config{})
-		rumours := &hearsay{Transport: client.port}
-		client.packets.unreachable = rumours
+		server := n.add(Config{})
+		rumours := n.hearsay()
+		client := n.add(Config{})
 		s, err := client.Connect(server.addr)
 		require.NoError(t, err)
 		c := Call{Method: echo}
@@ -179,10 +191,10 @@ func FuzzUnreachable(f *testing.F) {
 		if refused {
 			u.Err = syscall.ECONNREFUSED
 		}
-		client.packets.takeUnreachable(&u)
-		client.packets.takeUnreachable(&transport.Unreachable{To: clientAddr, Err: u.Err, Data: data})
+		client.InjectUnreachable(&u)
+		client.InjectUnreachable(&transport.Unreachable{To: clientAddr, Err: u.Err, Data: data})
 		if s.State() == TransientFailure {
-			n.run(maxBackoff)
+			n.run(packet.MaxBackoff)
 			s.Ready(func(error) {})
 		}
 		n.run(100 * time.Millisecond)
@@ -191,12 +203,12 @@ func FuzzUnreachable(f *testing.F) {
 		quote := data
 		if proves {
 			quote = make([]byte, wire.HeaderSize)
-			(&wire.Header{Type: wire.Data, Connection: p.remoteIndex, Token: p.remoteToken}).Put(quote)
+			(&wire.Header{Type: wire.Data, Connection: p.Inside().RemoteIndex, Token: p.Inside().RemoteToken}).Put(quote)
 			quote = append(quote, data...)
 		}
 		u.Data = quote
-		client.packets.takeUnreachable(&u)
-		server.packets.takeUnreachable(&transport.Unreachable{To: client.addr, Err: u.Err, Data: data})
+		client.InjectUnreachable(&u)
+		server.InjectUnreachable(&transport.Unreachable{To: client.addr, Err: u.Err, Data: data})
 		require.Equal(t, !(proves && refused), s.State() == Ready)
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
@@ -18,18 +19,17 @@ func TestPacketNumbersWrap(t *testing.T) {
 	server, client, s := pair(n, Config{})
 	n.run(2 * time.Second)
 	a, b := client.toward(server), server.onlyClient()
-	for _, way := range [][2]*pktConn{{a, b}, {b, a}} {
+	for _, way := range [][2]*packet.Conn{{a, b}, {b, a}} {
 		const near = 1<<32 - 300
 		sender, receiver := way[0], way[1]
-		require.Zero(t, sender.inFlight)
-		sender.first, sender.next, sender.largestAcked, sender.lostFloor = near, near, near, 0
-		receiver.in = received{next: near, floor: [2]uint64{near, near}}
+		require.Zero(t, sender.Inside().InFlight)
+		sender.Renumber(receiver, near)
 	}
 	n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.05, Jitter: 30 * time.Microsecond})
 	n.stream(s, 16, 3000, 32)
 	n.stream(s, 2, 10, 100_000)
-	require.Greater(t, a.next, uint64(1<<32))
-	require.Greater(t, b.next, uint64(1<<32))
+	require.Greater(t, a.Inside().Next, uint64(1<<32))
+	require.Greater(t, b.Inside().Next, uint64(1<<32))
 	require.EqualValues(t, 3010, server.Stats().RequestsHandled)
 	n.drop = nil
 	n.settled(server, client)
@@ -41,7 +41,7 @@ func TestRequestSequencesWrap(t *testing.T) {
 	server, client, s := pair(n, Config{Slots: 2})
 	n.stream(s, 2, 4, 32)
 	n.run(10 * time.Millisecond)
-	served := server.onlyClient().mux().served[s.index].session
+	served := muxOf(server.onlyClient()).served[s.index].session
 	for i := range s.slots {
 		s.slots[i].sequence = 1<<32 - 10
 		served.slots[i].sequence = 1<<32 - 10

@@ -20,7 +20,8 @@ const (
 var layers = []layer{
 	{"wire", nil},
 	{"cc", []string{"internal/setting"}},
-	{"core", []string{"wire", "cc", "transport"}},
+	{"core/packet", []string{"wire", "cc", "transport"}},
+	{"core", []string{"core/packet", "wire", "transport"}},
 	{"core/scenario", nil},
 
 	{"transport", []string{"internal/nearest", "internal/setting"}},

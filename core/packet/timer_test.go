@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ import (
 
 // alarm notes when it fired.
 type alarm struct {
-	pktTimer
+	Timer
 	fired func(*alarm)
 }
 
@@ -34,15 +34,15 @@ func TestTimersFireInOrderAndOnce(t *testing.T) {
 			at := now + time.Duration(rapid.IntRange(0, 50).Draw(t, "at"))
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0:
-				h.set(&a.pktTimer, at)
+				h.set(&a.Timer, at)
 				set[a] = at
 			case 1:
-				h.soonen(&a.pktTimer, at)
+				h.soonen(&a.Timer, at)
 				if old, ok := set[a]; !ok || at < old {
 					set[a] = at
 				}
 			case 2:
-				h.stop(&a.pktTimer)
+				h.stop(&a.Timer)
 				delete(set, a)
 			case 3:
 				now += time.Duration(rapid.IntRange(0, 30).Draw(t, "pass"))

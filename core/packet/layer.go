@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"time"
@@ -6,7 +6,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// pktLayer is what one connection carries: the message layer's half of it. The
+// Layer is what one connection carries: the message layer's half of it. The
 // connection calls all its methods, on the endpoint's goroutine, and each may call
 // the connection's; only Fill may not.
 //
@@ -18,9 +18,9 @@ import (
 // in the order in which Fill makes them. The connection knows of their numbers
 // only. It has at most MaxEntries under way: the layer may forget all those before
 // its Settled.
-type pktLayer interface {
+type Layer interface {
 	// Next is what the layer would have Fill send first.
-	Next() pktNext
+	Next() Next
 	// Fill puts what is next in b, which is all that the datagram has room for, and
 	// returns how many bytes of b, and how many entries it made. What is to follow
 	// these bytes it may put in payload: memory that is lent until the transport has
@@ -55,10 +55,10 @@ type pktLayer interface {
 	Quiet()
 	// Down says that the connection is lost, with all that was under way, and nothing
 	// of it is known to the remote any more. Whoever dialed may connect again.
-	Down(why *pktFailure)
+	Down(why *Failure)
 	// Failed says that an attempt to connect failed, and answered that the remote or
 	// its host has said no. A pause follows.
-	Failed(why *pktFailure, answered bool)
+	Failed(why *Failure, answered bool)
 	// Rested says that the pause after a failed attempt is over: nothing happens until
 	// the layer connects again.
 	Rested()
@@ -66,21 +66,21 @@ type pktLayer interface {
 	Gone()
 }
 
-// pktNext is what a layer would send next: the length in bytes of a message that
+// Next is what a layer would send next: the length in bytes of a message that
 // leaves room in its datagram, so that acknowledgements ride along, or one of the
 // following.
-type pktNext int
+type Next int
 
 const (
-	pktNothing pktNext = 0
+	Nothing Next = 0
 	// Bulk fills its datagrams: acknowledgements travel for themselves.
-	pktBulk pktNext = -1
+	Bulk Next = -1
 	// Padded is a Ping with a size: it travels alone.
-	pktPadded pktNext = -2
+	Padded Next = -2
 )
 
-// pktFailure is why a connection ended, or was not made.
-type pktFailure struct {
+// Failure is why a connection ended, or was not made.
+type Failure struct {
 	Code   uint8 // of docs/wire.md, section 3.4
 	Reason string
 	Cause  error // of the host, where it has said why; else nil

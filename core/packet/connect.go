@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"fmt"
@@ -22,8 +22,8 @@ const (
 	// The pause after an attempt that failed, and the longest. Each is 1.6 times
 	// the one before, give or take a fifth, as in gRPC, but shorter: in a data
 	// centre an attempt is cheap, and a server is back soon.
-	minBackoff = 50 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	MinBackoff = 50 * time.Millisecond
+	MaxBackoff = 5 * time.Second
 )
 
 // hello is an attempt under way.
@@ -36,30 +36,30 @@ type hello struct {
 }
 
 // backoff is the pause after so many failures in a row.
-func (e *pktEndpoint) backoff(failures int) time.Duration {
-	d := minBackoff
-	for ; failures > 1 && d < maxBackoff; failures-- {
+func (e *Endpoint) backoff(failures int) time.Duration {
+	d := MinBackoff
+	for ; failures > 1 && d < MaxBackoff; failures-- {
 		d = d * 8 / 5
 	}
-	d = min(d, maxBackoff)
+	d = min(d, MaxBackoff)
 	return d - d/5 + time.Duration(e.random.Uint64()%uint64(2*d/5))
 }
 
 // Connect begins an attempt, on a dialed connection for which none is under way,
 // and which is not connected. It does not wait for the end of a pause.
-func (c *pktConn) Connect() {
-	if c.state == pktIdle || c.state == pktWaiting {
-		c.state = pktConnecting
+func (c *Conn) Connect() {
+	if c.state == Idle || c.state == Waiting {
+		c.state = Connecting
 		c.hello = hello{begun: c.e.now, again: c.e.now, wait: helloInterval}
 		c.e.timers.set(&c.timer, c.e.now)
 	}
 }
 
 // helloTimer sends Hello again, or gives up.
-func (c *pktConn) helloTimer() {
+func (c *Conn) helloTimer() {
 	e, h := c.e, &c.hello
 	if e.now-h.begun >= e.cfg.ConnectTimeout {
-		c.attemptFailed(&pktFailure{
+		c.attemptFailed(&Failure{
 			Code:   codeUnavailable,
 			Reason: fmt.Sprintf("no answer from %v within %v; is a server running there?", c.addr, e.cfg.ConnectTimeout),
 		}, false)
@@ -73,7 +73,7 @@ func (c *pktConn) helloTimer() {
 	e.timers.set(&c.timer, min(h.again, h.begun+e.cfg.ConnectTimeout))
 }
 
-func (c *pktConn) sendHello() {
+func (c *Conn) sendHello() {
 	t := c.e.nextPacket()
 	if t == nil {
 		return // the timer tries again
@@ -87,7 +87,7 @@ func (c *pktConn) sendHello() {
 }
 
 // comeAgain takes in the cookie that Hello has to bring.
-func (c *pktConn) comeAgain(cookie [wire.CookieSize]byte) {
+func (c *Conn) comeAgain(cookie [wire.CookieSize]byte) {
 	c.hello.cookie = cookie
 	if c.hello.hastened++; c.hello.hastened <= maxHastened {
 		c.hello.again = c.e.now
@@ -96,19 +96,19 @@ func (c *pktConn) comeAgain(cookie [wire.CookieSize]byte) {
 }
 
 // refused ends an attempt that the remote or its host has answered with no.
-func (c *pktConn) refused(why *pktFailure) { c.attemptFailed(why, true) }
+func (c *Conn) refused(why *Failure) { c.attemptFailed(why, true) }
 
 // attemptFailed ends an attempt that led to nothing.
-func (c *pktConn) attemptFailed(why *pktFailure, answered bool) {
+func (c *Conn) attemptFailed(why *Failure, answered bool) {
 	c.renew()
-	c.state = pktWaiting
+	c.state = Waiting
 	c.failures++
 	c.e.timers.set(&c.timer, c.e.now+c.e.backoff(c.failures))
 	c.layer.Failed(why, answered)
 }
 
 // rested is the end of the pause after an attempt that failed.
-func (c *pktConn) rested() {
-	c.state = pktIdle
+func (c *Conn) rested() {
+	c.state = Idle
 	c.layer.Rested()
 }

@@ -1,7 +1,7 @@
-package core
+package packet
 
-// pktStats counts since the endpoint was made.
-type pktStats struct {
+// Stats counts since the endpoint was made.
+type Stats struct {
 	// Datagrams of type Data and all others.
 	TxData, TxControl, RxData, RxControl uint64
 	// Packets declared lost, and those of them that arrived after all.
@@ -30,7 +30,7 @@ type pktStats struct {
 
 // Stats returns the counters so far, less those of the transport, which any
 // goroutine can have from it.
-func (e *pktEndpoint) Stats() pktStats {
+func (e *Endpoint) Stats() Stats {
 	s := e.stats
 	s.Peers = e.connected
 	return s

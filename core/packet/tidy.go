@@ -1,10 +1,10 @@
-package core
+package packet
 
 import "maps"
 
 // Tidy gives back the memory of tables that have held far more than they do now.
 // Call it now and then after connections are gone.
-func (e *pktEndpoint) Tidy() {
+func (e *Endpoint) Tidy() {
 	e.timers.heap = tight(e.timers.heap)
 	e.dirty, e.strays = tight(e.dirty), tight(e.strays)
 	e.dialed = smaller(e.dialed, &e.mostDialed)
@@ -14,7 +14,7 @@ func (e *pktEndpoint) Tidy() {
 
 // tidyConns takes the numbers of connections that are gone from the end of the
 // table.
-func (e *pktEndpoint) tidyConns() {
+func (e *Endpoint) tidyConns() {
 	n := len(e.conns)
 	for n > 0 && e.conns[n-1] == nil {
 		n--

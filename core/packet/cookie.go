@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"crypto/hmac"

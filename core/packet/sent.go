@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"time"
@@ -39,10 +39,10 @@ const (
 // are idle, and is given back when one is.
 const (
 	minPackets = 8
-	maxPackets = 4 * pktMaxCredits
-	// pktMaxEntries is how many entries of a layer are of packets that are not yet
+	maxPackets = 4 * MaxCredits
+	// MaxEntries is how many entries of a layer are of packets that are not yet
 	// accounted for, at most.
-	pktMaxEntries = 1 << 16
+	MaxEntries = 1 << 16
 	// maxMessages is the most messages that fit in a datagram.
 	maxMessages = 65507 / wire.MessageHeaderSize
 )
@@ -56,7 +56,7 @@ func (s *sent) Settled() uint32 { return s.firstEntry }
 // full says whether nothing more can be recorded until the oldest packet is
 // accounted for. Short of that there is room for any one packet.
 func (s *sent) full() bool {
-	return s.next-s.first >= maxPackets || s.nextEntry-s.firstEntry > pktMaxEntries-maxMessages
+	return s.next-s.first >= maxPackets || s.nextEntry-s.firstEntry > MaxEntries-maxMessages
 }
 
 // push records packet next, sent now, of which the layer made so many entries.

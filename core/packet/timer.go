@@ -1,9 +1,9 @@
-package core
+package packet
 
 import "time"
 
-// pktTimer is one entry of a timers heap, embedded in what it wakes.
-type pktTimer struct {
+// Timer is one entry of a timers heap, embedded in what it wakes.
+type Timer struct {
 	at    time.Duration
 	place int // 1 + position in the heap; 0: not queued
 	owner interface{ Expired() }
@@ -11,21 +11,21 @@ type pktTimer struct {
 
 // NewTimer returns a timer that calls owner's Expired, on the endpoint's
 // goroutine, when it fires.
-func pktNewTimer(owner interface{ Expired() }) pktTimer { return pktTimer{owner: owner} }
+func NewTimer(owner interface{ Expired() }) Timer { return Timer{owner: owner} }
 
 // At is when a timer that is set fires.
-func (t *pktTimer) At() time.Duration { return t.at }
+func (t *Timer) At() time.Duration { return t.at }
 
 // IsSet says whether the timer is set, and has not fired.
-func (t *pktTimer) IsSet() bool { return t.place != 0 }
+func (t *Timer) IsSet() bool { return t.place != 0 }
 
 // timers is a binary heap of timers. Owners whose deadline moves forward leave
 // their entry as it is and set it anew when it fires, so that a busy peer does
 // not touch the heap.
-type timers struct{ heap []*pktTimer }
+type timers struct{ heap []*Timer }
 
 // set queues t for at, or moves it there.
-func (h *timers) set(t *pktTimer, at time.Duration) {
+func (h *timers) set(t *Timer, at time.Duration) {
 	t.at = at
 	if t.place == 0 {
 		h.heap = append(h.heap, t)
@@ -35,13 +35,13 @@ func (h *timers) set(t *pktTimer, at time.Duration) {
 }
 
 // soonen sets t for at unless it will fire before that anyway.
-func (h *timers) soonen(t *pktTimer, at time.Duration) {
+func (h *timers) soonen(t *Timer, at time.Duration) {
 	if t.place == 0 || at < t.at {
 		h.set(t, at)
 	}
 }
 
-func (h *timers) stop(t *pktTimer) {
+func (h *timers) stop(t *Timer) {
 	if t.place == 0 {
 		return
 	}
@@ -65,7 +65,7 @@ func (h *timers) expire(now time.Duration) {
 	}
 }
 
-func (h *timers) put(i int, t *pktTimer) {
+func (h *timers) put(i int, t *Timer) {
 	h.heap[i] = t
 	t.place = i + 1
 }

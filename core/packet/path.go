@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"net/netip"
@@ -39,7 +39,7 @@ const (
 // elsewhere takes note that a datagram of the client came from another address
 // than the known one. If nothing newer has come from there, both are challenged,
 // as often as once a round trip.
-func (c *pktConn) elsewhere(h *wire.Header, rx *transport.RxPacket) {
+func (c *Conn) elsewhere(h *wire.Header, rx *transport.RxPacket) {
 	newest := h.Type == wire.Data && expand(h.Number, c.in.next) >= c.in.next ||
 		h.Type == wire.Ack && h.Acks.Words > 0 && expand(h.Acks.Largest, c.next)+1 >= c.largestAcked
 	if !newest {
@@ -66,7 +66,7 @@ func (c *pktConn) elsewhere(h *wire.Header, rx *transport.RxPacket) {
 }
 
 // challengeKnown asks whether the client is where it was.
-func (c *pktConn) challengeKnown() {
+func (c *Conn) challengeKnown() {
 	check := c.check
 	if t := c.e.nextPacket(); t != nil {
 		n := c.controlHeader(t, wire.PathChallenge)
@@ -84,7 +84,7 @@ func (p *pathCheck) deadline() (at time.Duration, ok bool) {
 }
 
 // silent notes that nothing came from the known address for one more wait.
-func (c *pktConn) silent() {
+func (c *Conn) silent() {
 	check := c.check
 	if check.silences++; check.silences < maxSilences {
 		c.challengeKnown()
@@ -98,7 +98,7 @@ func (p *pathCheck) present() { p.addr, p.answered = netip.AddrPort{}, false }
 
 // answerPath answers a server that found us at a new address, and asked in so many
 // bytes.
-func (c *pktConn) answerPath(data [wire.PathDataSize]byte, asked int) {
+func (c *Conn) answerPath(data [wire.PathDataSize]byte, asked int) {
 	c.lastHeard = c.e.now
 	c.probes = 0 // the server is there, but takes nothing in until it knows where we are
 	if t := c.e.nextPacket(); t != nil {
@@ -111,13 +111,13 @@ func (c *pktConn) answerPath(data [wire.PathDataSize]byte, asked int) {
 }
 
 // asked says whether data is what the client was asked to send back.
-func (c *pktConn) asked(data [wire.PathDataSize]byte) bool {
-	return c.state == pktConnected && c.check != nil && c.check.addr.IsValid() && c.check.challenge == data
+func (c *Conn) asked(data [wire.PathDataSize]byte) bool {
+	return c.state == Connected && c.check != nil && c.check.addr.IsValid() && c.check.challenge == data
 }
 
 // pathAnswers takes in that the client has been reached, at the new address or the
 // known one.
-func (c *pktConn) pathAnswers(rx *transport.RxPacket) {
+func (c *Conn) pathAnswers(rx *transport.RxPacket) {
 	switch check := c.check; rx.From {
 	case c.addr:
 		c.lastHeard = c.e.now
@@ -134,7 +134,7 @@ func (c *pktConn) pathAnswers(rx *transport.RxPacket) {
 
 // moved goes on with a client at the address that was checked, where what is under
 // way is sent again: it went to the former one.
-func (c *pktConn) moved() {
+func (c *Conn) moved() {
 	e := c.e
 	to, local := c.check.addr, c.check.local
 	c.check = nil

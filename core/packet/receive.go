@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ const queueShift = 24
 // Fetch takes a burst from the transport, for Receive to look at. Read the clock
 // between the two: what arrived then did so before that time, and however long
 // it waited on this host can be told from what it took on the way.
-func (e *pktEndpoint) Fetch() {
+func (e *Endpoint) Fetch() {
 	if e.fetched > 0 {
 		return // Receive was left early
 	}
@@ -32,7 +32,7 @@ func (e *pktEndpoint) Fetch() {
 // Receive takes in what Fetch got. progress says whether there was anything. If a
 // layer's method does not return, since it panics and somebody recovers, the next
 // Receive goes on with the datagram after the one in hand.
-func (e *pktEndpoint) Receive() (progress bool) {
+func (e *Endpoint) Receive() (progress bool) {
 	e.injected = false
 	n := e.fetched
 	for e.begun < n && !e.closed { // Shut takes the memory away
@@ -51,7 +51,7 @@ func (e *pktEndpoint) Receive() (progress bool) {
 }
 
 // receive takes in one datagram.
-func (e *pktEndpoint) receive(rx *transport.RxPacket) {
+func (e *Endpoint) receive(rx *transport.RxPacket) {
 	h := &e.rxHeader
 	rest, err := h.Parse(rx.Data)
 	switch {
@@ -72,10 +72,10 @@ func (e *pktEndpoint) receive(rx *transport.RxPacket) {
 }
 
 // receive takes in a Data or Ack, if it may be believed.
-func (c *pktConn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
+func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 	e := c.e
 	known := c.addr == rx.From
-	if c.state != pktConnected || !known && c.dialed {
+	if c.state != Connected || !known && c.dialed {
 		e.stats.RxUnknown++
 		return
 	}
@@ -93,7 +93,7 @@ func (c *pktConn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		c.check.present()
 	}
 	if h.Acks.Words > 0 {
-		if c.acknowledged(&h.Acks, rx.Waited); c.state != pktConnected {
+		if c.acknowledged(&h.Acks, rx.Waited); c.state != Connected {
 			return
 		}
 	}
@@ -110,7 +110,7 @@ func (c *pktConn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 
 // accepts notes the packet number of a Data packet; false means it was seen
 // before.
-func (c *pktConn) accepts(h *wire.Header, rx *transport.RxPacket) bool {
+func (c *Conn) accepts(h *wire.Header, rx *transport.RxPacket) bool {
 	e, in := c.e, &c.in
 	if in.next == 0 && !c.dialed {
 		c.probeMTU()
@@ -139,7 +139,7 @@ func (c *pktConn) accepts(h *wire.Header, rx *transport.RxPacket) bool {
 }
 
 // misrouted hands on a packet that belongs to another queue's endpoint.
-func (e *pktEndpoint) misrouted(queue int, rx *transport.RxPacket) {
+func (e *Endpoint) misrouted(queue int, rx *transport.RxPacket) {
 	if e.cfg.Misrouted == nil || queue >= e.caps.Queues || e.caps.Queues < 2 || e.injected {
 		e.stats.RxUnknown++
 		if h := &e.rxHeader; h.Type == wire.Data || h.Type == wire.Ack {
@@ -153,7 +153,7 @@ func (e *pktEndpoint) misrouted(queue int, rx *transport.RxPacket) {
 
 // Inject takes in a packet that another queue's endpoint received and found to
 // be this one's. rx is not kept.
-func (e *pktEndpoint) Inject(rx *transport.RxPacket) {
+func (e *Endpoint) Inject(rx *transport.RxPacket) {
 	e.injected = true
 	e.receive(rx)
 	e.injected = false

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"time"
@@ -17,7 +17,7 @@ type burst struct {
 	// numbered says what the packets are to their connections; nil for those that
 	// carry no packet number.
 	numbered [burstSize]struct {
-		conn   *pktConn
+		conn   *Conn
 		number uint64
 	}
 	// held says that the transport did not take packets [sent, ready) when they
@@ -29,7 +29,7 @@ type burst struct {
 
 // nextPacket returns a packet with an empty head to build, or nil if the
 // transport takes no more for now.
-func (e *pktEndpoint) nextPacket() *transport.TxPacket {
+func (e *Endpoint) nextPacket() *transport.TxPacket {
 	b := &e.burst
 	if b.ready == b.reserved {
 		if b.ready == burstSize {
@@ -55,7 +55,7 @@ func (b *burst) reserveSize() int { return max(4, b.ready) }
 
 // place completes the packet that nextPacket returned, with a number of c's, or
 // with none if c is nil.
-func (e *pktEndpoint) place(c *pktConn, number uint64) {
+func (e *Endpoint) place(c *Conn, number uint64) {
 	b := &e.burst
 	b.numbered[b.ready].conn, b.numbered[b.ready].number = c, number
 	b.ready++
@@ -63,7 +63,7 @@ func (e *pktEndpoint) place(c *pktConn, number uint64) {
 }
 
 // sendBurst hands down what is built.
-func (e *pktEndpoint) sendBurst() {
+func (e *Endpoint) sendBurst() {
 	b := &e.burst
 	if b.sent < b.ready {
 		n, err := e.tr.Send(b.packets[b.sent:b.ready])
@@ -90,7 +90,7 @@ func (e *pktEndpoint) sendBurst() {
 }
 
 // sendAll hands down what is built, to a transport that may take it bit by bit.
-func (e *pktEndpoint) sendAll() {
+func (e *Endpoint) sendAll() {
 	for before := -1; e.burst.sent > before; {
 		before = e.burst.sent
 		e.sendBurst()
@@ -98,7 +98,7 @@ func (e *pktEndpoint) sendAll() {
 }
 
 // broke notes that the transport is of no more use. What it has lent is gone.
-func (e *pktEndpoint) broke(err error) {
+func (e *Endpoint) broke(err error) {
 	if e.failure == nil {
 		e.failure = err
 	}

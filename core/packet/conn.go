@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"net/netip"
@@ -9,33 +9,33 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// pktState is how far a connection is.
-type pktState uint8
+// State is how far a connection is.
+type State uint8
 
 // States of a connection.
 const (
-	pktIdle       pktState = iota // dialed, but not connected
-	pktConnecting                 // dialed; Hello sent
-	pktWaiting                    // dialed; an attempt failed, and the next one has to wait
-	pktConnected
-	pktGone // forgotten; only stale pointers lead here
+	Idle       State = iota // dialed, but not connected
+	Connecting              // dialed; Hello sent
+	Waiting                 // dialed; an attempt failed, and the next one has to wait
+	Connected
+	Gone // forgotten; only stale pointers lead here
 )
 
-// keepAlivesPerTimeout is how often a client breaks its silence before its
+// KeepAlivesPerTimeout is how often a client breaks its silence before its
 // peer would give it up.
-const keepAlivesPerTimeout = 4
+const KeepAlivesPerTimeout = 4
 
 // idleAfter is the silence after which a connection's rings are given back.
 const idleAfter = time.Second
 
-// pktConn is the connection to one remote endpoint: one packet number space, one
+// Conn is the connection to one remote endpoint: one packet number space, one
 // round-trip estimate, one congestion controller, one MTU. What it carries is its
 // layer's. Like its Endpoint, it is used by one goroutine.
-type pktConn struct {
-	e     *pktEndpoint
-	layer pktLayer
-	state pktState
-	dirty bool // in pktEndpoint.dirty
+type Conn struct {
+	e     *Endpoint
+	layer Layer
+	state State
+	dirty bool // in Endpoint.dirty
 
 	path
 	agreed
@@ -43,7 +43,7 @@ type pktConn struct {
 	pacer
 	pathMTU
 	in    received
-	timer pktTimer
+	timer Timer
 
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
@@ -74,50 +74,50 @@ type agreed struct {
 }
 
 // Layer is what the connection was made with.
-func (c *pktConn) Layer() pktLayer { return c.layer }
+func (c *Conn) Layer() Layer { return c.layer }
 
 // State is how far the connection is.
-func (c *pktConn) State() pktState { return c.state }
+func (c *Conn) State() State { return c.state }
 
 // Dialed says that this side began the connection, and not the remote.
-func (c *pktConn) Dialed() bool { return c.dialed }
+func (c *Conn) Dialed() bool { return c.dialed }
 
 // Addr is the remote's address.
-func (c *pktConn) Addr() netip.AddrPort { return c.addr }
+func (c *Conn) Addr() netip.AddrPort { return c.addr }
 
 // Local is the address of this host that the remote uses; zero if it is not known
 // to be another than the transport's.
-func (c *pktConn) Local() netip.Addr { return c.local }
+func (c *Conn) Local() netip.Addr { return c.local }
 
 // RTT is the smoothed round trip; 0 before there is one.
-func (c *pktConn) RTT() time.Duration { return c.smoothed }
+func (c *Conn) RTT() time.Duration { return c.smoothed }
 
 // Touch makes the next Send ask the layer for what it has.
-func (c *pktConn) Touch() {
+func (c *Conn) Touch() {
 	if !c.dirty {
 		c.markDirty()
 	}
 }
 
-func (c *pktConn) markDirty() {
+func (c *Conn) markDirty() {
 	c.dirty = true
 	c.e.dirty = append(c.e.dirty, c)
 }
 
 // establish begins the connected state with what the remote said of itself.
-func (c *pktConn) establish(index, token uint32, remote *wire.Params) {
+func (c *Conn) establish(index, token uint32, remote *wire.Params) {
 	e, cfg := c.e, &c.e.cfg
-	c.state = pktConnected
+	c.state = Connected
 	c.failures = 0
 	c.remoteIndex, c.remoteToken = index, token
 	c.agreed = agreed{
 		checksum:  e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0,
 		timeout:   cfg.KeepAlive,
-		pingEvery: max(granularity, min(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)/keepAlivesPerTimeout),
+		pingEvery: max(granularity, min(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)/KeepAlivesPerTimeout),
 	}
 	c.pathMTU = pathMTU{mtu: wire.MinHello, maxMTU: min(cfg.MaxDatagram, e.caps.MaxPayload, int(remote.MaxDatagram))}
 	c.recovery = recovery{
-		credits:      min(int(remote.Credits), pktMaxCredits),
+		credits:      min(int(remote.Credits), MaxCredits),
 		reorder:      minReorder,
 		peerAckDelay: time.Duration(remote.AckDelay) * time.Microsecond,
 		controller:   cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: e.caps.LinkRate}),
@@ -137,13 +137,13 @@ func (c *pktConn) establish(index, token uint32, remote *wire.Params) {
 	c.layer.Up(remote)
 }
 
-func (c *pktConn) event(kind EventKind, reason string) {
+func (c *Conn) event(kind EventKind, reason string) {
 	if f := c.e.cfg.Events; f != nil {
 		f(Event{kind, c.addr, reason})
 	}
 }
 
-func (c *pktConn) refreshWindow() {
+func (c *Conn) refreshWindow() {
 	c.window = c.controller.Window()
 	c.rate = c.controller.Rate()
 	if c.receiveBound > 0 {
@@ -152,8 +152,8 @@ func (c *pktConn) refreshWindow() {
 }
 
 // disconnect leaves the connected state: nothing is in flight any more.
-func (c *pktConn) disconnect() {
-	if c.state == pktConnected {
+func (c *Conn) disconnect() {
+	if c.state == Connected {
 		c.e.connected--
 	}
 	c.recovery = recovery{}
@@ -165,19 +165,19 @@ func (c *pktConn) disconnect() {
 }
 
 // Expired is the connection's timer.
-func (c *pktConn) Expired() {
+func (c *Conn) Expired() {
 	switch c.state {
-	case pktConnecting:
+	case Connecting:
 		c.helloTimer()
-	case pktWaiting:
+	case Waiting:
 		c.rested()
-	case pktConnected:
+	case Connected:
 		c.tend()
 	}
 }
 
 // tend does what a connection's time has come for.
-func (c *pktConn) tend() {
+func (c *Conn) tend() {
 	now := c.e.now
 	if now-c.lastHeard >= c.timeout {
 		c.lost("peer "+c.addr.String()+" fell silent", nil)
@@ -189,7 +189,7 @@ func (c *pktConn) tend() {
 		c.layer.Quiet()
 		c.lostFloor = 0
 	}
-	if c.dialed && now-c.lastHeard >= c.pingEvery && c.inFlight == 0 && c.layer.Next() <= 0 && c.layer.Next() != pktPadded {
+	if c.dialed && now-c.lastHeard >= c.pingEvery && c.inFlight == 0 && c.layer.Next() <= 0 && c.layer.Next() != Padded {
 		c.ping(0)
 	}
 	if c.mtuRetryAt != 0 && now >= c.mtuRetryAt {
@@ -205,7 +205,7 @@ func (c *pktConn) tend() {
 }
 
 // schedule sets the timer to the earliest deadline, unless it fires before.
-func (c *pktConn) schedule() {
+func (c *Conn) schedule() {
 	at := c.lastHeard + c.timeout
 	if c.dialed && c.inFlight == 0 {
 		at = min(at, c.lastHeard+c.pingEvery)
@@ -235,17 +235,17 @@ func (c *pktConn) schedule() {
 // Ping has the remote acknowledge something, and the layer's Measured be called
 // with the next round trip that is measured, of that or of another packet. The
 // connection must be connected.
-func (c *pktConn) Ping() {
+func (c *Conn) Ping() {
 	c.measuring = true
 	c.ping(0)
 }
 
 // Measure has the layer's Measured be called with the next round trip.
-func (c *pktConn) Measure() { c.measuring = true }
+func (c *Conn) Measure() { c.measuring = true }
 
 // ping sends a message whose arrival is all that matters, in a datagram of size
 // bytes unless that is 0.
-func (c *pktConn) ping(size int) {
+func (c *Conn) ping(size int) {
 	if size > 0 {
 		size -= c.overhead()
 	}
@@ -254,18 +254,18 @@ func (c *pktConn) ping(size int) {
 }
 
 // Abandon gives the connection up, as one that ended without a word.
-func (c *pktConn) Abandon(reason string) { c.lost(reason, nil) }
+func (c *Conn) Abandon(reason string) { c.lost(reason, nil) }
 
 // lost is fail for a connection that ended without a word.
-func (c *pktConn) lost(reason string, cause error) {
+func (c *Conn) lost(reason string, cause error) {
 	c.e.stats.PeersFailed++
 	c.event(PeerLost, reason)
-	c.fail(&pktFailure{Code: codeUnavailable, Reason: reason, Cause: cause})
+	c.fail(&Failure{Code: codeUnavailable, Reason: reason, Cause: cause})
 }
 
 // fail ends the connection without a word to the remote: it is gone, or has
 // forgotten us. One that was dialed may connect anew.
-func (c *pktConn) fail(why *pktFailure) {
+func (c *Conn) fail(why *Failure) {
 	c.disconnect()
 	if !c.dialed {
 		c.e.forget(c)
@@ -276,8 +276,8 @@ func (c *pktConn) fail(why *pktFailure) {
 }
 
 // Close tells the remote that the connection ends, and forgets it.
-func (c *pktConn) Close(reason string) {
-	if c.state == pktConnected {
+func (c *Conn) Close(reason string) {
+	if c.state == Connected {
 		if t := c.e.nextPacket(); t != nil {
 			n := c.controlHeader(t, wire.Close)
 			c.sendControl(t, n+wire.PutReason(t.Head[n:], codeUnavailable, reason))

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"time"
@@ -49,7 +49,7 @@ func (p *pacer) spend(size int, now time.Duration) {
 
 // paced says whether the next datagram may leave now. If not, it will be looked
 // at when it may.
-func (c *pktConn) paced() bool {
+func (c *Conn) paced() bool {
 	if c.rate == 0 {
 		c.stopWaiting()
 		return true
@@ -63,7 +63,7 @@ func (c *pktConn) paced() bool {
 }
 
 // stopWaiting forgets that something was held back.
-func (c *pktConn) stopWaiting() {
+func (c *Conn) stopWaiting() {
 	if c.waiting {
 		c.waiting = false
 		c.e.wheel.Remove(&c.place)
@@ -71,8 +71,8 @@ func (c *pktConn) stopWaiting() {
 }
 
 // unpace lets connections send that were held back until now.
-func (e *pktEndpoint) unpace() {
+func (e *Endpoint) unpace() {
 	for item := e.wheel.Reap(e.now); item != nil; item = e.wheel.Reap(e.now) {
-		item.Owner.(*pktConn).Touch()
+		item.Owner.(*Conn).Touch()
 	}
 }

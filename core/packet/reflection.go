@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 // own says whether rx comes from this endpoint's own address: it dials itself,
 // which it may.
-func (e *pktEndpoint) own(rx *transport.RxPacket) bool {
+func (e *Endpoint) own(rx *transport.RxPacket) bool {
 	at := e.tr.LocalAddr()
 	if rx.From.Port() != at.Port() {
 		return false
@@ -27,10 +27,10 @@ func (e *pktEndpoint) own(rx *transport.RxPacket) bool {
 }
 
 // reflected ends an attempt whose Hello came back.
-func (c *pktConn) reflected() {
+func (c *Conn) reflected() {
 	c.e.stats.RxReflected++
-	if c.state == pktConnecting {
-		c.refused(&pktFailure{
+	if c.state == Connecting {
+		c.refused(&Failure{
 			Code:   codeUnavailable,
 			Reason: fmt.Sprintf("%v sends back what it is sent: it is an echo service, not a Peregrine server", c.addr),
 		})
@@ -39,8 +39,8 @@ func (c *pktConn) reflected() {
 
 // echoed says whether a datagram is addressed to the one who sent it: it is one
 // of ours that came back.
-func (e *pktEndpoint) echoed(h *wire.Header, from netip.AddrPort) bool {
-	if c := e.dialed[from]; c != nil && c.state == pktConnected && c.remoteIndex == h.Connection && c.remoteToken == h.Token {
+func (e *Endpoint) echoed(h *wire.Header, from netip.AddrPort) bool {
+	if c := e.dialed[from]; c != nil && c.state == Connected && c.remoteIndex == h.Connection && c.remoteToken == h.Token {
 		return true
 	}
 	return e.accepted[acceptKey{from, h.Connection, h.Token}] != nil

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"net/netip"
@@ -8,9 +8,9 @@ import (
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
-// pktConfig holds an endpoint's limits. All fields of numbers must be set, and
+// Config holds an endpoint's limits. All fields of numbers must be set, and
 // Controller.
-type pktConfig struct {
+type Config struct {
 	// Peers is how many clients are kept connected. More are refused.
 	Peers int
 	// Credits is how many unacknowledged packets a peer may send here, 4 to
@@ -33,7 +33,7 @@ type pktConfig struct {
 	// ClientOnly refuses whoever wants to connect.
 	ClientOnly bool
 	// Controller makes the congestion controllers.
-	Controller cc.Factory
+	Controller Controllers
 	// Events, if set, is told of connections made and lost. It must not call the
 	// endpoint.
 	Events func(Event)
@@ -50,6 +50,12 @@ type pktConfig struct {
 	// other's cookies and draw tokens of their own.
 	Seed [32]byte
 }
+
+// Controllers makes a congestion controller for each path: one of package cc's.
+type Controllers = cc.Factory
+
+// NoControl makes controllers that leave the window as it is.
+func NoControl() Controllers { return cc.None(cc.DefaultWindow) }
 
 // Event is something that happened to a connection.
 type Event struct {
@@ -70,8 +76,8 @@ const (
 	PeerMoved               // a client has another address
 )
 
-// pktMaxCredits is the most packets that a peer may have unacknowledged.
-const pktMaxCredits = 1 << 14
+// MaxCredits is the most packets that a peer may have unacknowledged.
+const MaxCredits = 1 << 14
 
-// pktMaxQueues is how many queues of one address have connections of their own.
-const pktMaxQueues = 1 << (32 - queueShift)
+// MaxQueues is how many queues of one address have connections of their own.
+const MaxQueues = 1 << (32 - queueShift)

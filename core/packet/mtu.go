@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"time"
@@ -36,7 +36,7 @@ func (m *pathMTU) Room() int { return m.mtu - wire.HeaderSize - wire.ChecksumSiz
 
 // probeMTU sends a padded ping of every size above the known one that both ends
 // allow.
-func (c *pktConn) probeMTU() {
+func (c *Conn) probeMTU() {
 	c.mtuRetryAt = 0
 	if c.mtuTried++; c.mtuTried > mtuTries {
 		c.mtuTried = 1
@@ -56,7 +56,7 @@ func (c *pktConn) probeMTU() {
 }
 
 // mtuProbed notes that a datagram of size bytes arrived.
-func (c *pktConn) mtuProbed(size int) {
+func (c *Conn) mtuProbed(size int) {
 	c.mtu = size
 	if c.mtu == c.maxMTU {
 		c.mtuRetryAt = 0
@@ -65,7 +65,7 @@ func (c *pktConn) mtuProbed(size int) {
 
 // mtuSuspected goes back to the size that every path carries, since nothing
 // passes any more.
-func (c *pktConn) mtuSuspected() {
+func (c *Conn) mtuSuspected() {
 	if c.mtu > wire.MinHello {
 		c.mtu, c.largeLost, c.aliveAt = wire.MinHello, 0, 0
 		c.mtuTried, c.mtuRetryAt = 0, c.e.now+mtuRetry

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"fmt"
@@ -24,7 +24,7 @@ type handshake struct {
 // decision is what a control datagram leads to.
 type decision struct {
 	do     act
-	conn   *pktConn // whom it concerns; nil: nobody yet
+	conn   *Conn // whom it concerns; nil: nobody yet
 	code   uint8
 	reason string
 	cookie [wire.CookieSize]byte
@@ -60,7 +60,7 @@ type acceptKey struct {
 
 // control takes in a datagram that is neither Data nor Ack. What follows the
 // fixed header is rest.
-func (e *pktEndpoint) control(h *wire.Header, rest []byte, rx *transport.RxPacket) {
+func (e *Endpoint) control(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 	e.stats.RxControl++
 	if h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil {
 		e.stats.RxChecksum++
@@ -76,7 +76,7 @@ func (e *pktEndpoint) control(h *wire.Header, rest []byte, rx *transport.RxPacke
 
 // malformed counts a datagram that did not parse, and tells a client of another
 // version which one is spoken here.
-func (e *pktEndpoint) malformed(h *wire.Header, rest []byte, err error, rx *transport.RxPacket) {
+func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transport.RxPacket) {
 	if err != wire.ErrVersion {
 		e.stats.RxMalformed++
 		return
@@ -91,7 +91,7 @@ func (e *pktEndpoint) malformed(h *wire.Header, rest []byte, err error, rx *tran
 }
 
 // decide is the way in.
-func (e *pktEndpoint) decide(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
+func (e *Endpoint) decide(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
 	switch h.Type {
 	case wire.Hello:
 		return e.decideHello(rest, rx)
@@ -130,7 +130,7 @@ func (e *pktEndpoint) decide(h *wire.Header, rest []byte, rx *transport.RxPacket
 	return decision{}, nil
 }
 
-func (e *pktEndpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision, error) {
+func (e *Endpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision, error) {
 	hello := &e.hello
 	if err := hello.Parse(rest, len(rx.Data)); err != nil {
 		return decision{}, err
@@ -162,7 +162,7 @@ func (e *pktEndpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision
 	return decision{do: admit}, nil
 }
 
-func (e *pktEndpoint) decideRetry(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
+func (e *Endpoint) decideRetry(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
 	cookie, err := wire.ParseCookie(rest)
 	d := e.connecting(comeAgain, h, rx)
 	if c := d.conn; c != nil && e.cookies.made(rx.From, c.index, c.token, cookie) && !e.own(rx) {
@@ -172,7 +172,7 @@ func (e *pktEndpoint) decideRetry(h *wire.Header, rest []byte, rx *transport.RxP
 	return d, err
 }
 
-func (e *pktEndpoint) decideRefuse(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
+func (e *Endpoint) decideRefuse(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
 	code, reason, err := wire.ParseReason(rest)
 	d := e.connecting(refused, h, rx)
 	if d.conn != nil {
@@ -181,13 +181,13 @@ func (e *pktEndpoint) decideRefuse(h *wire.Header, rest []byte, rx *transport.Rx
 	return d, err
 }
 
-func (e *pktEndpoint) decideReset(rest []byte, rx *transport.RxPacket) (decision, error) {
+func (e *Endpoint) decideReset(rest []byte, rx *transport.RxPacket) (decision, error) {
 	var body wire.ResetBody
 	if err := body.Parse(rest); err != nil {
 		return decision{}, err
 	}
 	c := e.dialed[rx.From]
-	if c == nil || c.state != pktConnected || c.remoteIndex != body.Connection || c.remoteToken != body.Token {
+	if c == nil || c.state != Connected || c.remoteIndex != body.Connection || c.remoteToken != body.Token {
 		// Perhaps it is a client that forgot us.
 		c = e.accepted[acceptKey{rx.From, body.Connection, body.Token}]
 	}
@@ -198,7 +198,7 @@ func (e *pktEndpoint) decideReset(rest []byte, rx *transport.RxPacket) (decision
 }
 
 // decideForeign decides on what is the same in all versions: a Refuse, or a Hello.
-func (e *pktEndpoint) decideForeign(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
+func (e *Endpoint) decideForeign(h *wire.Header, rest []byte, rx *transport.RxPacket) (decision, error) {
 	if h.Type == wire.Refuse {
 		return e.decideRefuse(h, rest, rx)
 	}
@@ -208,25 +208,25 @@ func (e *pktEndpoint) decideForeign(h *wire.Header, rest []byte, rx *transport.R
 
 // connecting decides for do if there is a dialed connection whose handshake h
 // belongs to.
-func (e *pktEndpoint) connecting(do act, h *wire.Header, rx *transport.RxPacket) decision {
+func (e *Endpoint) connecting(do act, h *wire.Header, rx *transport.RxPacket) decision {
 	c := e.connAt(h.Connection, h.Token)
-	if c == nil || c.addr != rx.From || c.state != pktConnecting {
+	if c == nil || c.addr != rx.From || c.state != Connecting {
 		return decision{do: unknown}
 	}
 	return decision{do: do, conn: c}
 }
 
 // connectedTo decides for do if there is a connection to h's sender.
-func (e *pktEndpoint) connectedTo(do act, h *wire.Header, rx *transport.RxPacket) decision {
+func (e *Endpoint) connectedTo(do act, h *wire.Header, rx *transport.RxPacket) decision {
 	c := e.connAt(h.Connection, h.Token)
-	if c == nil || c.addr != rx.From || c.state != pktConnected {
+	if c == nil || c.addr != rx.From || c.state != Connected {
 		return decision{do: unknown}
 	}
 	return decision{do: do, conn: c}
 }
 
 // carryOut is the way out.
-func (e *pktEndpoint) carryOut(d *decision, rx *transport.RxPacket) {
+func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 	c, hello := d.conn, &e.hello
 	switch d.do {
 	case unknown:
@@ -256,13 +256,13 @@ func (e *pktEndpoint) carryOut(d *decision, rx *transport.RxPacket) {
 		c.local = rx.To
 		c.establish(e.accept.Connection, e.accept.Token, &e.accept.Params)
 	case refused:
-		c.refused(&pktFailure{Code: d.code, Reason: d.reason})
+		c.refused(&Failure{Code: d.code, Reason: d.reason})
 	case reset:
 		e.stats.ResetsTaken++
 		c.lost(fmt.Sprintf("peer %v has restarted or given us up", c.addr), nil)
 	case closed:
 		c.event(PeerClosed, d.reason)
-		c.fail(&pktFailure{Code: codeUnavailable, Reason: fmt.Sprintf("peer %v closed the connection: %s", c.addr, d.reason)})
+		c.fail(&Failure{Code: codeUnavailable, Reason: fmt.Sprintf("peer %v closed the connection: %s", c.addr, d.reason)})
 	case answerPath:
 		c.answerPath(d.path, len(rx.Data))
 	case pathAnswers:
@@ -272,7 +272,7 @@ func (e *pktEndpoint) carryOut(d *decision, rx *transport.RxPacket) {
 
 // admit makes the server's side of a connection, which answers from where it was
 // asked.
-func (e *pktEndpoint) admit(rx *transport.RxPacket) {
+func (e *Endpoint) admit(rx *transport.RxPacket) {
 	hello := &e.hello
 	route, err := e.tr.Resolve(rx.From, rx.To)
 	if err != nil {
@@ -287,7 +287,7 @@ func (e *pktEndpoint) admit(rx *transport.RxPacket) {
 	c.sendAccept()
 }
 
-func (c *pktConn) sendAccept() {
+func (c *Conn) sendAccept() {
 	t := c.e.nextPacket()
 	if t == nil {
 		return // the client asks again
@@ -299,10 +299,10 @@ func (c *pktConn) sendAccept() {
 }
 
 // wantsChecksum says whether datagrams need a CRC on our account.
-func (e *pktEndpoint) wantsChecksum() bool { return e.cfg.Checksum || !e.caps.Integrity }
+func (e *Endpoint) wantsChecksum() bool { return e.cfg.Checksum || !e.caps.Integrity }
 
 // params is what this endpoint, and a layer, say of themselves.
-func (e *pktEndpoint) params(layer pktLayer) wire.Params {
+func (e *Endpoint) params(layer Layer) wire.Params {
 	p := wire.Params{
 		MaxDatagram:   uint32(min(e.cfg.MaxDatagram, e.caps.MaxPayload)),
 		Credits:       uint16(e.cfg.Credits),
@@ -318,7 +318,7 @@ func (e *pktEndpoint) params(layer pktLayer) wire.Params {
 }
 
 // reset answers a packet of a connection that does not exist.
-func (e *pktEndpoint) reset(h *wire.Header, rx *transport.RxPacket) {
+func (e *Endpoint) reset(h *wire.Header, rx *transport.RxPacket) {
 	if len(rx.Data) < wire.HeaderSize+wire.ChecksumSize+wire.ResetSize {
 		return // the answer would be longer than the question
 	}
@@ -333,7 +333,7 @@ func (e *pktEndpoint) reset(h *wire.Header, rx *transport.RxPacket) {
 	e.reply(rx, wire.Reset, 0, 0, buf[:], 0)
 }
 
-func (e *pktEndpoint) refuse(d *decision, rx *transport.RxPacket) {
+func (e *Endpoint) refuse(d *decision, rx *transport.RxPacket) {
 	var buf [3 + wire.MaxReason]byte
 	n := wire.PutReason(buf[:], d.code, d.reason)
 	e.stats.HellosRefused++
@@ -342,7 +342,7 @@ func (e *pktEndpoint) refuse(d *decision, rx *transport.RxPacket) {
 
 // reply sends a control datagram, padded to size, to where rx came from, keeping
 // no state.
-func (e *pktEndpoint) reply(rx *transport.RxPacket, t wire.Type, index, token uint32, body []byte, size int) {
+func (e *Endpoint) reply(rx *transport.RxPacket, t wire.Type, index, token uint32, body []byte, size int) {
 	packet := e.nextPacket()
 	if packet == nil {
 		return

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"testing"
@@ -6,8 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-
-	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // The ring remembers of each packet in flight what it held, however it grows,
@@ -23,16 +21,15 @@ func TestSentAgreesWithAList(t *testing.T) {
 		base := rapid.SampledFrom([]uint64{1, 1<<32 - 30}).Draw(t, "base")
 		refs := rapid.SampledFrom([]uint32{0, 1<<32 - 50}).Draw(t, "refs")
 		s := sent{first: base, next: base, firstEntry: refs, nextEntry: refs}
-		l := manifest{next: refs}
-		message := &outgoing{id: 1}
+		entries := map[uint32]uint32{} // the fragment that each is of
 		var model []held
 		fragment := uint32(0)
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
 				h := held{number: s.next, size: rapid.IntRange(32, 9000).Draw(t, "size")}
-				for range rapid.IntRange(1, 40).Draw(t, "count") {
-					l.note(message, int(fragment), s.Settled())
+				for i := range uint32(rapid.IntRange(1, 40).Draw(t, "count")) {
+					entries[s.nextEntry+i] = fragment
 					h.fragments = append(h.fragments, fragment)
 					fragment++
 				}
@@ -48,7 +45,6 @@ func TestSentAgreesWithAList(t *testing.T) {
 				s.advance()
 			case 3:
 				s.shrink()
-				l.shrink(s.Settled())
 			}
 			bytes := 0
 			for _, h := range model {
@@ -56,7 +52,7 @@ func TestSentAgreesWithAList(t *testing.T) {
 				require.Equal(t, packetInFlight, p.state)
 				require.Equal(t, time.Duration(h.number), p.at)
 				for i, f := range h.fragments {
-					require.Equal(t, f, l.at(p.first+uint32(i)).fragment)
+					require.Equal(t, f, entries[p.first+uint32(i)])
 				}
 				bytes += h.size
 			}
@@ -102,65 +98,4 @@ func TestProbesBackOffAndStayWithinTheKeepAlive(t *testing.T) {
 	}
 	r.maxProbe = time.Microsecond
 	require.Equal(t, 7*time.Millisecond, r.probeTimeout(), "never below the unanswered round trip")
-}
-
-func TestFragmentsMakeTheMessageInAnyOrder(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		message := pattern(rapid.IntRange(600, 20_000).Draw(t, "size"), 1)
-		stride := rapid.IntRange(wire.MinFragment, len(message)-1).Draw(t, "stride")
-		var a assembly
-		fragment := func(i, stride int) *wire.Message {
-			start := i * stride
-			return &wire.Message{MessageHeader: wire.MessageHeader{Total: uint32(len(message)), Index: uint32(i), Stride: uint16(stride)},
-				Body: message[start:min(start+stride, len(message))]}
-		}
-		first := true
-		begin := func(m *wire.Message) {
-			if first {
-				a.begin(m, make([]byte, len(message)))
-				first = false
-			}
-		}
-		if stride > wire.MinFragment && rapid.Bool().Draw(t, "cut anew") {
-			// Some larger pieces came first, and one comes late.
-			m := fragment(0, stride)
-			begin(m)
-			require.False(t, a.add(m))
-			stride = rapid.IntRange(wire.MinFragment, stride-1).Draw(t, "new stride")
-			first := fragment(0, stride)
-			require.False(t, a.add(first))
-			require.False(t, a.add(m), "a piece of the old cut")
-		}
-		count := (len(message) + stride - 1) / stride
-		order := rapid.Permutation(indexes(count)).Draw(t, "order")
-		missing := count
-		got := map[int]bool{}
-		if !first {
-			got[0] = true
-			missing--
-		}
-		for _, i := range order {
-			m := fragment(i, stride)
-			begin(m)
-			complete := a.add(m)
-			if !got[i] {
-				got[i] = true
-				missing--
-			}
-			require.Equal(t, missing == 0, complete)
-			if missing > 0 {
-				require.False(t, a.add(m), "again")
-			}
-		}
-		require.Equal(t, message, a.buf)
-	})
-}
-
-func indexes(n int) []int {
-	x := make([]int, n)
-	for i := range x {
-		x[i] = i
-	}
-	return x
 }

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"encoding/binary"
@@ -10,7 +10,7 @@ import (
 
 // heedUnreachable takes in what the transport has heard of datagrams that could
 // not be delivered.
-func (e *pktEndpoint) heedUnreachable() {
+func (e *Endpoint) heedUnreachable() {
 	for u, ok := e.unreachable.NextUnreachable(); ok && !e.closed; u, ok = e.unreachable.NextUnreachable() {
 		e.stats.RxUnreachable++
 		e.heed(u)
@@ -18,7 +18,7 @@ func (e *pktEndpoint) heedUnreachable() {
 }
 
 // heed takes in a report, or hands it on: hosts give it to any queue.
-func (e *pktEndpoint) heed(u transport.Unreachable) {
+func (e *Endpoint) heed(u transport.Unreachable) {
 	if !e.takeUnreachable(&u) && e.cfg.Misreported != nil && e.caps.Queues > 1 {
 		e.cfg.Misreported(&u)
 	}
@@ -26,7 +26,7 @@ func (e *pktEndpoint) heed(u transport.Unreachable) {
 
 // InjectUnreachable takes in word that another queue's endpoint has heard of a
 // datagram that it did not send. The next Poll acts on it. u is not kept.
-func (e *pktEndpoint) InjectUnreachable(u *transport.Unreachable) {
+func (e *Endpoint) InjectUnreachable(u *transport.Unreachable) {
 	if !e.closed {
 		e.takeUnreachable(u)
 	}
@@ -38,14 +38,14 @@ func (e *pktEndpoint) InjectUnreachable(u *transport.Unreachable) {
 // and the host says that nobody listens any more; networks come back. And only by
 // the client: where a client has been a NAT may have forgotten it, and it may go
 // on from elsewhere.
-func (e *pktEndpoint) takeUnreachable(u *transport.Unreachable) bool {
+func (e *Endpoint) takeUnreachable(u *transport.Unreachable) bool {
 	c := e.dialed[u.To]
 	switch {
 	case c == nil:
 		return false
-	case c.state == pktConnecting && (len(u.Data) == 0 || quotesHello(u.Data, c)):
-		c.refused(&pktFailure{Code: codeUnavailable, Reason: fmt.Sprintf("connect to %v: %v", c.addr, u.Err), Cause: u.Err})
-	case c.state == pktConnected && quotesConnection(u.Data, c):
+	case c.state == Connecting && (len(u.Data) == 0 || quotesHello(u.Data, c)):
+		c.refused(&Failure{Code: codeUnavailable, Reason: fmt.Sprintf("connect to %v: %v", c.addr, u.Err), Cause: u.Err})
+	case c.state == Connected && quotesConnection(u.Data, c):
 		if u.Refused() {
 			c.lost(fmt.Sprintf("nobody listens at %v any more: %v", c.addr, u.Err), u.Err)
 		}
@@ -57,14 +57,14 @@ func (e *pktEndpoint) takeUnreachable(u *transport.Unreachable) bool {
 
 // quotesConnection says whether data is the beginning of a datagram of the
 // connection.
-func quotesConnection(data []byte, c *pktConn) bool {
+func quotesConnection(data []byte, c *Conn) bool {
 	const index, token, end = 4, 8, 12 // in the header
 	return len(data) >= end && binary.LittleEndian.Uint32(data[index:]) == c.remoteIndex &&
 		binary.LittleEndian.Uint32(data[token:]) == c.remoteToken
 }
 
 // quotesHello says whether data is the beginning of c's Hello, as far as it goes.
-func quotesHello(data []byte, c *pktConn) bool {
+func quotesHello(data []byte, c *Conn) bool {
 	var hello [wire.HeaderSize + wire.ChecksumSize + wire.HelloSize]byte
 	n := (&wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}).Put(hello[:])
 	(&wire.HelloBody{Connection: c.index, Token: c.token}).Put(hello[n:])

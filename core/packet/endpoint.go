@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"crypto/sha256"
@@ -17,35 +17,35 @@ import (
 // granularity is what timers and schedulers of the host may be late by.
 const granularity = time.Millisecond
 
-// pktEndpoint is all connections over one transport queue.
+// Endpoint is all connections over one transport queue.
 //
 // It is not safe for concurrent use: one goroutine calls all its methods, those
 // of its connections, and through them those of their layers. It reads no clock:
 // time comes in, as a duration since an epoch of the caller's, and never runs
 // backwards.
 //
-// The goroutine's loop is: Fetch, Receive, Expire, Send; if neither Receive nor
-// Send had anything to do, wait on the transport until NextDeadline at the latest.
-type pktEndpoint struct {
-	cfg    pktConfig
-	layers func(*pktConn) pktLayer // makes those of accepted connections
+// The goroutine's loop is: Poll; if it reports no progress, wait on the transport
+// until NextDeadline at the latest; Poll again.
+type Endpoint struct {
+	cfg    Config
+	layers func(*Conn) Layer // makes those of accepted connections
 	tr     transport.Transport
 	caps   transport.Caps
 	queue  uint32 // caps.Queue
 	now    time.Duration
 	random *rand.ChaCha8
-	stats  pktStats
+	stats  Stats
 
 	handshake
-	conns    []*pktConn // by index
+	conns    []*Conn // by index
 	freed    []uint32
-	dialed   map[netip.AddrPort]*pktConn
-	accepted map[acceptKey]*pktConn
+	dialed   map[netip.AddrPort]*Conn
+	accepted map[acceptKey]*Conn
 	// The most that the maps have held since they were made.
 	mostDialed, mostAccepted int
 	connected                int
 
-	dirty  []*pktConn // have something to send, or to acknowledge
+	dirty  []*Conn // have something to send, or to acknowledge
 	timers timers
 	wheel  *cc.Wheel         // of connections that are paced
 	strays []transport.Route // to forget once the burst is sent
@@ -62,10 +62,10 @@ type pktEndpoint struct {
 	unreachable                transport.UnreachableReporter // tr, if it can tell
 }
 
-// pktNew makes an endpoint on tr, whose owner it becomes: nobody else may call
+// New makes an endpoint on tr, whose owner it becomes: nobody else may call
 // tr's methods, save those that any goroutine may. layers makes those of
 // connections that others begin. now is the present time.
-func pktNew(cfg pktConfig, tr transport.Transport, layers func(*pktConn) pktLayer, now time.Duration) (*pktEndpoint, error) {
+func New(cfg Config, tr transport.Transport, layers func(*Conn) Layer, now time.Duration) (*Endpoint, error) {
 	caps := tr.Caps()
 	if caps.MaxPayload < wire.MinHello {
 		return nil, fmt.Errorf("transport %s carries datagrams of %d bytes; the protocol needs %d: raise the device's MTU",
@@ -78,44 +78,55 @@ func pktNew(cfg pktConfig, tr transport.Transport, layers func(*pktConn) pktLaye
 		random = rand.NewChaCha8(sha256.Sum256(binary.LittleEndian.AppendUint32(cfg.Seed[:], uint32(caps.Queue))))
 	}
 	unreachable, _ := tr.(transport.UnreachableReporter)
-	return &pktEndpoint{
+	return &Endpoint{
 		unreachable: unreachable,
 		cfg:         cfg, layers: layers, tr: tr, caps: caps, now: now,
 		queue:     uint32(caps.Queue),
 		random:    random,
 		handshake: handshake{cookies: newCookies(secret[:])},
-		dialed:    map[netip.AddrPort]*pktConn{},
-		accepted:  map[acceptKey]*pktConn{},
+		dialed:    map[netip.AddrPort]*Conn{},
+		accepted:  map[acceptKey]*Conn{},
 		wheel:     cc.NewWheel(wheelGranularity, wheelSlots),
 		rx:        make([]transport.RxPacket, max(1, min(caps.RxBatch, 256))),
 	}, nil
 }
 
 // Now is the time as of the last Advance.
-func (e *pktEndpoint) Now() time.Duration { return e.now }
+func (e *Endpoint) Now() time.Duration { return e.now }
 
 // Advance sets the time without doing any work.
-func (e *pktEndpoint) Advance(now time.Duration) { e.now = max(e.now, now) }
+func (e *Endpoint) Advance(now time.Duration) { e.now = max(e.now, now) }
+
+// Poll does all there is to do at time now: Fetch, Receive, Expire, then Send. A
+// layer that has work of its own between them calls them itself.
+func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
+	e.Fetch()
+	e.Advance(now)
+	received := e.Receive()
+	e.Expire()
+	sent, err := e.Send()
+	return received || sent, err
+}
 
 // Set sets a timer of the layers', or moves it, to a time.
-func (e *pktEndpoint) Set(t *pktTimer, at time.Duration) { e.timers.set(t, at) }
+func (e *Endpoint) Set(t *Timer, at time.Duration) { e.timers.set(t, at) }
 
 // Stop stops a timer, if it is set.
-func (e *pktEndpoint) Stop(t *pktTimer) { e.timers.stop(t) }
+func (e *Endpoint) Stop(t *Timer) { e.timers.stop(t) }
 
 // Placed counts the datagrams built so far. The transport numbers them alike: it
 // has let go of the next one's Payload once it has completed one more than Placed.
-func (e *pktEndpoint) Placed() uint64 { return e.burst.placed }
+func (e *Endpoint) Placed() uint64 { return e.burst.placed }
 
 // Expire fires timers, and looks whose turn to send has come.
-func (e *pktEndpoint) Expire() {
+func (e *Endpoint) Expire() {
 	e.timers.expire(e.now)
 	e.unpace()
 }
 
 // NextDeadline is when the loop has to go on at the latest; ok is false if only a
 // received packet can give it anything to do.
-func (e *pktEndpoint) NextDeadline() (at time.Duration, ok bool) {
+func (e *Endpoint) NextDeadline() (at time.Duration, ok bool) {
 	if len(e.timers.heap) > 0 {
 		at, ok = e.timers.heap[0].at, true
 	}
@@ -126,8 +137,8 @@ func (e *pktEndpoint) NextDeadline() (at time.Duration, ok bool) {
 }
 
 // Conns has all connections that are not gone.
-func (e *pktEndpoint) Conns() iter.Seq[*pktConn] {
-	return func(yield func(*pktConn) bool) {
+func (e *Endpoint) Conns() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
 		for _, c := range e.conns {
 			if c != nil && !yield(c) {
 				return
@@ -137,11 +148,11 @@ func (e *pktEndpoint) Conns() iter.Seq[*pktConn] {
 }
 
 // To is the connection that was dialed to addr; nil if there is none.
-func (e *pktEndpoint) To(addr netip.AddrPort) *pktConn { return e.dialed[addr] }
+func (e *Endpoint) To(addr netip.AddrPort) *Conn { return e.dialed[addr] }
 
 // Dial makes a connection to addr, where there is none yet, that carries layer. It
 // is idle: Connect begins an attempt.
-func (e *pktEndpoint) Dial(addr netip.AddrPort, layer pktLayer) (*pktConn, error) {
+func (e *Endpoint) Dial(addr netip.AddrPort, layer Layer) (*Conn, error) {
 	route, err := transport.Dial(e.tr, addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %v: %w", addr, err)
@@ -154,7 +165,7 @@ func (e *pktEndpoint) Dial(addr netip.AddrPort, layer pktLayer) (*pktConn, error
 }
 
 // connAt returns the connection that a header addresses.
-func (e *pktEndpoint) connAt(index, token uint32) *pktConn {
+func (e *Endpoint) connAt(index, token uint32) *Conn {
 	slot := index & (1<<queueShift - 1)
 	if int(slot) >= len(e.conns) {
 		return nil
@@ -166,8 +177,8 @@ func (e *pktEndpoint) connAt(index, token uint32) *pktConn {
 }
 
 // newConn makes a connection by a path, and gives it its index and token.
-func (e *pktEndpoint) newConn(p path) *pktConn {
-	c := &pktConn{e: e, path: p, pathMTU: pathMTU{mtu: wire.MinHello}}
+func (e *Endpoint) newConn(p path) *Conn {
+	c := &Conn{e: e, path: p, pathMTU: pathMTU{mtu: wire.MinHello}}
 	c.token = e.newToken()
 	c.timer.owner = c
 	c.place.Owner = c
@@ -184,20 +195,20 @@ func (e *pktEndpoint) newConn(p path) *pktConn {
 	return c
 }
 
-func (e *pktEndpoint) newToken() uint32 { return uint32(e.random.Uint64()>>32) | 1 }
+func (e *Endpoint) newToken() uint32 { return uint32(e.random.Uint64()>>32) | 1 }
 
 // renew readies a dialed connection for another handshake.
-func (c *pktConn) renew() {
-	c.state = pktIdle
+func (c *Conn) renew() {
+	c.state = Idle
 	c.token = c.e.newToken()
 }
 
 // forget drops a connection for good. What is built for it still goes out.
-func (e *pktEndpoint) forget(c *pktConn) {
-	if c.state == pktGone {
+func (e *Endpoint) forget(c *Conn) {
+	if c.state == Gone {
 		return
 	}
-	c.state = pktGone
+	c.state = Gone
 	c.layer.Gone()
 	slot := c.index & (1<<queueShift - 1)
 	e.conns[slot] = nil
@@ -211,17 +222,17 @@ func (e *pktEndpoint) forget(c *pktConn) {
 }
 
 // Drain makes the endpoint refuse whoever wants to connect.
-func (e *pktEndpoint) Drain() { e.draining = true }
+func (e *Endpoint) Drain() { e.draining = true }
 
 // Shut has the endpoint take in nothing more, and makes room for goodbyes. Close
 // the connections next, then the endpoint.
-func (e *pktEndpoint) Shut() {
+func (e *Endpoint) Shut() {
 	e.closed = true
 	e.sendAll()
 }
 
 // Close hands down what is left to send, and closes the transport.
-func (e *pktEndpoint) Close() error {
+func (e *Endpoint) Close() error {
 	e.sendAll()
 	return e.tr.Close()
 }

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"math/bits"
@@ -128,7 +128,7 @@ func (r *recovery) oldest() uint64 {
 
 // acknowledged takes in an acknowledgement block, of a datagram that waited so
 // long on this host.
-func (c *pktConn) acknowledged(a *wire.AckBlock, waited time.Duration) {
+func (c *Conn) acknowledged(a *wire.AckBlock, waited time.Duration) {
 	largest := expand(a.Largest, c.next)
 	if largest >= c.next {
 		c.e.stats.RxMalformed++
@@ -165,7 +165,7 @@ func (c *pktConn) acknowledged(a *wire.AckBlock, waited time.Duration) {
 				}
 				c.settle(packet, packetAcked)
 				packets++
-				if c.layer.Arrived(packet.first, int(packet.count)); c.state != pktConnected {
+				if c.layer.Arrived(packet.first, int(packet.count)); c.state != Connected {
 					return // the layer closed the endpoint
 				}
 				if int(packet.size) > c.mtu {
@@ -225,7 +225,7 @@ func (c *pktConn) acknowledged(a *wire.AckBlock, waited time.Duration) {
 // late notes that a packet was sent again in silence although it had arrived. If
 // the probe, too, took longer than the network does, the peer was not scheduled,
 // and did not lose the acknowledgement: the next such pause is waited for.
-func (c *pktConn) late(probe, first time.Duration) {
+func (c *Conn) late(probe, first time.Duration) {
 	if probe > c.smoothed+max(4*c.variance, granularity/2) {
 		c.pause, c.pausedAt = min(max(c.pauseAsOf(c.e.now), first*5/4), maxPause), c.e.now
 	}
@@ -238,7 +238,7 @@ func (r *recovery) pauseAsOf(at time.Duration) time.Duration {
 
 // spurious notes that a packet declared lost was only late: the path reorders
 // more than was thought.
-func (c *pktConn) spurious(n, largest uint64, packet *sentPacket) {
+func (c *Conn) spurious(n, largest uint64, packet *sentPacket) {
 	packet.state = packetAcked
 	c.e.stats.SpuriousRetransmits++
 	c.controller.Spurious(c.e.now, int(packet.size))
@@ -251,7 +251,7 @@ func (c *pktConn) spurious(n, largest uint64, packet *sentPacket) {
 
 // detectLosses declares lost what later packets have overtaken by too much,
 // and sets the time at which the rest will be.
-func (c *pktConn) detectLosses() {
+func (c *Conn) detectLosses() {
 	c.lossAt = 0
 	if c.largestAcked == 0 {
 		return
@@ -282,7 +282,7 @@ func (c *pktConn) detectLosses() {
 }
 
 // lose takes packet n as lost, or as sent again by a probe.
-func (c *pktConn) lose(n uint64, packet *sentPacket, as packetState) {
+func (c *Conn) lose(n uint64, packet *sentPacket, as packetState) {
 	c.settle(packet, as)
 	if size := int(packet.size); size > wire.MinHello && size <= c.mtu && c.aliveAt != 0 && packet.at >= c.aliveAt {
 		c.largeLost++
@@ -295,7 +295,7 @@ func (c *pktConn) lose(n uint64, packet *sentPacket, as packetState) {
 }
 
 // lossTimer acts on the deadline of recovery.
-func (c *pktConn) lossTimer() {
+func (c *Conn) lossTimer() {
 	at, ok := c.recovery.deadline()
 	if !ok || at > c.e.now {
 		return
@@ -316,13 +316,13 @@ func (c *pktConn) lossTimer() {
 
 // probe sends something that the peer has to acknowledge at once: the oldest
 // packet's content again, or a ping.
-func (c *pktConn) probe() {
+func (c *Conn) probe() {
 	oldest := c.packet(c.first)
 	c.lose(c.first, oldest, packetProbed)
 	c.advance()
 	c.lastSent = c.e.now
 	c.ackNow, c.probing = true, true
-	if c.probes >= blackholeProbes || c.layer.Next() == pktNothing {
+	if c.probes >= blackholeProbes || c.layer.Next() == Nothing {
 		c.ping(smallPing) // passes also where large datagrams no longer do
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package packet
 
 import (
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -17,12 +17,12 @@ const ackEvery = 32
 // of no more use but to be closed.
 //
 // A connection that the transport's queue stops stays dirty.
-func (e *pktEndpoint) Send() (progress bool, err error) {
+func (e *Endpoint) Send() (progress bool, err error) {
 	placed := e.burst.placed
 	blocked := false
 	keep := e.dirty[:0]
 	for _, c := range e.dirty {
-		if c.state == pktConnected && (blocked || !c.flush()) {
+		if c.state == Connected && (blocked || !c.flush()) {
 			blocked = true
 			keep = append(keep, c)
 			continue
@@ -36,23 +36,23 @@ func (e *pktEndpoint) Send() (progress bool, err error) {
 }
 
 // SendNow sends what the connection has to send without waiting for Send.
-func (c *pktConn) SendNow() {
+func (c *Conn) SendNow() {
 	c.flush()
 	c.e.sendBurst()
 }
 
 // flush sends what window and credits allow; false means that the transport
 // takes no more.
-func (c *pktConn) flush() bool {
+func (c *Conn) flush() bool {
 	e := c.e
 	before := c.bytes
 	first := c.next
 	next := c.layer.Next()
 	ok := true
-	if c.in.pending > 0 && next == pktBulk {
+	if c.in.pending > 0 && next == Bulk {
 		ok = c.sendAck()
 	}
-	for ok && next != pktNothing && c.mayProceed() && (c.probing || c.paced()) {
+	for ok && next != Nothing && c.mayProceed() && (c.probing || c.paced()) {
 		if t := e.nextPacket(); t != nil {
 			c.fill(t, next)
 			next = c.layer.Next()
@@ -64,7 +64,7 @@ func (c *pktConn) flush() bool {
 		c.controller.Sent(e.now, c.bytes-before, c.bytes)
 		c.refreshWindow()
 	}
-	if c.waiting && (next == pktNothing || !c.mayProceed()) {
+	if c.waiting && (next == Nothing || !c.mayProceed()) {
 		c.stopWaiting() // for the pace; the time until then earns no burst
 	}
 	if ok && c.in.pending > 0 {
@@ -77,7 +77,7 @@ func (c *pktConn) flush() bool {
 }
 
 // fill builds a datagram of what is next, if the layer has it still.
-func (c *pktConn) fill(t *transport.TxPacket, next pktNext) {
+func (c *Conn) fill(t *transport.TxPacket, next Next) {
 	e := c.e
 	h := c.header(wire.Data)
 	limit := len(t.Head)
@@ -93,7 +93,7 @@ func (c *pktConn) fill(t *transport.TxPacket, next pktNext) {
 	}
 	n := h.Put(t.Head)
 	if size, entries := c.layer.Fill(t.Head[n:limit], &t.Payload); entries > 0 {
-		if next == pktPadded {
+		if next == Padded {
 			c.ackNow = true // of the packets of a probe it may be the one that arrives
 		}
 		c.finish(t, n+size, entries)
@@ -101,7 +101,7 @@ func (c *pktConn) fill(t *transport.TxPacket, next pktNext) {
 }
 
 // header begins a datagram.
-func (c *pktConn) header(t wire.Type) *wire.Header {
+func (c *Conn) header(t wire.Type) *wire.Header {
 	h := &c.e.txHeader
 	h.Type = t
 	h.Flags = 0
@@ -115,7 +115,7 @@ func (c *pktConn) header(t wire.Type) *wire.Header {
 }
 
 // overhead is the length of a header without acknowledgements.
-func (c *pktConn) overhead() int {
+func (c *Conn) overhead() int {
 	if c.checksum {
 		return wire.HeaderSize + wire.ChecksumSize
 	}
@@ -123,7 +123,7 @@ func (c *pktConn) overhead() int {
 }
 
 // finish records and places a Data datagram of which the layer made entries.
-func (c *pktConn) finish(t *transport.TxPacket, n, entries int) {
+func (c *Conn) finish(t *transport.TxPacket, n, entries int) {
 	e := c.e
 	t.Head = t.Head[:n]
 	t.Route = c.route
@@ -152,7 +152,7 @@ func (c *pktConn) finish(t *transport.TxPacket, n, entries int) {
 }
 
 // sendAck builds a datagram of acknowledgements only.
-func (c *pktConn) sendAck() bool {
+func (c *Conn) sendAck() bool {
 	t := c.e.nextPacket()
 	if t == nil {
 		return false
@@ -165,7 +165,7 @@ func (c *pktConn) sendAck() bool {
 }
 
 // sendControl places an unnumbered datagram of n bytes.
-func (c *pktConn) sendControl(t *transport.TxPacket, n int) {
+func (c *Conn) sendControl(t *transport.TxPacket, n int) {
 	t.Head = t.Head[:n]
 	t.Route = c.route
 	t.ECN = transport.NotECT
@@ -178,7 +178,7 @@ func (c *pktConn) sendControl(t *transport.TxPacket, n int) {
 
 // controlHeader begins a control datagram to the remote, and returns its length
 // so far.
-func (c *pktConn) controlHeader(t *transport.TxPacket, typ wire.Type) int {
+func (c *Conn) controlHeader(t *transport.TxPacket, typ wire.Type) int {
 	h := wire.Header{Type: typ, Flags: wire.FlagChecksum, Connection: c.remoteIndex, Token: c.remoteToken}
 	return h.Put(t.Head)
 }
