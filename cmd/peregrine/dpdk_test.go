@@ -42,6 +42,21 @@ func TestRawDatagramsAreMeasuredOverDPDK(t *testing.T) {
 	require.Contains(t, s.end(t), "echoed")
 }
 
+// The device has one address, and each client a port of it.
+func TestARelayReachesAServerOverDPDK(t *testing.T) {
+	t.Parallel()
+	s, url := vhost(t)
+	r := relayed(t, s.addr, "--transport", url, "--until-eof")
+	for range 2 {
+		perf(t, r.addr)
+		perf(t, r.addr, "--mode", "upload", "--size", "1MiB")
+	}
+	said := r.end(t)
+	require.Contains(t, said, "over dpdk")
+	require.Contains(t, said, "copied once; 8 flows opened")
+	s.end(t)
+}
+
 func TestNobodyAtTheOtherEndOfADPDKDeviceIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s, url := vhost(t)

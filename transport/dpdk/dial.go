@@ -3,6 +3,9 @@
 package dpdk
 
 import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 
@@ -27,6 +30,41 @@ func (q *queue) sourcePort(own netip.Addr, peer netip.AddrPort) uint16 {
 		}
 	}
 	return q.local.Port()
+}
+
+// DialApart implements [transport.ApartDialer].
+func (q *queue) DialApart(addr netip.AddrPort) (transport.Route, uint16, error) {
+	if q.port.isolated {
+		return 0, 0, errors.New("dpdk: the rules of an isolated device lead one UDP port to us, and others are wanted: give isolate=off")
+	}
+	own := q.local.Port()
+	from := own
+	route, err := q.resolve(addr, netip.Addr{}, func(local netip.Addr, peer netip.AddrPort) uint16 {
+		if from = q.sourcePort(local, peer); from == own {
+			from = q.port.dialed.any(own)
+		}
+		return from
+	})
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case from == own:
+		q.Forget(route)
+		return 0, 0, fmt.Errorf("dpdk: all ports from %d on are in use", netstack.FirstPort)
+	}
+	return route, from, nil
+}
+
+// any takes a dynamic port, or returns own, which is none, if all are taken.
+func (s *portSet) any(own uint16) uint16 {
+	const choices = 1<<16 - netstack.FirstPort
+	start := rand.IntN(choices)
+	for i := range choices {
+		if n := uint16(netstack.FirstPort + (start+i)%choices); n != own && s.take(n) {
+			return n
+		}
+	}
+	return own
 }
 
 // portSet is the UDP ports that connections begin from, beside the port's own.

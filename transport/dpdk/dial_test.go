@@ -34,6 +34,20 @@ func TestAnswersToTheSourcePortArriveAtTheQueueThatChoseIt(t *testing.T) {
 	}
 }
 
+func TestAPortApartIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	var taken portSet
+	const own, ports = 50000, 1<<16 - netstack.FirstPort - 1
+	for range ports {
+		port := taken.any(own)
+		require.NotEqualValues(t, own, port)
+		require.GreaterOrEqual(t, port, uint16(netstack.FirstPort))
+	}
+	require.EqualValues(t, own, taken.any(own), "there is none left")
+	taken.drop(50001)
+	require.EqualValues(t, 50001, taken.any(own))
+}
+
 func TestAQueueThatNoHashLeadsToGetsNoSourcePort(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()

@@ -70,8 +70,8 @@ func (q *queue) accept(f *rxFrame, p *transport.RxPacket) bool {
 	}
 	if payload := q.parser.ParseUsual(b, device); payload != nil {
 		u := netstack.Usual(b)
-		p.Data, p.From, p.To, p.ECN, p.Waited, p.Handle = payload, u.From(), q.usual, transport.ECN(u.ECN()), 0, uint64(f.mbuf)
-		return q.isOurs(u.Port())
+		p.Data, p.From, p.To, p.Port, p.ECN, p.Waited, p.Handle = payload, u.From(), q.usual, u.Port(), transport.ECN(u.ECN()), 0, uint64(f.mbuf)
+		return q.isOurs(p.Port)
 	}
 	return q.acceptUnusual(f, b, device, p)
 }
@@ -80,8 +80,8 @@ func (q *queue) acceptUnusual(f *rxFrame, b []byte, device netstack.Checked, p *
 	d := &q.datagram
 	switch q.parser.Parse(b, device, d) {
 	case netstack.UDP:
-		p.Data, p.From, p.To, p.ECN, p.Waited, p.Handle = d.Payload, d.From, d.To, transport.ECN(d.ECN), 0, uint64(f.mbuf)
-		return q.isOurs(d.Port)
+		p.Data, p.From, p.To, p.Port, p.ECN, p.Waited, p.Handle = d.Payload, d.From, d.To, d.Port, transport.ECN(d.ECN), 0, uint64(f.mbuf)
+		return q.isOurs(p.Port)
 	case netstack.ForStack:
 		q.port.stack.Input(q.ticked, b, q.emit)
 	case netstack.NotForUs:
