@@ -101,7 +101,10 @@ func (m *measurement) document(revision string) string {
 			}
 			a := s.answers[i]
 			verdict := "**no**"
-			if a.failed == nil && j.want.holds(a.value) {
+			switch {
+			case a.failed != nil || !j.carried(a):
+				verdict = "not measured"
+			case j.want.holds(a.value):
 				verdict = "yes"
 			}
 			line("| %s | %v | %v | %v | %s | %s |", s.value, j.path, j.contest, j.want, a.text(), verdict)
@@ -126,6 +129,13 @@ func (m *measurement) document(revision string) string {
 	return b.String()
 }
 
+// carried says whether the flows filled the path, or TCP alone did: if not, it was
+// the machine that did not carry it. Who loses by chance need not fill it.
+func (j judged) carried(a answer) bool {
+	most := max(total(a.got.left)+total(a.got.right), total(a.beside.left))
+	return j.loss > 0 || most >= 0.75*float64(j.rate)
+}
+
 func (a answer) text() string {
 	if a.failed != nil {
 		return "failed"
@@ -147,4 +157,6 @@ const about = "Client and server are in network namespaces of their own. A path 
 	"10 ms. Other paths go through a relay in this program, between two tunnels: a queue of 10 ms or a round trip, and the\n" +
 	"round trip that is named; *ECN* marks by chance from a quarter of the queue on, and all from half of it on. The kernel's\n" +
 	"`netem`, `red` and `fq_codel` are not asked for, since many kernels have none; a queue for each flow leaves nothing to\n" +
-	"share either. All of it runs at the highest priority, since a relay that waits for a CPU is another path."
+	"share either. All of it runs at the highest priority, since a relay that waits for a CPU is another path.\n\n" +
+	"*Not measured* is where a program failed, or the flows left a quarter of the path or more unused: the machine did not\n" +
+	"carry it, having other things to do."
