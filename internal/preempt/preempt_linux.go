@@ -21,7 +21,7 @@ func (w *Watch) Preempted() bool {
 	if unix.Getrusage(unix.RUSAGE_THREAD, &usage) != nil {
 		return false
 	}
-	now := thread{unix.Gettid(), usage.Nivcsw}
+	now := thread{unix.Gettid(), int64(usage.Nivcsw)} // 32 bits where words have as many
 	for i := range w.threads {
 		if t := &w.threads[i]; t.id == now.id {
 			preempted := t.switches != now.switches

@@ -77,5 +77,5 @@ func TestTheLinkRateIsThatOfACard(t *testing.T) {
 	require.EqualValues(t, 10_000, d.speed)
 	require.Zero(t, near.Caps().LinkRate)
 	d.virtual = false
-	require.EqualValues(t, 10_000_000_000, d.linkRate())
+	require.EqualValues(t, 10e9, d.linkRate())
 }
