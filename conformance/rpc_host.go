@@ -147,7 +147,11 @@ func (h *host) do(f func()) {
 	select {
 	case <-ready:
 	case <-h.done:
-		h.s.Fatalf("%v side has ended: %v", h.side, errors.Join(h.broken, h.ended))
+		select {
+		case <-ready: // and f ended it
+		default:
+			h.s.Fatalf("%v side has ended: %v", h.side, errors.Join(h.broken, h.ended))
+		}
 	case <-time.After(patience):
 		h.s.Fatalf("%v side's loop did nothing for %v: is it inside Wait, and was a Wake lost?", h.side, patience)
 	}
