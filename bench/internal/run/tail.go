@@ -17,11 +17,19 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// explain adds the last line to err.
+// explain adds the last line to err, or that of a panic, behind which there are only
+// places.
 func (t *tail) explain(who string, err error) error {
 	if err == nil {
 		return nil
 	}
 	lines := bytes.Split(bytes.TrimSpace(t.text), []byte("\n"))
-	return fmt.Errorf("%s: %w: %s", who, err, lines[len(lines)-1])
+	told := lines[len(lines)-1]
+	for _, line := range lines {
+		if bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: ")) {
+			told = line
+			break
+		}
+	}
+	return fmt.Errorf("%s: %w: %s", who, err, told)
 }
