@@ -258,6 +258,7 @@ const (
 //	RxMisrouted uint64 // of another queue's endpoint, and handed on
 //	RxDuplicate uint64 // packet number seen before, or too old
 //	RxStale uint64 // message of a session, slot or request that has ended
+//	RxNoRoom uint64 // Data not taken in, from who leaves too many answers unacknowledged
 //	RxBadCookie uint64 // Hello with a forged or old cookie
 //	RxReflected uint64 // our own, sent back by whom they were for
 //	RxUnreachable uint64 // word of datagrams that could not be delivered

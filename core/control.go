@@ -7,12 +7,26 @@ import "github.com/peregrine-rpc/peregrine/wire"
 // not sent, since either only hastens what happens anyway.
 const maxControls = 1 << 16
 
+// What bounds the refusals under way, which a server owes for requests that it
+// does not remember: those of a client, those of all clients, and those that a
+// client may have even so. Beyond, its datagrams are dropped as if lost, and come
+// again once it has acknowledged.
+const (
+	maxRefusals = 256
+	allRefusals = 1 << 14
+	fewRefusals = 16
+)
+
 // control returns a new control message, or nil if there are too many.
 func (m *mux) control(kind wire.Kind) *outgoing {
-	e := m.e
 	if m.controls >= maxControls {
 		return nil
 	}
+	return m.newControl(kind)
+}
+
+func (m *mux) newControl(kind wire.Kind) *outgoing {
+	e := m.e
 	m.controls++
 	e.controlling++
 	o := e.controls.get()
@@ -29,12 +43,22 @@ func (e *Endpoint) recycleControl(m *outgoing) {
 		return
 	}
 	m.void()
-	m.owner.controls--
+	owner := m.owner
+	owner.controls--
 	m.data, m.owner = nil, nil
 	e.controlling--
+	owner.weighRefusals()
 	e.controls.put(m)
 	if len(e.controls.free) > few {
 		e.tidySoon()
+	}
+}
+
+// weighRefusals takes in no more of a client's datagrams while it owes too many
+// acknowledgements of refusals.
+func (m *mux) weighRefusals() {
+	if !m.conn.Dialed() {
+		m.conn.Full(m.controls >= maxRefusals || m.controls >= fewRefusals && m.e.controlling >= allRefusals)
 	}
 }
 

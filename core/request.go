@@ -135,24 +135,23 @@ func (m *mux) serve(message *wire.Message) *servedSession {
 // message.
 func (m *mux) refuseSession(message *wire.Message) {
 	if message.Kind == wire.Request {
-		m.reject(message, ResourceExhausted, "server has as many sessions as it is configured for (sessions)")
+		m.reject(message, ResourceExhausted, noSession)
 	}
 }
 
+var noSession = []byte("server has as many sessions as it is configured for (sessions)")
+
 // reject answers a request for which there is no session to remember it.
-func (m *mux) reject(message *wire.Message, code Code, reason string) {
+func (m *mux) reject(message *wire.Message, code Code, reason []byte) {
 	m.e.stats.RequestsRefused++
-	answer := m.control(wire.Response)
-	if answer == nil {
-		m.conn.Abandon("client does not acknowledge what it is told")
-		return
-	}
+	answer := m.newControl(wire.Response)
 	answer.address(wire.Response, message.Session, message.Generation, message.Slot, message.Sequence)
 	// Not wire.NotExecuted: since it is not remembered, the same request sent
 	// again may find room.
 	answer.message.Code = uint8(code)
-	answer.data = []byte(reason)
+	answer.data = reason
 	m.enqueue(answer)
+	m.weighRefusals()
 }
 
 // endSession forgets a session's slots. Its generation stays known.

@@ -32,6 +32,7 @@ type Stats struct {
 	RxMisrouted   uint64 // of another queue's endpoint, and handed on
 	RxDuplicate   uint64 // packet number seen before, or too old
 	RxStale       uint64 // message of a session, slot or request that has ended
+	RxNoRoom      uint64 // Data not taken in, from who leaves too many answers unacknowledged
 	RxBadCookie   uint64 // Hello with a forged or old cookie
 	RxReflected   uint64 // our own, sent back by whom they were for
 	RxUnreachable uint64 // word of datagrams that could not be delivered
@@ -78,7 +79,8 @@ func (s *Stats) ofPackets(p packet.Stats) {
 	s.LostPackets, s.SpuriousRetransmits, s.ProbeTimeouts = p.LostPackets, p.SpuriousRetransmits, p.ProbeTimeouts
 	s.RxMalformed += p.RxMalformed // and messages
 	s.RxVersion, s.RxChecksum, s.RxUnknown, s.RxMisrouted = p.RxVersion, p.RxChecksum, p.RxUnknown, p.RxMisrouted
-	s.RxDuplicate, s.RxBadCookie, s.RxReflected, s.RxUnreachable = p.RxDuplicate, p.RxBadCookie, p.RxReflected, p.RxUnreachable
+	s.RxDuplicate, s.RxNoRoom, s.RxBadCookie = p.RxDuplicate, p.RxNoRoom, p.RxBadCookie
+	s.RxReflected, s.RxUnreachable = p.RxReflected, p.RxUnreachable
 	s.ResetsSent, s.ResetsTaken, s.HellosRefused = p.ResetsSent, p.ResetsTaken, p.HellosRefused
 	s.PeersFailed, s.PeersMoved, s.MTUReductions = p.PeersFailed, p.PeersMoved, p.MTUReductions
 	s.Peers = p.Peers

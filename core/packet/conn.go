@@ -48,6 +48,7 @@ type Conn struct {
 	lastHeard time.Duration
 	ackNow    bool // ask for an acknowledgement with the next packet
 	measuring bool // the layer waits for a round trip
+	full      bool // the layer takes in no more for now
 
 	hello    hello // dialed: the handshake
 	failures int   // dialed: attempts in a row
@@ -253,8 +254,9 @@ func (c *Conn) ping(size int) {
 	c.layer.Ping(size)
 }
 
-// Abandon gives the connection up, as one that ended without a word.
-func (c *Conn) Abandon(reason string) { c.lost(reason, nil) }
+// Full says whether the layer has no room for more: Data is then dropped as if it
+// had been lost, save what it acknowledges, and comes again.
+func (c *Conn) Full(full bool) { c.full = full }
 
 // lost is fail for a connection that ended without a word.
 func (c *Conn) lost(reason string, cause error) {

@@ -35,6 +35,9 @@ func (c *Conn) Inside() Inside {
 	}
 }
 
+// Abandon gives the connection up, as one that ended without a word.
+func (c *Conn) Abandon(reason string) { c.lost(reason, nil) }
+
 // Pace has a connection send at a rate until its controller names another.
 func (c *Conn) Pace(rate uint64) { c.rate = rate }
 

@@ -103,6 +103,10 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		return
 	}
 	e.stats.RxData++
+	if c.full {
+		e.stats.RxNoRoom++
+		return // not received: it will come again
+	}
 	if c.accepts(h, rx) {
 		c.layer.Take(rest)
 	}

@@ -14,6 +14,7 @@ type Stats struct {
 	RxUnknown     uint64 // no such connection, or a wrong token or sender
 	RxMisrouted   uint64 // of another queue's endpoint, and handed on
 	RxDuplicate   uint64 // packet number seen before, or too old
+	RxNoRoom      uint64 // Data not taken in, from who leaves too many answers unacknowledged
 	RxBadCookie   uint64 // Hello with a forged or old cookie
 	RxReflected   uint64 // our own, sent back by whom they were for
 	RxUnreachable uint64 // word of datagrams that could not be delivered
