@@ -8,18 +8,23 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/asavie/xdp"
+	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/side"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
 	"github.com/peregrine-rpc/peregrine/internal/cacheline"
 )
 
+// What the library's socket has of each.
+const frames, ring = 1024, 256
+
 // open attaches the library's program to an interface, and a socket to its only
 // queue.
-func open(name string, cpu int) (socket *xdp.Socket, close func(), err error) {
+func open(name string, cpu int) (_ *xdp.Socket, close func(), err error) {
 	runtime.LockOSThread()
 	if _, err := affinity.Pin(cpu); err != nil {
 		return nil, nil, err
@@ -32,26 +37,56 @@ func open(name string, cpu int) (socket *xdp.Socket, close func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// It stays on the interface, whatever becomes of the process.
+	detach := func() { _ = program.Detach(device.Index) }
+	defer func() {
+		if err != nil {
+			detach()
+		}
+	}()
 	if err := program.Attach(device.Index); err != nil {
 		return nil, nil, err
 	}
-	socket, err = xdp.NewSocket(device.Index, 0, &xdp.SocketOptions{
-		NumFrames: 1024, FrameSize: 2048,
-		FillRingNumDescs: 256, CompletionRingNumDescs: 256, RxRingNumDescs: 256, TxRingNumDescs: 256,
-	})
-	if err == nil {
-		err = program.Register(0, socket.FD())
+	socket, err := bind(device.Index)
+	if err != nil {
+		return nil, nil, err
 	}
-	return socket, func() { _ = program.Detach(device.Index) }, err
+	if err := program.Register(0, socket.FD()); err != nil {
+		return nil, nil, err
+	}
+	return socket, detach, nil
 }
 
-// receive takes what has arrived, without blocking.
+// patience is how long a queue may be taken by a socket that was closed before: the
+// kernel lets go of it later.
+const patience = 10 * time.Second
+
+// bind opens a socket on the interface's only queue. The library gives errors' text
+// alone.
+func bind(device int) (*xdp.Socket, error) {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		socket, err := xdp.NewSocket(device, 0, &xdp.SocketOptions{
+			NumFrames: frames, FrameSize: 2048,
+			FillRingNumDescs: ring, CompletionRingNumDescs: ring, RxRingNumDescs: ring, TxRingNumDescs: ring,
+		})
+		if err == nil || !strings.Contains(err.Error(), unix.EBUSY.Error()) || time.Since(began) > patience {
+			return socket, err
+		}
+	}
+}
+
+// receive takes what has arrived, without blocking. The library does not tell that
+// the kernel left something to send; a socket that waits in its Poll has it asked again.
 func receive(socket *xdp.Socket) []xdp.Desc {
 	socket.Complete(socket.NumCompleted())
 	if n := socket.NumFreeFillSlots(); n > 0 {
 		socket.Fill(socket.GetDescs(n))
 	}
-	return socket.Receive(socket.NumReceived())
+	arrived := socket.Receive(socket.NumReceived())
+	if len(arrived) == 0 && socket.NumFreeTxSlots() < ring {
+		socket.Transmit(nil)
+	}
+	return arrived
 }
 
 // Serve is the server's program: it sends back all UDP until its standard input
@@ -95,7 +130,7 @@ func turn(frame []byte) {
 			frame[a+i], frame[b+i] = frame[b+i], frame[a+i]
 		}
 	}
-	if len(frame) >= 42 {
+	if len(frame) >= headers {
 		swap(0, 6, 6)
 		swap(26, 30, 4)
 		swap(34, 36, 2)
@@ -110,9 +145,12 @@ type result struct {
 	Before    int64   `json:"cacheline_rtt_ns"`
 	After     int64   `json:"cacheline_rtt_after_ns"`
 	ClientCPU float64 `json:"client_cpu_ns_per_rpc"`
+
+	Retransmits int `json:"retransmits"`
 }
 
-const payload = 32
+// Bytes of a datagram.
+const headers, payload = 14 + 20 + 8, 32
 
 // Perf is the client's program: it keeps so many datagrams in flight.
 func Perf(args []string) error {
@@ -154,64 +192,94 @@ func Perf(args []string) error {
 	return side.WriteResult(*json, r)
 }
 
+// overdue is when a datagram without an echo is sent again, and silence when the run
+// has failed.
+const overdue, silence = 100 * time.Millisecond, 5 * time.Second
+
+// flight is a datagram of those in flight.
+type flight struct {
+	number uint64        // which its echo has to have
+	sent   time.Duration // the first time
+}
+
 func measure(socket *xdp.Socket, template []byte, window int, warmup, duration time.Duration) (r result, err error) {
 	began := time.Now()
-	var sent []time.Duration // by number, of those in flight
-	var trips []time.Duration
-	send := func(number int) {
-		descs := socket.GetDescs(1)
-		if len(descs) == 0 {
-			return
-		}
-		d := descs[0]
+	flights := make([]flight, window)
+	for i := range flights {
+		flights[i].number = uint64(i)
+	}
+	// write makes a flight's datagram in a frame of the library's.
+	write := func(d xdp.Desc, i int) xdp.Desc {
 		d.Len = uint32(len(template))
 		frame := socket.GetFrame(d)
 		copy(frame, template)
-		binary.NativeEndian.PutUint32(frame[42:], uint32(number))
-		sent[number] = time.Since(began)
-		socket.Transmit([]xdp.Desc{d})
+		binary.NativeEndian.PutUint64(frame[headers:], flights[i].number)
+		return d
+	}
+	// resend returns how many it sent of those that were sent before: for the others no
+	// frame is free.
+	resend := func(before time.Duration) int {
+		var late []int
+		for i, f := range flights {
+			if f.sent < before {
+				late = append(late, i)
+			}
+		}
+		descs := socket.GetDescs(len(late))
+		for k := range descs {
+			descs[k] = write(descs[k], late[k])
+		}
+		return socket.Transmit(descs)
 	}
 	receive(socket)
-	sent = make([]time.Duration, window)
-	for number := range window {
-		send(number)
-	}
-	last := time.Duration(0)
-	for now := time.Since(began); now < warmup+duration; now = time.Since(began) {
-		descs := receive(socket)
+	resend(1)
+	var trips []time.Duration
+	last, looked := time.Duration(0), time.Duration(0)
+	now := time.Duration(0)
+	for now < warmup+duration || len(trips) == 0 {
+		arrived := receive(socket)
 		now = time.Since(began)
-		for _, d := range descs {
+		own := arrived[:0] // go back in the frames that they came in
+		for _, d := range arrived {
 			frame := socket.GetFrame(d)
 			if !alike(frame, template) {
 				continue
 			}
-			number := int(binary.NativeEndian.Uint32(frame[42:]))
-			if number >= window {
-				continue
+			number := binary.NativeEndian.Uint64(frame[headers:])
+			i := int(number % uint64(window))
+			if number != flights[i].number {
+				continue // the second echo of one that was taken for lost
 			}
 			last = now
 			if now > warmup {
-				trips = append(trips, now-sent[number])
+				trips = append(trips, now-flights[i].sent)
 			}
-			send(number)
+			flights[i] = flight{number: number + uint64(window), sent: now}
+			own = append(own, write(d, i))
 		}
-		if now-last > time.Second {
-			return r, errors.New("no echo for a second: a datagram was lost, or the library a frame")
+		if len(own) > 0 {
+			socket.Transmit(own)
 		}
-	}
-	if len(trips) == 0 {
-		return r, errors.New("no echo came")
+		if now-looked > overdue {
+			looked = now
+			r.Retransmits += resend(now - overdue)
+		}
+		if now-last > silence {
+			stats, err := socket.Stats()
+			return r, errors.Join(fmt.Errorf("no echo for %v: of the library's frames the kernel took %d to send and gave back %d, took %d to fill and gave back %d (%+v)",
+				silence, stats.Transmitted, stats.Completed, stats.Filled, stats.Received, stats.KernelStats), err)
+		}
 	}
 	slices.Sort(trips)
 	at := func(q float64) float64 { return float64(trips[int(q*float64(len(trips)-1))].Nanoseconds()) / 1e3 }
-	r.Rate, r.P50, r.P99 = float64(len(trips))/duration.Seconds(), at(0.5), at(0.99)
+	r.Rate, r.P50, r.P99 = float64(len(trips))/(now-warmup).Seconds(), at(0.5), at(0.99)
 	r.ClientCPU = 1e9 / r.Rate // a polling loop has its CPU for itself
 	return r, nil
 }
 
 // datagram is an Ethernet frame with UDP and without a checksum, which IPv4 allows.
 func datagram(own, peer string) ([]byte, error) {
-	b := make([]byte, 42+payload)
+	b := make([]byte, headers+payload)
 	for i, who := range []string{peer, own} {
 		var mac net.HardwareAddr
 		var ip net.IP

@@ -20,6 +20,8 @@ type Pair struct {
 	Between Command
 	// Limit is how long the client may take.
 	Limit time.Duration
+	// Clear, if there is one, removes what processes of a failed run may have left.
+	Clear func() error
 }
 
 // Commands implements Runner.
@@ -33,6 +35,14 @@ func (p Pair) Commands() []string {
 // Run implements Runner. A client fails that counted wrong or missing replies,
 // or none at all.
 func (p Pair) Run(ctx context.Context) (values map[string]float64, err error) {
+	values, err = p.run(ctx)
+	if err != nil && p.Clear != nil {
+		err = errors.Join(err, p.Clear())
+	}
+	return values, err
+}
+
+func (p Pair) run(ctx context.Context) (values map[string]float64, err error) {
 	s, err := start(p.Server)
 	if err != nil {
 		return nil, err

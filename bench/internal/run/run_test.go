@@ -75,6 +75,23 @@ func TestAFailureSaysWhatTheProcessSaid(t *testing.T) {
 	require.ErrorContains(t, err, "not done after 100ms")
 }
 
+func TestWhatAFailedRunLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	cleared := 0
+	for _, client := range []string{"good-client", "bad-client", "idle-client"} {
+		p := pair("good-server", client)
+		p.Clear = func() error { cleared++; return errors.New("it is stuck") }
+		_, err := p.Run(t.Context())
+		if client == "good-client" {
+			require.NoError(t, err)
+			require.Zero(t, cleared)
+		} else {
+			require.ErrorContains(t, err, "it is stuck")
+		}
+	}
+	require.Equal(t, 2, cleared)
+}
+
 func TestABenchmarksFiguresAreFoundByItsFullName(t *testing.T) {
 	t.Parallel()
 	const output = `goos: linux

@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netns"
@@ -68,6 +69,26 @@ func (w *Wire) Server(self string) []string { return []string{self, "enter", w.s
 
 // Client is the client's.
 func (w *Wire) Client(self string) []string { return []string{self, "enter", w.client.Path()} }
+
+// Clear takes XDP programs off both ends, which somebody's process left there.
+func (w *Wire) Clear() error {
+	return errors.Join(
+		w.server.Do(func() error { return clear(ServerInterface) }),
+		w.client.Do(func() error { return clear(ClientInterface) }))
+}
+
+func clear(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("wire: %w", err)
+	}
+	for _, mode := range []int{nl.XDP_FLAGS_DRV_MODE, nl.XDP_FLAGS_SKB_MODE} {
+		if err := netlink.LinkSetXdpFdWithFlags(link, -1, mode); err != nil {
+			return fmt.Errorf("wire: take the XDP program off %s: %w", name, err)
+		}
+	}
+	return nil
+}
 
 // Close gives the namespaces up.
 func (w *Wire) Close() error {
