@@ -26,6 +26,13 @@ func init() {
 	})
 }
 
+// Constant says whether a controller is None's: it need be told nothing, and its
+// window and rate are asked for once.
+func Constant(c Controller) bool {
+	_, ok := c.(none)
+	return ok
+}
+
 // None makes controllers that never react: the window is constant, in bytes.
 // What bounds the sender then is that window, the peer's credits and its
 // receive window.

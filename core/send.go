@@ -64,7 +64,13 @@ func (m *mux) Next() packet.Next {
 
 // Fill packs as many urgent messages as fit, or else one fragment of a bulk
 // message.
-func (m *mux) Fill(b []byte, payload *[]byte) (n, entries int) {
+func (m *mux) Fill(b []byte, payload *[]byte) (n, entries int, next packet.Next) {
+	n, entries = m.pack(b, payload)
+	return n, entries, m.Next()
+}
+
+// pack is Fill, without what is next.
+func (m *mux) pack(b []byte, payload *[]byte) (n, entries int) {
 	e, o := m.e, m.urgent.head
 	switch {
 	case o == nil:

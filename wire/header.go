@@ -107,28 +107,35 @@ func (h *Header) Size() int {
 // that size. A checksum is left for [Seal].
 func (h *Header) Put(b []byte) int {
 	_ = b[HeaderSize-1]
-	b[0] = magic
-	b[1] = Version<<4 | byte(h.Type)
-	b[2] = h.Flags
-	b[3] = h.Acks.Words
-	binary.LittleEndian.PutUint32(b[4:], h.Connection)
-	binary.LittleEndian.PutUint32(b[8:], h.Token)
-	binary.LittleEndian.PutUint32(b[12:], h.Number)
+	binary.LittleEndian.PutUint64(b, magic|uint64(Version<<4|h.Type)<<8|uint64(h.Flags)<<16|uint64(h.Acks.Words)<<24|uint64(h.Connection)<<32)
+	binary.LittleEndian.PutUint64(b[8:], uint64(h.Token)|uint64(h.Number)<<32)
 	n := HeaderSize
 	if h.Flags&FlagChecksum != 0 {
 		n += ChecksumSize
 	}
 	if h.Acks.Words > 0 {
-		a := b[n : n+AckFixedSize+8*int(h.Acks.Words)]
-		binary.LittleEndian.PutUint32(a, h.Acks.Largest)
-		binary.LittleEndian.PutUint16(a[4:], h.Acks.Delay)
-		binary.LittleEndian.PutUint16(a[6:], h.Acks.CE)
-		for i := range int(h.Acks.Words) {
-			binary.LittleEndian.PutUint64(a[AckFixedSize+8*i:], h.Acks.Bitmap[i])
-		}
-		n += len(a)
+		n += h.Acks.put(b[n : n+AckFixedSize+8*int(h.Acks.Words)])
 	}
 	return n
+}
+
+// put encodes a, which fills b.
+func (a *AckBlock) put(b []byte) int {
+	binary.LittleEndian.PutUint64(b, uint64(a.Largest)|uint64(a.Delay)<<32|uint64(a.CE)<<48)
+	for i := range a.Bitmap[:a.Words] {
+		binary.LittleEndian.PutUint64(b[AckFixedSize+8*i:], a.Bitmap[i])
+	}
+	return len(b)
+}
+
+// parse decodes a, which fills b. Words is known.
+func (a *AckBlock) parse(b []byte) int {
+	fixed := binary.LittleEndian.Uint64(b)
+	a.Largest, a.Delay, a.CE = uint32(fixed), uint16(fixed>>32), uint16(fixed>>48)
+	for i := range a.Bitmap[:a.Words] {
+		a.Bitmap[i] = binary.LittleEndian.Uint64(b[AckFixedSize+8*i:])
+	}
+	return len(b)
 }
 
 // Parse decodes the header at the start of datagram b into h and returns what
@@ -141,16 +148,13 @@ func (h *Header) Parse(b []byte) (rest []byte, err error) {
 	if len(b) < HeaderSize {
 		return nil, ErrLength
 	}
-	if b[0] != magic {
+	low, high := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+	if uint8(low) != magic {
 		return nil, ErrMagic
 	}
-	h.Type = Type(b[1] & 0xF)
-	h.Flags = b[2]
-	h.Acks.Words = b[3]
-	h.Connection = binary.LittleEndian.Uint32(b[4:])
-	h.Token = binary.LittleEndian.Uint32(b[8:])
-	h.Number = binary.LittleEndian.Uint32(b[12:])
-	if b[1]>>4 != Version {
+	h.Type, h.Flags, h.Acks.Words = Type(low>>8&0xF), uint8(low>>16), uint8(low>>24)
+	h.Connection, h.Token, h.Number = uint32(low>>32), uint32(high), uint32(high>>32)
+	if low>>12&0xF != Version {
 		if (h.Type == Hello || h.Type == Refuse) && len(b) >= HeaderSize+ChecksumSize {
 			return b[HeaderSize+ChecksumSize:], ErrVersion
 		}
@@ -170,14 +174,7 @@ func (h *Header) Parse(b []byte) (rest []byte, err error) {
 		if w > MaxAckWords || h.Type > Ack || len(b) < n+AckFixedSize+8*w {
 			return nil, ErrLength
 		}
-		a := b[n : n+AckFixedSize+8*w]
-		h.Acks.Largest = binary.LittleEndian.Uint32(a)
-		h.Acks.Delay = binary.LittleEndian.Uint16(a[4:])
-		h.Acks.CE = binary.LittleEndian.Uint16(a[6:])
-		for i := range w {
-			h.Acks.Bitmap[i] = binary.LittleEndian.Uint64(a[AckFixedSize+8*i:])
-		}
-		n += len(a)
+		n += h.Acks.parse(b[n : n+AckFixedSize+8*w])
 	}
 	return b[n:], nil
 }

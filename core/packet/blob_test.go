@@ -69,7 +69,7 @@ func (b *blobs) Next() packet.Next {
 	return packet.Next(b.queue[0].length())
 }
 
-func (b *blobs) Fill(room []byte, _ *[]byte) (n, entries int) {
+func (b *blobs) Fill(room []byte, _ *[]byte) (n, entries int, after packet.Next) {
 	for len(b.queue) > 0 {
 		next := b.queue[0]
 		if next.size > 0 {
@@ -95,7 +95,7 @@ func (b *blobs) Fill(room []byte, _ *[]byte) (n, entries int) {
 		b.note(next)
 		entries++
 	}
-	return n, entries
+	return n, entries, b.Next()
 }
 
 func (b *blobs) note(next blob) {

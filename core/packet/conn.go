@@ -121,13 +121,12 @@ func (c *Conn) establish(index, token uint32, remote *wire.Params) {
 		credits:      min(int(remote.Credits), MaxCredits),
 		reorder:      minReorder,
 		peerAckDelay: time.Duration(remote.AckDelay) * time.Microsecond,
-		controller:   cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: e.caps.LinkRate}),
 		receiveBound: int(remote.ReceiveWindow),
 		maxProbe:     c.pingEvery,
 	}
 	c.first, c.next = 1, 1
 	c.in = received{}
-	c.refreshWindow()
+	c.control()
 	c.lastHeard = e.now
 	e.connected++
 	if c.dialed {
@@ -142,6 +141,13 @@ func (c *Conn) event(kind EventKind, reason string) {
 	if f := c.e.cfg.Events; f != nil {
 		f(Event{kind, c.addr, reason})
 	}
+}
+
+// control puts a new path under a controller of its own.
+func (c *Conn) control() {
+	c.controller = c.e.cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: c.e.caps.LinkRate})
+	c.steered = !cc.Constant(c.controller)
+	c.refreshWindow()
 }
 
 func (c *Conn) refreshWindow() {
@@ -207,6 +213,12 @@ func (c *Conn) tend() {
 
 // schedule sets the timer to the earliest deadline, unless it fires before.
 func (c *Conn) schedule() {
+	// Most often it does: of what this connection waits for most is later than what
+	// has happened last by granularity or more, and the rest is compared here.
+	if at := c.timer.at; c.timer.IsSet() && c.lossAt == 0 && (c.in.pending == 0 || at <= c.in.due) &&
+		at <= min(c.lastHeard, c.lastSent)+granularity && (c.mtuRetryAt == 0 || at <= c.mtuRetryAt) && c.check == nil {
+		return
+	}
 	at := c.lastHeard + c.timeout
 	if c.dialed && c.inFlight == 0 {
 		at = min(at, c.lastHeard+c.pingEvery)

@@ -22,12 +22,12 @@ type Layer interface {
 	// Next is what the layer would have Fill send first.
 	Next() Next
 	// Fill puts what is next in b, which is all that the datagram has room for, and
-	// returns how many bytes of b, and how many entries it made. What is to follow
-	// these bytes it may put in payload: memory that is lent until the transport has
-	// completed the datagram, see Placed. No entries mean that Next has changed. For
-	// Bulk and Padded b may be longer than what the path carries: the layer minds Room,
-	// or the ping's size.
-	Fill(b []byte, payload *[]byte) (n, entries int)
+	// returns how many bytes of b, how many entries it made, and what Next is then.
+	// What is to follow these bytes it may put in payload: memory that is lent until
+	// the transport has completed the datagram, see Placed. No entries mean that Next
+	// has changed. For Bulk and Padded b may be longer than what the path carries: the
+	// layer minds Room, or the ping's size.
+	Fill(b []byte, payload *[]byte) (n, entries int, next Next)
 	// Arrived says that the remote has what count entries from first on stand for.
 	Arrived(first uint32, count int)
 	// Lost says that these entries travelled in vain, or for too long. What of it is

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -163,9 +162,8 @@ func (c *Conn) moved() {
 	if former.Addr() != to.Addr() { // by another path, perhaps
 		c.rtt = rtt{}
 		c.reorder, c.patience = minReorder, 0
-		c.controller = e.cfg.Controller(cc.Path{Datagram: wire.MinHello, LinkRate: e.caps.LinkRate})
 		c.stopWaiting()
-		c.refreshWindow()
+		c.control()
 		c.mtu, c.mtuTried = wire.MinHello, 0
 		c.probeMTU()
 	}

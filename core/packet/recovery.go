@@ -53,8 +53,9 @@ type recovery struct {
 	sent
 	rtt
 	controller cc.Controller
-	window     int // as the controller last said, and the peer's own bound
-	credits    int // packets that the peer takes unacknowledged
+	steered    bool // by a controller that reacts
+	window     int  // as the controller last said, and the peer's own bound
+	credits    int  // packets that the peer takes unacknowledged
 	// receiveBound is how many bytes the peer's receive queue holds; 0: unknown.
 	receiveBound int
 
@@ -207,15 +208,17 @@ func (c *Conn) acknowledged(a *wire.AckBlock, waited time.Duration) {
 		network = max(0, now-sent-waited-delay)
 	}
 	bytes -= c.bytes
-	c.detectLosses()
 	c.advance()
+	c.detectLosses()
 	if c.largeLost >= blackholeLosses {
 		c.mtuSuspected()
 	}
-	marked := max(0, int(int16(a.CE-c.ce))) // negative: a later one overtook it
-	c.ce += uint16(marked)
-	c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
-	c.refreshWindow()
+	if c.steered {
+		marked := max(0, int(int16(a.CE-c.ce))) // negative: a later one overtook it
+		c.ce += uint16(marked)
+		c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
+		c.refreshWindow()
+	}
 	if trip > 0 && c.measuring {
 		c.measuring = false
 		c.layer.Measured(trip)
@@ -253,8 +256,8 @@ func (c *Conn) spurious(n, largest uint64, packet *sentPacket) {
 // and sets the time at which the rest will be.
 func (c *Conn) detectLosses() {
 	c.lossAt = 0
-	if c.largestAcked == 0 {
-		return
+	if c.first >= c.largestAcked {
+		return // no packet has been overtaken
 	}
 	now, largest := c.e.now, c.largestAcked-1
 	basis := max(c.smoothed, c.latest)
@@ -275,6 +278,7 @@ func (c *Conn) detectLosses() {
 			c.lossAt = at
 		}
 	}
+	c.advance()
 	if lost > 0 {
 		c.controller.Lost(cc.Loss{Now: now, Bytes: lost, Sent: lastSent, InFlight: c.bytes})
 		c.refreshWindow()
@@ -302,7 +306,6 @@ func (c *Conn) lossTimer() {
 	}
 	if c.lossAt != 0 {
 		c.detectLosses()
-		c.advance()
 		return
 	}
 	c.probes++

@@ -29,8 +29,7 @@ func (e *Endpoint) Send() (progress bool, err error) {
 		}
 		c.dirty = false
 	}
-	clear(e.dirty[len(keep):])
-	e.dirty = keep
+	e.dirty = keep // Tidy clears what is behind
 	e.sendBurst()
 	return e.burst.placed != placed, e.failure
 }
@@ -54,13 +53,12 @@ func (c *Conn) flush() bool {
 	}
 	for ok && next != Nothing && c.mayProceed() && (c.probing || c.paced()) {
 		if t := e.nextPacket(); t != nil {
-			c.fill(t, next)
-			next = c.layer.Next()
+			next = c.fill(t, next)
 		} else {
 			ok = false
 		}
 	}
-	if c.next != first {
+	if c.steered && c.next != first {
 		c.controller.Sent(e.now, c.bytes-before, c.bytes)
 		c.refreshWindow()
 	}
@@ -76,8 +74,9 @@ func (c *Conn) flush() bool {
 	return ok
 }
 
-// fill builds a datagram of what is next, if the layer has it still.
-func (c *Conn) fill(t *transport.TxPacket, next Next) {
+// fill builds a datagram of what is next, if the layer has it still, and says what
+// is then.
+func (c *Conn) fill(t *transport.TxPacket, next Next) Next {
 	e := c.e
 	h := c.header(wire.Data)
 	limit := len(t.Head)
@@ -92,12 +91,14 @@ func (c *Conn) fill(t *transport.TxPacket, next Next) {
 		}
 	}
 	n := h.Put(t.Head)
-	if size, entries := c.layer.Fill(t.Head[n:limit], &t.Payload); entries > 0 {
+	size, entries, after := c.layer.Fill(t.Head[n:limit], &t.Payload)
+	if entries > 0 {
 		if next == Padded {
 			c.ackNow = true // of the packets of a probe it may be the one that arrives
 		}
 		c.finish(t, n+size, entries)
 	}
+	return after
 }
 
 // header begins a datagram.

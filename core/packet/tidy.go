@@ -6,6 +6,7 @@ import "maps"
 // Call it now and then after connections are gone.
 func (e *Endpoint) Tidy() {
 	e.timers.heap = tight(e.timers.heap)
+	clear(e.dirty[len(e.dirty):cap(e.dirty)])
 	e.dirty, e.strays = tight(e.dirty), tight(e.strays)
 	e.dialed = smaller(e.dialed, &e.mostDialed)
 	e.accepted = smaller(e.accepted, &e.mostAccepted)
