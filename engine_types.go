@@ -243,21 +243,24 @@ const (
 //	// the engine instead (overload, deadline, no such method), and duplicates
 //	// that were not executed again.
 //	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
+//	// Messages and fragments sent in Data datagrams; Retransmits is those of them
+//	// that were sent again.
+//	TxMessages, RxMessages, Retransmits uint64
+//	// Dropped messages of a session, slot or request that has ended. Those that
+//	// are malformed count as malformed datagrams do, in RxMalformed.
+//	RxStale uint64
 //	// Datagrams of type Data and all others.
 //	TxData, TxControl, RxData, RxControl uint64
-//	// Messages and fragments sent in Data datagrams.
-//	TxMessages, RxMessages uint64
-//	// Retransmits counts messages and fragments sent again; SpuriousRetransmits
-//	// packets that were declared lost and arrived after all.
-//	LostPackets, Retransmits, SpuriousRetransmits, ProbeTimeouts uint64
-//	// Dropped datagrams and messages, by cause.
+//	// Packets declared lost; those of them that arrived after all; and silences
+//	// that were ended by a probe.
+//	LostPackets, SpuriousRetransmits, ProbeTimeouts uint64
+//	// Dropped datagrams, by cause.
 //	RxMalformed uint64 // wrong magic, length, type or contents
 //	RxVersion uint64 // another protocol version
 //	RxChecksum uint64 // damaged
 //	RxUnknown uint64 // no such connection, or a wrong token or sender
 //	RxMisrouted uint64 // of another queue's endpoint, and handed on
 //	RxDuplicate uint64 // packet number seen before, or too old
-//	RxStale uint64 // message of a session, slot or request that has ended
 //	RxNoRoom uint64 // Data not taken in, from who leaves too many answers unacknowledged
 //	RxBadCookie uint64 // Hello with a forged or old cookie
 //	RxReflected uint64 // our own, sent back by whom they were for
@@ -268,8 +271,10 @@ const (
 //	PeersMoved uint64 // clients that came to have another address
 //	MTUReductions uint64 // paths that stopped carrying what they carried
 //	HellosRefused uint64
+//	// Peers is how many connections there are.
+//	Peers int
 //	// Present state.
-//	Peers, Sessions, RequestsHeld int
+//	Sessions, RequestsHeld int
 //	// ReassemblyBytes is the memory of requests of more than one packet that are
 //	// being received or held; BytesKept that of copies of others and of replies, and
 //	// what is kept for those to come. None of more than one packet is begun that

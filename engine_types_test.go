@@ -56,7 +56,7 @@ func renderEngineTypes(t *testing.T) []byte {
 			described = find(packets, name)
 		}
 		fmt.Fprintf(&b, "\n%s", comment(declared.Doc))
-		if fields := fieldsOf(described, defaultsOf(name)); fields != "" {
+		if fields := fieldsOf(described, defaultsOf(name), packets); fields != "" {
 			fmt.Fprintf(&b, "//\n// Its fields:\n//\n%s", quoted(fields))
 		}
 		methods := methodsOf(described)
@@ -116,8 +116,8 @@ func find(pkg *doc.Package, name string) *doc.Type {
 }
 
 // fieldsOf writes out a struct's exported fields, each with its key in files and
-// its default.
-func fieldsOf(typ *doc.Type, defaults map[string]string) string {
+// its default, and those of what it embeds of another package's.
+func fieldsOf(typ *doc.Type, defaults map[string]string, embedded *doc.Package) string {
 	structure, ok := typ.Decl.Specs[0].(*ast.TypeSpec).Type.(*ast.StructType)
 	if !ok {
 		return ""
@@ -129,6 +129,9 @@ func fieldsOf(typ *doc.Type, defaults map[string]string) string {
 			if n.IsExported() {
 				names = append(names, n.Name)
 			}
+		}
+		if sel, ok := field.Type.(*ast.SelectorExpr); ok && len(field.Names) == 0 {
+			b.WriteString(fieldsOf(find(embedded, sel.Sel.Name), nil, nil))
 		}
 		if names == nil {
 			continue

@@ -153,29 +153,28 @@ func TestManyClientsThatAreGoneLeaveNoMemory(t *testing.T) {
 	n.echoes(stays, 10)
 }
 
-func TestARequestThatHasEndedIsNotLive(t *testing.T) {
+func TestASerialTellsARequestFromTheNextOneInItsPlace(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
 	server, deferred := n.slowServer(Config{})
 	client := n.add(Config{})
 	s := n.connect(client, server)
-	c := Call{Method: later}
-	n.submit(s, &c)
+	first, second := Call{Method: later, Buf: make([]byte, 1)}, Call{Method: later}
+	n.submit(s, &first)
 	n.run(time.Millisecond)
 	r := (*deferred)[0]
 	serial := r.Serial
-	require.True(t, r.Live(serial))
-	require.False(t, r.Live(serial+1))
-	r.Reply(nil)
-	require.False(t, r.Live(serial), "answered")
+	r.Reply([]byte{1})
+	r.Reply([]byte{2})
 	n.run(time.Millisecond)
+	require.Equal(t, []byte{1}, first.Response)
 	require.Zero(t, r.Serial)
 	r.Reply(nil)
 	r.Fail(Internal, "again")
 	r.Defer()
-	n.submit(s, &Call{Method: later})
+	done := n.submit(s, &second)
 	n.run(time.Millisecond)
 	require.Same(t, r, (*deferred)[1], "it is used again")
-	require.False(t, r.Live(serial))
-	require.True(t, r.Live(r.Serial))
+	require.NotEqual(t, serial, r.Serial)
+	require.Zero(t, *done)
 }

@@ -31,7 +31,8 @@ type Request struct {
 	// reads what Reply was given.
 	Released func()
 	// Serial tells this request from all others of the endpoint, also from those
-	// that use the same Request after it; 0 once it has ended.
+	// that use the same Request after it; 0 once it has ended. Whoever keeps a
+	// *Request beyond its handler has to compare before each use.
 	Serial uint64
 
 	mux      *mux // nil once the request has ended for its client
@@ -73,13 +74,6 @@ type servedSession struct {
 type servedSlot struct {
 	request  uint32 // of Endpoint.requests; 0: none
 	sequence uint32 // 0: none yet
-}
-
-// Live says whether this is still the request of a serial number, and may be
-// answered. A *Request is used again once its request has ended, so whoever
-// keeps one beyond its handler has to ask before each use.
-func (r *Request) Live(serial uint64) bool {
-	return r.Serial == serial && (r.state == requestRunning || r.state == requestDeferred)
 }
 
 // Peer is the client's address; zero once the request has ended for it.

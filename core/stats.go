@@ -16,35 +16,18 @@ type Stats struct {
 	// that were not executed again.
 	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
 
-	// Datagrams of type Data and all others.
-	TxData, TxControl, RxData, RxControl uint64
-	// Messages and fragments sent in Data datagrams.
-	TxMessages, RxMessages uint64
-	// Retransmits counts messages and fragments sent again; SpuriousRetransmits
-	// packets that were declared lost and arrived after all.
-	LostPackets, Retransmits, SpuriousRetransmits, ProbeTimeouts uint64
+	// Messages and fragments sent in Data datagrams; Retransmits is those of them
+	// that were sent again.
+	TxMessages, RxMessages, Retransmits uint64
+	// Dropped messages of a session, slot or request that has ended. Those that
+	// are malformed count as malformed datagrams do, in RxMalformed.
+	RxStale uint64
 
-	// Dropped datagrams and messages, by cause.
-	RxMalformed   uint64 // wrong magic, length, type or contents
-	RxVersion     uint64 // another protocol version
-	RxChecksum    uint64 // damaged
-	RxUnknown     uint64 // no such connection, or a wrong token or sender
-	RxMisrouted   uint64 // of another queue's endpoint, and handed on
-	RxDuplicate   uint64 // packet number seen before, or too old
-	RxStale       uint64 // message of a session, slot or request that has ended
-	RxNoRoom      uint64 // Data not taken in, from who leaves too many answers unacknowledged
-	RxBadCookie   uint64 // Hello with a forged or old cookie
-	RxReflected   uint64 // our own, sent back by whom they were for
-	RxUnreachable uint64 // word of datagrams that could not be delivered
-	ResetsSent    uint64
-	ResetsTaken   uint64
-	PeersFailed   uint64 // connections given up
-	PeersMoved    uint64 // clients that came to have another address
-	MTUReductions uint64 // paths that stopped carrying what they carried
-	HellosRefused uint64
+	// What the connections under them count.
+	packet.Stats
 
 	// Present state.
-	Peers, Sessions, RequestsHeld int
+	Sessions, RequestsHeld int
 	// ReassemblyBytes is the memory of requests of more than one packet that are
 	// being received or held; BytesKept that of copies of others and of replies, and
 	// what is kept for those to come. None of more than one packet is begun that
@@ -64,26 +47,14 @@ type Stats struct {
 func (e *Endpoint) Stats() Stats {
 	s := e.stats
 	if e.packets != nil {
-		s.ofPackets(e.packets.Stats())
+		s.Stats = e.packets.Stats()
+		s.RxMalformed += e.stats.RxMalformed // messages
 	}
 	s.Sessions = e.sessions
 	s.RequestsHeld = e.held
 	s.ReassemblyBytes = e.buffers.lent
 	s.BytesKept = e.buffers.kept + e.buffers.copies
 	return s
-}
-
-// ofPackets fills in what the packet layer counts.
-func (s *Stats) ofPackets(p packet.Stats) {
-	s.TxData, s.TxControl, s.RxData, s.RxControl = p.TxData, p.TxControl, p.RxData, p.RxControl
-	s.LostPackets, s.SpuriousRetransmits, s.ProbeTimeouts = p.LostPackets, p.SpuriousRetransmits, p.ProbeTimeouts
-	s.RxMalformed += p.RxMalformed // and messages
-	s.RxVersion, s.RxChecksum, s.RxUnknown, s.RxMisrouted = p.RxVersion, p.RxChecksum, p.RxUnknown, p.RxMisrouted
-	s.RxDuplicate, s.RxNoRoom, s.RxBadCookie = p.RxDuplicate, p.RxNoRoom, p.RxBadCookie
-	s.RxReflected, s.RxUnreachable = p.RxReflected, p.RxUnreachable
-	s.ResetsSent, s.ResetsTaken, s.HellosRefused = p.ResetsSent, p.ResetsTaken, p.HellosRefused
-	s.PeersFailed, s.PeersMoved, s.MTUReductions = p.PeersFailed, p.PeersMoved, p.MTUReductions
-	s.Peers = p.Peers
 }
 
 // Add adds the counters of o to s.

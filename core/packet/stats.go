@@ -4,7 +4,8 @@ package packet
 type Stats struct {
 	// Datagrams of type Data and all others.
 	TxData, TxControl, RxData, RxControl uint64
-	// Packets declared lost, and those of them that arrived after all.
+	// Packets declared lost; those of them that arrived after all; and silences
+	// that were ended by a probe.
 	LostPackets, SpuriousRetransmits, ProbeTimeouts uint64
 
 	// Dropped datagrams, by cause.
