@@ -12,20 +12,21 @@ import (
 // accounts with what it holds. servers is how many it may have dialed, and calls
 // how many may be under way.
 func (d *node) checkAccounts(servers, calls int) {
-	cfg, st, below := &d.cfg, d.Stats(), d.stock()
+	cfg, st := &d.cfg, d.Stats()
+	dialed, accepted := d.dialed(), len(d.accepted())
 	for _, b := range []struct {
 		what       string
 		held, most int
 	}{
 		{"bytes of reassembly", int(st.ReassemblyBytes), int(cfg.ReassemblyMemory)},
 		{"sessions", st.Sessions, cfg.Sessions},
-		{"clients", below.Accepted, cfg.Peers},
-		{"connections", st.Peers, cfg.Peers + below.Dialed},
+		{"clients", accepted, cfg.Peers},
+		{"connections", st.Peers, cfg.Peers + dialed},
 		{"requests", d.held - d.refused, cfg.Requests},
 		{"refused requests", d.refused, cfg.Sessions * cfg.Slots},
 		{"entries of sessions", d.entries, 2 * cfg.Sessions},
-		{"peers", below.Conns, cfg.Peers + servers},
-		{"timers", below.Timers, below.Conns + calls + 1},
+		{"servers", dialed, servers},
+		{"calls under way", int(st.CallsStarted - st.CallsSucceeded - st.CallsFailed), calls},
 		{"bytes of buffers", int(d.buffers.kept), maxKept},
 	} {
 		d.net.bounded(b.what, b.held, b.most)

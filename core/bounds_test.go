@@ -212,25 +212,6 @@ func TestALimitHoldsAlsoIfThePeerForgetsIt(t *testing.T) {
 	n.settled(server, client)
 }
 
-func TestTheReceiversQueueBoundsWhatIsInFlight(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	n.receiveBuffer = 40_000
-	server, client := n.echoServer(Config{}), n.add(Config{})
-	s := n.connect(client, server)
-	n.run(10 * time.Millisecond)
-	p := client.toward(server)
-	most := 0
-	c := Call{Method: echo, Request: pattern(500_000, 1)}
-	done := n.submit(s, &c)
-	n.until(func() bool {
-		most = max(most, p.Inside().Bytes)
-		return *done == 1
-	})
-	require.NoError(t, c.Err)
-	require.LessOrEqual(t, most, 40_000/2+1472)
-}
-
 func TestATransportThatCarriesTooLittleIsRefused(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)

@@ -70,9 +70,10 @@ func TestARefusalWithACodeThatIsNoneIsUnknown(t *testing.T) {
 		require.NoError(t, err)
 		c := Call{Method: echo}
 		done := n.submit(s, &c)
-		p := client.toward(mallory)
+		n.react()
+		known := n.secretOf(client, mallory)
 		data := make([]byte, 100)
-		size := (&wire.Header{Type: wire.Refuse, Flags: wire.FlagChecksum, Connection: p.Inside().Index, Token: p.Inside().Token}).Put(data)
+		size := (&wire.Header{Type: wire.Refuse, Flags: wire.FlagChecksum, Connection: known.index, Token: known.token}).Put(data)
 		size += wire.PutReason(data[size:], code, "because")
 		wire.Seal(data[:size], nil)
 		client.port.Deliver(mallory.addr, data[:size], 0)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -168,10 +167,11 @@ type fuzzWorld struct {
 	executed                  map[uint64]int // requests of the witness
 	recorded                  []recordedDatagram
 	calls, completed, pings   int
-	loss                      byte // of 256
-	narrow                    bool // large ones are lost
-	tampered, stalled         bool // with the client's datagrams; long enough to lose connections
-	fromStranger, forStranger int  // bytes
+	loss                      byte                  // of 256
+	narrow                    bool                  // large ones are lost
+	tampered, stalled         bool                  // with the client's datagrams; long enough to lose connections
+	fromStranger, forStranger int                   // bytes
+	cookie                    [wire.CookieSize]byte // that mallory was sent last
 }
 
 type recordedDatagram struct {
@@ -212,6 +212,9 @@ func (w *fuzzWorld) drop(from, to netip.AddrPort, data []byte) bool {
 		w.forStranger += len(data)
 		return true
 	case to == w.mallory.addr:
+		if typeOf(data) == wire.Retry {
+			copy(w.cookie[:], data[wire.HeaderSize+wire.ChecksumSize:])
+		}
 		return true
 	case from == w.witness.addr || to == w.witness.addr:
 		return false
@@ -251,34 +254,29 @@ func (w *fuzzWorld) call(s *Session, method uint16, size int) {
 }
 
 // peer chooses a connection that is not the witness's, and its owner.
-func (w *fuzzWorld) peer(a *arguments) (*node, *packet.Conn) {
+func (w *fuzzWorld) peer(a *arguments) (*node, *secret) {
 	d := w.server
 	if a.byte()&1 != 0 {
 		d = w.client
 	}
-	var peers []*packet.Conn
-	for p := range d.packets.Conns() {
-		if p != nil && p.Addr() != w.witness.addr {
-			peers = append(peers, p)
-		}
-	}
-	if len(peers) == 0 {
-		return d, nil
-	}
+	peers := w.n.secretsOf(d, w.witness)
 	return d, peers[int(a.byte())%len(peers)]
 }
 
 // forge sends d what its peer p would: a header, then body.
-func (w *fuzzWorld) forge(d *node, p *packet.Conn, h wire.Header, body []byte) {
-	if p.Addr() != w.mallory.addr {
+func (w *fuzzWorld) forge(d *node, p *secret, h wire.Header, body []byte) {
+	if p.peer != w.mallory.addr {
 		w.tampered = true
 	}
-	h.Connection, h.Token, h.Number = p.Inside().Index, p.Inside().Token, uint32(p.Inside().Expected)
+	h.Connection, h.Token, h.Number = p.index, p.token, p.next
+	if h.Type == wire.Data {
+		p.next++
+	}
 	h.Flags |= wire.FlagChecksum
 	data := make([]byte, h.Size()+len(body))
 	copy(data[h.Put(data):], body)
 	wire.Seal(data, nil)
-	w.feed(d, p.Addr(), data)
+	w.feed(d, p.peer, data)
 }
 
 func (w *fuzzWorld) step(op byte, a arguments) {
@@ -288,17 +286,15 @@ func (w *fuzzWorld) step(op byte, a arguments) {
 	case stepReplay:
 		w.replay(a)
 	case stepMessages:
-		if d, p := w.peer(&a); p != nil {
-			w.forge(d, p, wire.Header{Type: wire.Data}, a)
-		}
+		d, p := w.peer(&a)
+		w.forge(d, p, wire.Header{Type: wire.Data}, a)
 	case stepMessage:
 		w.message(a)
 	case stepAck:
 		w.ack(a)
 	case stepControl:
-		if d, p := w.peer(&a); p != nil {
-			w.forge(d, p, wire.Header{Type: wire.Type(a.byte() % 10)}, a)
-		}
+		d, p := w.peer(&a)
+		w.forge(d, p, wire.Header{Type: wire.Type(a.byte() % 10)}, a)
 	case stepHello:
 		w.hello(a)
 	case stepDial:
@@ -389,17 +385,13 @@ func (w *fuzzWorld) replay(a arguments) {
 	for len(a) >= 2 {
 		data[int(a.byte())%len(data)] ^= a.byte()
 	}
-	for p := range r.to.packets.Conns() {
-		if p == nil || p.Addr() != r.from.addr {
-			continue
-		}
-		if form&1 != 0 {
-			binary.LittleEndian.PutUint32(data[4:], p.Inside().Index)
-			binary.LittleEndian.PutUint32(data[8:], p.Inside().Token)
-		}
-		if form&2 != 0 {
-			binary.LittleEndian.PutUint32(data[12:], uint32(p.Inside().Expected)+uint32(int8(form)>>4)*64)
-		}
+	p := w.n.secretOf(r.to, r.from)
+	if form&1 != 0 {
+		binary.LittleEndian.PutUint32(data[4:], p.index)
+		binary.LittleEndian.PutUint32(data[8:], p.token)
+	}
+	if form&2 != 0 {
+		binary.LittleEndian.PutUint32(data[12:], p.next+uint32(int8(form)>>4)*64)
 	}
 	if form&4 != 0 && len(data) >= wire.HeaderSize+wire.ChecksumSize {
 		wire.Seal(data, nil)
@@ -415,9 +407,6 @@ func (w *fuzzWorld) replay(a arguments) {
 // message forges one message whose lengths are right.
 func (w *fuzzWorld) message(a arguments) {
 	d, p := w.peer(&a)
-	if p == nil {
-		return
-	}
 	m := wire.Message{MessageHeader: wire.MessageHeader{
 		Kind:    wire.Kind(1 + a.byte()%5),
 		Session: uint16(a.byte()), Slot: uint16(a.byte()), Generation: a.uint16(),
@@ -445,17 +434,24 @@ func (w *fuzzWorld) message(a arguments) {
 // ack forges an acknowledgement of packets of late.
 func (w *fuzzWorld) ack(a arguments) {
 	d, p := w.peer(&a)
-	if p == nil {
-		return
-	}
 	h := wire.Header{Type: wire.Ack}
 	h.Acks = wire.AckBlock{
-		Largest: uint32(p.Inside().Next) + uint32(int8(a.byte())), Delay: a.uint16(), Words: a.byte() % (wire.MaxAckWords + 1), CE: a.uint16(),
+		Largest: w.sentBy(d, p) + uint32(int8(a.byte())), Delay: a.uint16(), Words: a.byte() % (wire.MaxAckWords + 1), CE: a.uint16(),
 	}
 	for i := range h.Acks.Words {
 		h.Acks.Bitmap[i] = uint64(a.uint32()) | uint64(a.uint32())<<32
 	}
 	w.forge(d, p, h, nil)
+}
+
+// sentBy is the number of d's next packet of a connection.
+func (w *fuzzWorld) sentBy(d *node, p *secret) uint32 {
+	for _, s := range w.n.secrets {
+		if s.at == p.peer && s.peer == d.addr {
+			return s.next
+		}
+	}
+	return 1
 }
 
 // hello connects to the server from mallory's address, with any parameters.
@@ -466,7 +462,9 @@ func (w *fuzzWorld) hello(a arguments) {
 		MaxDatagram: wire.MinHello + a.uint32(), KeepAlive: 1 + a.uint32(), AckDelay: a.uint16(),
 		MaxMessage: a.uint32(), ReceiveWindow: a.uint32(), Features: a.uint32(),
 	}
-	body.Cookie = w.server.packets.Cookie(w.mallory.addr, body.Connection, body.Token)
+	w.feed(w.server, w.mallory.addr, helloDatagram(&body))
+	w.n.react()
+	body.Cookie = w.cookie
 	w.feed(w.server, w.mallory.addr, helloDatagram(&body))
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/transport/sim"
-	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // In these tests the transport reads lent memory for some time after Send, as
@@ -282,18 +281,4 @@ func TestDamageIsFoundWhereTheTransportDoesNotLook(t *testing.T) {
 	require.GreaterOrEqual(t, found, uint64(damaged), "each is counted")
 	n.drop = nil
 	n.settled(server, client)
-}
-
-func TestEitherSideMayAskForChecksums(t *testing.T) {
-	t.Parallel()
-	for _, atServer := range []bool{true, false} {
-		n := newNetwork(t, 1)
-		server, client := n.echoServer(Config{Checksum: atServer}), n.add(Config{Checksum: !atServer})
-		s := n.connect(client, server)
-		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
-			require.NotZero(t, data[2]&wire.FlagChecksum)
-			return false
-		}
-		n.echoes(s, 5000)
-	}
 }

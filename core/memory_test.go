@@ -1,14 +1,11 @@
 package core
 
 import (
-	"net/netip"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // These tests measure the whole process's heap, so they run alone.
@@ -74,22 +71,20 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 
 func TestIdleConnectionsAreSmall(t *testing.T) {
 	const count = 20_000
-	w := newWire(t, Config{KeepAlive: 24 * time.Hour})
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.params()}
+	n := newNetwork(t, 1)
+	server := n.add(Config{KeepAlive: 24 * time.Hour})
+	clients := n.byHand(server)
 	before := inUse()
 	for i := range count {
-		w.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7)
-		hello.Cookie = w.e.packets.Cookie(w.from, hello.Connection, hello.Token)
-		w.take(helloDatagram(&hello))
+		n.secrets = n.secrets[:0]
+		clients.join(uint16(1 + i))
 	}
-	require.Len(t, w.accepted(), count)
-	for range 1000 { // the clients never acknowledge the probes of the MTU
-		w.e.Poll(w.e.packets.Now() + time.Second)
-	}
+	require.Len(t, server.accepted(), count)
+	n.run(20 * time.Second) // the clients never acknowledge the probes of the MTU
 	each := (inUse() - before) / count
 	t.Logf("%d bytes a connection", each)
 	require.LessOrEqual(t, each, perSession)
-	runtime.KeepAlive(w)
+	runtime.KeepAlive(n)
 }
 
 func TestAnIdleEndpointGivesMemoryBack(t *testing.T) {

@@ -27,12 +27,13 @@ const headers = 28
 // A datagram takes delay, and longer only where a test asks for it.
 type network struct {
 	*sim.Network
-	t      tester
-	middle *sim.Switch
-	nodes  []*node
-	wires  []*sim.Pipe // from each host to the switch
-	births uint64      // of endpoints
-	sent   int         // datagrams
+	t       tester
+	middle  *sim.Switch
+	nodes   []*node
+	wires   []*sim.Pipe // from each host to the switch
+	births  uint64      // of endpoints
+	sent    int         // datagrams
+	secrets []*secret
 
 	// What nodes that are added from now on find.
 	delay         time.Duration // between two hosts
@@ -48,8 +49,6 @@ type network struct {
 	drop func(from, to netip.AddrPort, data []byte) bool
 	// late is by how much longer a datagram takes than others.
 	late func(from, to netip.AddrPort, data []byte) time.Duration
-	// marks decides the ECN code point of datagrams that may carry one.
-	marks func() transport.ECN
 }
 
 // seeds is how many of count tell a story in which a short run, to look for races,
@@ -94,11 +93,9 @@ func (n *network) fate(p *sim.Packet) sim.Verdict {
 		return sim.Verdict{}
 	}
 	n.sent++
+	n.tap(p.From, p.To, p.Data)
 	if n.drop != nil && n.drop(p.From, p.To, p.Data) {
 		return sim.Verdict{Drop: true}
-	}
-	if n.marks != nil && p.ECN != transport.NotECT {
-		p.ECN = n.marks()
 	}
 	if n.late != nil {
 		return sim.Verdict{Delay: n.late(p.From, p.To, p.Data)}

@@ -1,14 +1,9 @@
 package core
 
 import (
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/peregrine-rpc/peregrine/transport"
-	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 func TestPacketsFindTheQueueTheyBelongTo(t *testing.T) {
@@ -34,40 +29,4 @@ func TestPacketsFindTheQueueTheyBelongTo(t *testing.T) {
 	require.EqualValues(t, 520, handled)
 	require.NotZero(t, misrouted)
 	require.Equal(t, 1, peers)
-}
-
-func TestWordOfADeadPortFindsTheQueueThatSent(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	n.unreachable = true
-	server := n.echoServer(Config{})
-	queues := n.addQueues(Config{Seed: [32]byte{7}}, 4)
-	var sessions []*Session
-	for _, q := range queues {
-		sessions = append(sessions, n.connect(q, server))
-	}
-	n.run(10 * time.Millisecond)
-	server.host.Kill()
-	for i, s := range sessions {
-		began := n.Now()
-		err := n.fails(s, &Call{Method: echo})
-		require.ErrorIs(t, err, syscall.ECONNREFUSED, "queue %d: amid a connection", i)
-		require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
-		began = n.Now()
-		err = n.fails(s, &Call{Method: echo})
-		require.ErrorIs(t, err, syscall.ECONNREFUSED, "queue %d: amid a handshake", i)
-		require.LessOrEqual(t, n.Now()-began, 2*n.delay+time.Microsecond)
-	}
-}
-
-func TestAPacketOfAQueueThatDoesNotExistIsDropped(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1)
-	queues := n.addQueues(Config{}, 2)
-	data := make([]byte, 64)
-	(&wire.Header{Type: wire.Data, Connection: 9 << 24, Token: 1}).Put(data)
-	queues[0].port.Deliver(clientAddr, data, transport.NotECT)
-	n.run(time.Millisecond)
-	require.EqualValues(t, 1, queues[0].Stats().RxUnknown)
-	require.Zero(t, queues[1].Stats().RxUnknown)
 }

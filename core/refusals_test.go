@@ -1,7 +1,6 @@
 package core
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
@@ -12,27 +11,10 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// join makes a connection from an address, by hand.
-func (w *bareWire) join(t *testing.T, from netip.AddrPort) *packet.Conn {
-	w.from = from
-	hello := wire.HelloBody{Connection: 1, Token: 3, Params: w.params()}
-	hello.Cookie = w.e.packets.Cookie(from, hello.Connection, hello.Token)
-	before := len(w.accepted())
-	w.take(helloDatagram(&hello))
-	all := w.accepted()
-	require.Len(t, all, before+1)
-	for _, c := range all {
-		if c.Addr() == from {
-			return c
-		}
-	}
-	return nil
-}
-
 // requests is a datagram full of empty ones, of a session.
-func requests(c *packet.Conn, number uint32, session uint16) []byte {
+func requests(client *secret, number uint32, session uint16) []byte {
 	data := make([]byte, 1472)
-	n := (&wire.Header{Type: wire.Data, Connection: c.Inside().Index, Token: c.Inside().Token, Number: number}).Put(data)
+	n := (&wire.Header{Type: wire.Data, Connection: client.index, Token: client.token, Number: number}).Put(data)
 	for sequence := uint32(1); n+wire.MessageHeaderSize <= len(data); sequence++ {
 		h := wire.MessageHeader{Kind: wire.Request, Session: session, Generation: 1, Method: echo, Sequence: sequence}
 		n += h.Put(data[n:], 0)
@@ -42,32 +24,36 @@ func requests(c *packet.Conn, number uint32, session uint16) []byte {
 
 func TestAClientThatAcknowledgesNoRefusalTakesNoMemory(t *testing.T) {
 	t.Parallel()
-	w := newWire(t, Config{Sessions: 1})
-	for i := range byte(20) {
-		c := w.join(t, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, i}), 1))
+	n := newNetwork(t, 1)
+	server := n.add(Config{Sessions: 1})
+	x := n.byHand(server)
+	for port := range uint16(20) {
+		c, known := x.join(1 + port)
 		for number := range uint32(2000) {
-			w.take(requests(c, number+1, 5))
+			x.take(1+port, requests(known, number+1, 5))
 		}
 		require.LessOrEqual(t, muxOf(c).controls, maxRefusals+1472/wire.MessageHeaderSize)
 		require.Equal(t, packet.Connected, c.State(), "it may still acknowledge")
 	}
-	require.NotZero(t, w.e.Stats().RxNoRoom)
-	require.LessOrEqual(t, w.e.controlling, 20*(maxRefusals+100))
+	require.NotZero(t, server.Stats().RxNoRoom)
+	require.LessOrEqual(t, server.controlling, 20*(maxRefusals+100))
 }
 
 func TestRefusalsOfAllClientsTogetherAreBounded(t *testing.T) {
 	t.Parallel()
-	w := newWire(t, Config{Sessions: 1})
+	n := newNetwork(t, 1)
+	server := n.add(Config{Sessions: 1})
+	x := n.byHand(server)
 	const clients = 300
-	for i := range clients {
-		c := w.join(t, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 1))
+	for port := range uint16(clients) {
+		c, known := x.join(1 + port)
 		for number := range uint32(20) {
-			w.take(requests(c, number+1, 5))
+			x.take(1+port, requests(known, number+1, 5))
 		}
 		require.GreaterOrEqual(t, muxOf(c).controls, fewRefusals, "nobody is left without an answer")
 	}
-	require.LessOrEqual(t, w.e.controlling, allRefusals+clients*(fewRefusals+100))
-	require.Less(t, w.e.controlling, clients*maxRefusals)
+	require.LessOrEqual(t, server.controlling, allRefusals+clients*(fewRefusals+100))
+	require.Less(t, server.controlling, clients*maxRefusals)
 }
 
 func TestEveryRequestBeyondTheSessionsIsAnswered(t *testing.T) {

@@ -100,13 +100,6 @@ func (d *node) accepted() (all []*packet.Conn) {
 	return all
 }
 
-// held is what the packet layer holds.
-func (d *node) stock() packet.Held {
-	h, err := d.packets.Held()
-	require.NoError(d.net.t, err)
-	return h
-}
-
 // onlyClient returns a server's record of its only connection.
 func (d *node) onlyClient() *packet.Conn {
 	all := d.accepted()
@@ -114,11 +107,12 @@ func (d *node) onlyClient() *packet.Conn {
 	return all[0]
 }
 
-// callTimers is how many timers of calls and of those who wait for a connection are set.
-func (d *node) callTimers() int {
-	others := d.stock().LayerTimers
-	if d.tidy.timer.IsSet() {
-		others--
+// dialed is how many connections a node began.
+func (d *node) dialed() (count int) {
+	for c := range d.packets.Conns() {
+		if c.Dialed() {
+			count++
+		}
 	}
-	return others
+	return count
 }

@@ -6,34 +6,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
-// The counters of 32 bits, from near their end. Those of 16 are run all the way
-// round in core/scenario.
-
-func TestPacketNumbersWrap(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 24)
-	server, client, s := pair(n, Config{})
-	n.run(2 * time.Second)
-	a, b := client.toward(server), server.onlyClient()
-	for _, way := range [][2]*packet.Conn{{a, b}, {b, a}} {
-		const near = 1<<32 - 300
-		sender, receiver := way[0], way[1]
-		require.Zero(t, sender.Inside().InFlight)
-		sender.Renumber(receiver, near)
-	}
-	n.faults(sim.Faults{Loss: 0.05, Duplicate: 0.05, Jitter: 30 * time.Microsecond})
-	n.stream(s, 16, 3000, 32)
-	n.stream(s, 2, 10, 100_000)
-	require.Greater(t, a.Inside().Next, uint64(1<<32))
-	require.Greater(t, b.Inside().Next, uint64(1<<32))
-	require.EqualValues(t, 3010, server.Stats().RequestsHandled)
-	n.drop = nil
-	n.settled(server, client)
-}
+// The counters of 32 bits, from near their end; packet numbers are core/packet's.
+// Those of 16 are run all the way round in core/scenario.
 
 func TestRequestSequencesWrap(t *testing.T) {
 	t.Parallel()

@@ -3,60 +3,64 @@ package packet_test
 import (
 	"bytes"
 	"encoding/binary"
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/core/packet"
-	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // blobs is about the least that a message layer can be: it sends numbered blobs,
-// each until it has arrived, and there are no replies. In a datagram a blob is a
-// byte that tells it from a ping, its number, its length and its bytes.
+// each until it has arrived, and there are no replies. A datagram holds pieces of
+// blobs, and pings. A piece is a byte that tells it from a ping, the number of its
+// blob, where in it it begins, its length and its bytes.
 type blobs struct {
 	conn  *packet.Conn
-	queue []blob
-	noted []blob // an entry each, since the connection was made
+	alone bool // one piece a datagram
+	queue []piece
+	noted []piece // an entry each, since the connection was made
 
-	sent, arrived int
+	sent, arrived int // blobs
 	received      map[uint32][]byte
-	again         int // received more than once
+	taken         map[[2]uint32]bool
+	again         int // pieces received more than once
 	ups, downs    int
-	failed        []string
+	quiet         int
+	failures      []packet.Failure
 	gone          bool
 	trips         []time.Duration
 }
 
-type blob struct {
+type piece struct {
 	number uint32
+	start  int
 	data   []byte
-	ping   bool
-	size   int   // of a ping that is padded
 	done   *bool // it has arrived
+	left   *int  // pieces of its blob that have not
+	ping   bool
+	size   int // of a ping that is padded
 }
 
 const (
 	blobMark = 0xB1
-	blobHead = 1 + 4 + 2
+	blobHead = 1 + 4 + 4 + 2
+	// blobBulk is the length from which pieces are lent to the transport.
+	blobBulk = 1000
+	blobMost = 16 << 20
 )
 
-func (b *blobs) send(data []byte) {
-	b.queue = append(b.queue, blob{number: uint32(b.sent), data: data, done: new(bool)})
-	b.sent++
-	b.conn.Touch()
+func newBlobs(c *packet.Conn) *blobs {
+	return &blobs{conn: c, received: map[uint32][]byte{}, taken: map[[2]uint32]bool{}}
 }
 
-func (b *blob) length() int {
-	if b.ping {
-		return wire.MessageHeaderSize
-	}
-	return blobHead + len(b.data)
+func (b *blobs) send(data []byte) {
+	left := 1
+	b.queue = append(b.queue, piece{number: uint32(b.sent), data: data, done: new(bool), left: &left})
+	b.sent++
+	b.conn.Touch()
 }
 
 func (b *blobs) Next() packet.Next {
@@ -65,48 +69,88 @@ func (b *blobs) Next() packet.Next {
 		return packet.Nothing
 	case b.queue[0].size > 0:
 		return packet.Padded
+	case b.queue[0].ping:
+		return wire.MessageHeaderSize
+	case len(b.queue[0].data) > blobBulk:
+		return packet.Bulk
 	}
-	return packet.Next(b.queue[0].length())
+	return packet.Next(blobHead + len(b.queue[0].data))
 }
 
-func (b *blobs) Fill(room []byte, _ *[]byte) (n, entries int, after packet.Next) {
-	for len(b.queue) > 0 {
-		next := b.queue[0]
-		if next.size > 0 {
-			if entries == 0 {
-				n, entries = (&wire.MessageHeader{Kind: wire.Ping}).Put(room, next.size-wire.MessageHeaderSize), 1
-				clear(room[n:next.size])
-				n = next.size
-				b.note(next)
-			}
-			break
-		}
-		if n+next.length() > len(room) {
-			break
-		}
-		if next.ping {
-			n += (&wire.MessageHeader{Kind: wire.Ping}).Put(room[n:], 0)
-		} else {
-			room[n] = blobMark
-			binary.LittleEndian.PutUint32(room[n+1:], next.number)
-			binary.LittleEndian.PutUint16(room[n+5:], uint16(len(next.data)))
-			n += blobHead + copy(room[n+blobHead:], next.data)
-		}
-		b.note(next)
-		entries++
-	}
+func (b *blobs) Fill(room []byte, payload *[]byte) (n, entries int, next packet.Next) {
+	n, entries = b.fill(room, payload)
 	return n, entries, b.Next()
 }
 
-func (b *blobs) note(next blob) {
-	b.noted = append(b.noted, next)
+func (b *blobs) fill(room []byte, payload *[]byte) (n, entries int) {
+	for len(b.queue) > 0 && (entries == 0 || !b.alone) {
+		next := &b.queue[0]
+		space := min(len(room), b.conn.Room()) - n
+		switch {
+		case next.size > 0:
+			if entries > 0 {
+				return n, entries
+			}
+			n = next.size
+			(&wire.MessageHeader{Kind: wire.Ping}).Put(room, n-wire.MessageHeaderSize)
+			clear(room[wire.MessageHeaderSize:n])
+			b.note()
+			return n, 1
+		case next.ping:
+			if space < wire.MessageHeaderSize {
+				return n, entries
+			}
+			n += (&wire.MessageHeader{Kind: wire.Ping}).Put(room[n:], 0)
+		default:
+			if space < blobHead+len(next.data) {
+				if entries > 0 {
+					return n, entries
+				}
+				b.cut(space - blobHead)
+				next = &b.queue[0]
+			}
+			room[n] = blobMark
+			binary.LittleEndian.PutUint32(room[n+1:], next.number)
+			binary.LittleEndian.PutUint32(room[n+5:], uint32(next.start))
+			binary.LittleEndian.PutUint16(room[n+9:], uint16(len(next.data)))
+			n += blobHead
+			if len(next.data) > blobBulk {
+				*payload = next.data
+				b.note()
+				return n, entries + 1
+			}
+			n += copy(room[n:], next.data)
+		}
+		b.note()
+		entries++
+	}
+	return n, entries
+}
+
+// cut makes two pieces of the first one, of which the first has length bytes.
+func (b *blobs) cut(length int) {
+	first, rest := b.queue[0], b.queue[0]
+	first.data, rest.data = first.data[:length], rest.data[length:]
+	rest.start += length
+	first.done = new(bool)
+	*first.left++
+	b.queue[0] = rest
+	b.queue = append([]piece{first}, b.queue...)
+}
+
+// note has the datagram that is being filled hold the first piece.
+func (b *blobs) note() {
+	b.noted = append(b.noted, b.queue[0])
 	b.queue = b.queue[1:]
 }
 
 func (b *blobs) Arrived(first uint32, count int) {
 	for _, held := range b.noted[first:][:count] {
-		if !held.ping && !*held.done {
-			*held.done = true
+		if held.ping || *held.done {
+			continue
+		}
+		*held.done = true
+		if *held.left--; *held.left == 0 {
 			b.arrived++
 		}
 	}
@@ -122,7 +166,7 @@ func (b *blobs) Lost(first uint32, count int) {
 }
 
 func (b *blobs) Ping(size int) {
-	b.queue = append(b.queue, blob{ping: true, size: size})
+	b.queue = append(b.queue, piece{ping: true, size: size})
 	b.conn.Touch()
 }
 
@@ -133,7 +177,7 @@ func (b *blobs) Take(data []byte) {
 		case data[0] == byte(wire.Ping) && len(data) >= wire.MessageHeaderSize:
 			size = wire.MessageHeaderSize + int(binary.LittleEndian.Uint16(data[2:]))
 		case data[0] == blobMark && len(data) >= blobHead:
-			size += int(binary.LittleEndian.Uint16(data[5:]))
+			size += int(binary.LittleEndian.Uint16(data[9:]))
 		default:
 			return
 		}
@@ -141,27 +185,40 @@ func (b *blobs) Take(data []byte) {
 			return
 		}
 		if data[0] == blobMark {
-			number := binary.LittleEndian.Uint32(data[1:])
-			if _, twice := b.received[number]; twice {
-				b.again++
-			}
-			b.received[number] = bytes.Clone(data[blobHead:size])
+			b.take(binary.LittleEndian.Uint32(data[1:]), binary.LittleEndian.Uint32(data[5:]), data[blobHead:size])
 		}
 		data = data[size:]
 	}
+}
+
+func (b *blobs) take(number, start uint32, data []byte) {
+	if int(start)+len(data) > blobMost {
+		return
+	}
+	place := [2]uint32{number, start}
+	if b.taken[place] {
+		b.again++
+	}
+	b.taken[place] = true
+	blob := b.received[number]
+	if grow := int(start) + len(data) - len(blob); grow > 0 || blob == nil {
+		blob = append(blob, make([]byte, max(grow, 0))...)
+	}
+	copy(blob[start:], data)
+	b.received[number] = blob
 }
 
 // Of slots and sessions there are none, but the handshake wants numbers.
 func (b *blobs) Offer(own *wire.Params)   { own.Slots, own.Sessions, own.MaxMessage = 1, 1, 1<<16-1 }
 func (b *blobs) Up(*wire.Params)          { b.ups++ }
 func (b *blobs) Measured(t time.Duration) { b.trips = append(b.trips, t) }
-func (b *blobs) Quiet()                   {}
+func (b *blobs) Quiet()                   { b.quiet++ }
 func (b *blobs) Rested()                  { b.conn.Connect() }
 func (b *blobs) Gone()                    { b.gone = true }
 func (b *blobs) Down(why *packet.Failure) {
 	b.downs++
-	b.failed = append(b.failed, why.Reason)
-	var left []blob
+	b.failures = append(b.failures, *why)
+	var left []piece
 	for _, held := range append(b.noted, b.queue...) { // the connection begins anew, and so do they
 		if !held.ping && !*held.done {
 			left = append(left, held)
@@ -171,180 +228,63 @@ func (b *blobs) Down(why *packet.Failure) {
 	b.conn.Connect()
 }
 
-func (b *blobs) Failed(why *packet.Failure, _ bool) { b.failed = append(b.failed, why.Reason) }
-
-// site is an endpoint of blobs on a host.
-type site struct {
-	*packet.Endpoint
-	t        *testing.T
-	host     *sim.Host
-	port     *sim.Port
-	accepted []*blobs
-}
-
-// pair is two sites, and the wires from each to the other.
-type pair struct {
-	*sim.Network
-	t              *testing.T
-	client, server *site
-	wires          [2]*sim.Pipe
-}
-
-func newPair(t *testing.T, seed uint64) *pair {
-	p := &pair{Network: sim.New(seed), t: t}
-	a, b := p.Host("client", sim.HostConfig{}), p.Host("server", sim.HostConfig{})
-	link := p.Link(a, b, sim.LinkConfig{Delay: 20 * time.Microsecond, MTU: 1500})
-	p.wires = [2]*sim.Pipe{link.Toward(b), link.Toward(a)}
-	p.client, p.server = p.open(a), p.open(b)
-	return p
-}
-
-func (p *pair) open(h *sim.Host) *site {
-	s := &site{t: p.t, host: h, port: h.Open(1)}
-	cfg := packet.Config{
-		Peers: 10, Credits: 256, MaxDatagram: 8972, AckDelay: 500 * time.Microsecond, KeepAlive: time.Second,
-		ConnectTimeout: time.Second, Controller: cc.None(cc.DefaultWindow),
-	}
-	copy(cfg.Seed[:], h.Name())
-	var err error
-	s.Endpoint, err = packet.New(cfg, s.port, func(c *packet.Conn) packet.Layer {
-		b := &blobs{conn: c, received: map[uint32][]byte{}}
-		s.accepted = append(s.accepted, b)
-		return b
-	}, p.Now())
-	require.NoError(p.t, err)
-	h.Run(s.Endpoint, s.port)
-	return s
-}
-
-func (s *site) dial(to netip.AddrPort) *blobs {
-	b := &blobs{received: map[uint32][]byte{}}
-	c, err := s.Dial(to, b)
-	require.NoError(s.t, err)
-	b.conn = c
-	c.Connect()
-	s.host.Kick()
-	return b
-}
-
-// until runs until done, checking all the while that accounts are right.
-func (p *pair) until(done func() bool) {
-	p.t.Helper()
-	p.client.host.Kick()
-	p.server.host.Kick()
-	require.NoError(p.t, p.Until(time.Minute, done))
-	for _, s := range []*site{p.client, p.server} {
-		s.Advance(p.Now())
-		_, err := s.Held()
-		require.NoError(p.t, err)
-	}
-}
-
-// blobOf is what blob number i holds.
-func blobOf(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, i*7%400) }
+func (b *blobs) Failed(why *packet.Failure, _ bool) { b.failures = append(b.failures, *why) }
 
 func TestAnotherMessageLayerMayStandOnPackets(t *testing.T) {
 	t.Parallel()
 	for _, loss := range []float64{0, 0.05, 0.3} {
-		p := newPair(t, 1)
-		for _, w := range p.wires {
-			if loss > 0 {
-				w.SetFaults(sim.Faults{Loss: loss, Duplicate: 0.05, Jitter: 100 * time.Microsecond})
-			}
+		w := newWorld(t, 1)
+		server, client := w.add(), w.add()
+		if loss > 0 {
+			w.faults(sim.Faults{Loss: loss, Duplicate: 0.05, Jitter: 100 * time.Microsecond})
 		}
-		out := p.client.dial(p.server.port.LocalAddr())
+		out := client.dial(server.addr)
 		const count = 2000
 		for i := range count {
-			out.send(blobOf(i))
+			out.send(blobOf(i, i*7%400))
 		}
-		p.until(func() bool { return out.arrived == count })
+		w.until(func() bool { return out.arrived == count })
 		require.Equal(t, 1, out.ups)
-		in := p.server.accepted[len(p.server.accepted)-1] // perhaps an Accept or two were lost
+		in := server.accepted[len(server.accepted)-1] // perhaps an Accept or two were lost
 		require.Len(t, in.received, count)
 		for i := range count {
-			require.True(t, bytes.Equal(blobOf(i), in.received[uint32(i)]), "blob %d", i)
+			require.True(t, bytes.Equal(blobOf(i, i*7%400), in.received[uint32(i)]), "blob %d", i)
 		}
 		if loss == 0 {
 			require.Zero(t, in.again)
-			require.Zero(t, p.client.Stats().LostPackets)
+			require.Zero(t, client.Stats().LostPackets)
 		} else {
-			require.NotZero(t, p.client.Stats().LostPackets)
+			require.NotZero(t, client.Stats().LostPackets)
 		}
 
 		in.send([]byte("and back"))
-		p.until(func() bool { return in.arrived == 1 })
+		w.until(func() bool { return in.arrived == 1 })
 		require.Equal(t, []byte("and back"), out.received[0])
+		w.heal()
+		w.settled(server, client)
+		require.NotZero(t, out.quiet)
 	}
 }
 
 func TestALayerHearsThatItsConnectionIsUpDownAndGone(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, 1)
-	out := p.client.dial(p.server.port.LocalAddr())
-	p.until(func() bool { return out.ups == 1 })
+	w := newWorld(t, 1)
+	server, client, out, _ := w.pair()
 	out.conn.Ping()
-	p.until(func() bool { return len(out.trips) == 1 })
-	require.GreaterOrEqual(t, out.trips[0], 40*time.Microsecond)
+	w.until(func() bool { return len(out.trips) == 1 })
+	require.GreaterOrEqual(t, out.trips[0], 2*oneWay)
 
 	out.send([]byte("lost with the server"))
-	p.server.host.Kill()
-	p.until(func() bool { return out.downs == 1 })
-	require.ErrorContains(t, errorOf(out.failed[0]), "fell silent")
-	p.server = p.open(p.server.host)
-	p.until(func() bool { return out.arrived == 1 })
+	server.host.Kill()
+	w.until(func() bool { return out.downs == 1 })
+	require.Contains(t, out.failures[0].Reason, "fell silent")
+	server.restart()
+	w.until(func() bool { return out.arrived == 1 })
 	require.Equal(t, 2, out.ups)
-	require.Equal(t, []byte("lost with the server"), p.server.accepted[0].received[0])
+	require.Equal(t, []byte("lost with the server"), server.accepted[0].received[0])
 
 	out.conn.Close("that was all")
 	require.True(t, out.gone)
-	p.until(func() bool { return p.server.accepted[0].gone })
-	require.Zero(t, p.client.Stats().Peers+p.server.Stats().Peers)
-}
-
-type errorOf string
-
-func (e errorOf) Error() string { return string(e) }
-
-// FuzzDatagrams gives both ends of a connection that carries blobs anything to
-// take in, as from the other end or from a stranger, with the right index and
-// token or as it is, and a right checksum or not. Nothing panics, accounts stay
-// right, and a connection whose secrets nobody used still works.
-func FuzzDatagrams(f *testing.F) {
-	f.Add([]byte{0xF7, 0x10}, byte(0))
-	for typ := range byte(10) {
-		for how := range byte(16) {
-			f.Add(append([]byte{0xF7, 0x10 | typ, 1, 0}, make([]byte, 60)...), how)
-		}
-	}
-	f.Add(append([]byte{0xF7, 0x11, 0, 1}, bytes.Repeat([]byte{0xFF}, 40)...), byte(1|2))
-	f.Fuzz(func(t *testing.T, data []byte, how byte) {
-		p := newPair(t, 1)
-		out := p.client.dial(p.server.port.LocalAddr())
-		out.send(blobOf(50))
-		p.until(func() bool { return out.arrived == 1 })
-		to, from, conn := p.server, p.client, p.server.accepted[0].conn
-		if how&8 != 0 {
-			to, from, conn = from, to, out.conn
-		}
-		source := from.port.LocalAddr()
-		if how&1 == 0 {
-			source = netip.MustParseAddrPort("192.0.2.1:1")
-		}
-		data = bytes.Clone(data)
-		if how&2 != 0 && len(data) >= wire.HeaderSize {
-			binary.LittleEndian.PutUint32(data[4:], conn.Inside().Index)
-			binary.LittleEndian.PutUint32(data[8:], conn.Inside().Token)
-		}
-		if how&4 != 0 && len(data) >= wire.HeaderSize+wire.ChecksumSize {
-			wire.Seal(data, nil)
-		}
-		to.port.Deliver(source, data, transport.NotECT)
-		p.until(func() bool { return true })
-		p.Run(3 * time.Second)
-		if how&2 == 0 {
-			require.Zero(t, out.downs)
-		}
-		out.send(blobOf(51))
-		p.until(func() bool { return out.arrived == 2 })
-	})
+	w.until(func() bool { return server.accepted[0].gone })
+	require.Zero(t, client.Stats().Peers+server.Stats().Peers)
 }

@@ -98,7 +98,7 @@ func TestADecisionChangesNothing(t *testing.T) {
 	t.Parallel()
 	e := newMute(t, linked().Open(1))
 	from := netip.MustParseAddrPort("192.0.2.1:1")
-	body := wire.HelloBody{Connection: 1, Token: 3, Params: e.params(mute{}), Cookie: e.Cookie(from, 1, 3)}
+	body := wire.HelloBody{Connection: 1, Token: 3, Params: e.params(mute{}), Cookie: e.cookies.make(from, 1, 3, e.now)}
 	data := make([]byte, wire.MinHello)
 	h := wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}
 	size := h.Put(data)

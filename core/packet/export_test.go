@@ -2,15 +2,11 @@ package packet
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
-
-	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// Inside is a connection as its tests know it, and those of the layers that stand
-// on it: they forge datagrams, bring numbers to where they wrap, and check that
-// little is held. Nothing else may use it.
+// Inside is a connection as stories know it: they forge datagrams, bring numbers
+// to where they wrap, and check that little is held.
 type Inside struct {
 	Index, Token             uint32 // in what comes in
 	RemoteIndex, RemoteToken uint32 // in what goes out
@@ -21,7 +17,6 @@ type Inside struct {
 	Credits, MaxMTU          int
 	PingEvery                time.Duration
 	ProbeTimeout, Pause      time.Duration
-	Cookie                   [wire.CookieSize]byte
 }
 
 // Inside shows what there is now.
@@ -31,15 +26,11 @@ func (c *Conn) Inside() Inside {
 		Next: c.next, Expected: c.in.next, Challenged: c.check != nil,
 		Rings: len(c.packets), LeastRings: minPackets, InFlight: c.inFlight, Bytes: c.bytes, Window: c.window,
 		Credits: c.credits, MaxMTU: c.maxMTU, PingEvery: c.pingEvery, ProbeTimeout: c.probeTimeout(), Pause: c.pause,
-		Cookie: c.hello.cookie,
 	}
 }
 
 // Abandon gives the connection up, as one that ended without a word.
 func (c *Conn) Abandon(reason string) { c.lost(reason, nil) }
-
-// Pace has a connection send at a rate until its controller names another.
-func (c *Conn) Pace(rate uint64) { c.rate = rate }
 
 // Renumber has the two ends of a connection with nothing under way go on at
 // another packet number, in the direction from c to the other.
@@ -48,15 +39,10 @@ func (c *Conn) Renumber(other *Conn, next uint64) {
 	other.in = received{next: next, floor: [2]uint64{next, next}}
 }
 
-// Cookie is one that a client at an address may come with.
-func (e *Endpoint) Cookie(from netip.AddrPort, index, token uint32) [wire.CookieSize]byte {
-	return e.cookies.make(from, index, token, e.now)
-}
-
 // Held is how much an endpoint holds at present, of what may take memory.
 type Held struct {
 	Conns, Dialed, Accepted, MostAccepted int
-	Timers, LayerTimers, Paced, Strays    int
+	Timers, Paced, Strays                 int
 	Built, Lent                           int // packets: not handed down; heads of the transport's beside them
 }
 
@@ -67,11 +53,6 @@ func (e *Endpoint) Held() (Held, error) {
 		Conns: len(e.conns), Dialed: len(e.dialed), Accepted: len(e.accepted), MostAccepted: e.mostAccepted,
 		Timers: len(e.timers.heap), Paced: e.wheel.Len(), Strays: len(e.strays),
 		Built: e.burst.ready - e.burst.sent, Lent: e.burst.reserved - e.burst.ready,
-	}
-	for _, t := range e.timers.heap {
-		if _, own := t.owner.(*Conn); !own {
-			h.LayerTimers++
-		}
 	}
 	connected, paced := 0, 0
 	for c := range e.Conns() {
