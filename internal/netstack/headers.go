@@ -90,9 +90,45 @@ func (h *Headers) Put(b []byte, payload int, ecn uint8) {
 // pseudo-header's sum is where the checksum goes, and so is part of it.
 func (h *Headers) Complete(frame []byte) {
 	udp := frame[h.length-udpSize:]
-	check := ^sum(0, udp)
+	putChecksum(udp, sum(0, udp))
+}
+
+func putChecksum(udp []byte, sum uint16) {
+	check := ^sum
 	if check == 0 {
 		check = 0xffff // 0 says that there is none
 	}
 	binary.BigEndian.PutUint16(udp[6:], check)
+}
+
+// PayloadSum is what the checksum that a datagram came with says of its payload: the
+// sum of that, which nobody need compute again to send it on (RFC 1624). headers are
+// what lies in front of the payload; from and to are what Parse found. known is false
+// where there was no checksum, or may have been an unfinished one: that of the
+// pseudo-header.
+func PayloadSum(headers []byte, from netip.AddrPort, to netip.Addr) (payload uint16, known bool) {
+	udp := headers[len(headers)-udpSize:]
+	check := binary.BigEndian.Uint16(udp[6:])
+	length := uint32(binary.BigEndian.Uint16(udp[4:]))
+	part := fold(sumOf(from.Addr()) + sumOf(to) + protoUDP + length)
+	if check == 0 || check == part {
+		return 0, false
+	}
+	return ^fold(uint32(check) + uint32(sum(uint32(part), udp[:6]))), true
+}
+
+// sumOf is the sum of an address, of 17 bits at most.
+func sumOf(a netip.Addr) uint32 {
+	if a.Is4() {
+		b := a.As4()
+		return uint32(binary.BigEndian.Uint16(b[:])) + uint32(binary.BigEndian.Uint16(b[2:]))
+	}
+	b := a.As16()
+	return uint32(sum(0, b[:]))
+}
+
+// CompleteWith is Complete where the payload's sum is known.
+func (h *Headers) CompleteWith(frame []byte, payload uint16) {
+	udp := frame[h.length-udpSize:][:udpSize]
+	putChecksum(udp, sum(uint32(payload), udp))
 }

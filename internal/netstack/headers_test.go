@@ -100,6 +100,51 @@ func TestWhatIsPutIsParsed(t *testing.T) {
 	})
 }
 
+func TestAChecksumIsCarriedOverAsIfItHadBeenComputed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		from, to := drawRoute(t)
+		in := NewHeaders(linuxLink, from, to)
+		payload := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 0x7f, 0x80, 0xfe, 0xff}), 0, 200).Draw(t, "payload")
+		frame := build(&in, payload, 0)
+		sum, known := PayloadSum(frame[:in.Len()], from, to.Addr())
+		if !known { // it looks like an unfinished one
+			in.Put(frame, len(payload), 0)
+			require.Equal(t, frame[in.Len()-2:in.Len()], build(&in, payload, 0)[in.Len()-2:in.Len()])
+			return
+		}
+		out := NewHeaders(linuxLink, to, from)
+		if rapid.Bool().Draw(t, "elsewhere") {
+			out = NewHeaders(linuxLink, addrPort("[fd00:9::1]:31850"), addrPort("[fd00:9::2]:31851"))
+		}
+		want := build(&out, payload, 2)
+		onward := append(make([]byte, out.Len()), payload...)
+		out.Put(onward, len(payload), 2)
+		out.CompleteWith(onward, sum)
+		require.Equal(t, want, onward)
+	})
+}
+
+func TestNothingIsKnownOfAPayloadWithoutAWholeChecksum(t *testing.T) {
+	t.Parallel()
+	for _, ends := range [][2]string{{"10.9.8.1:31850", "10.9.8.2:31851"}, {"[fd00:9::1]:31850", "[fd00:9::2]:31851"}} {
+		from, to := addrPort(ends[0]), addrPort(ends[1])
+		h := NewHeaders(linuxLink, from, to)
+		frame := build(&h, []byte("peregrine"), 0)
+		headers := frame[:h.Len()]
+		sum, known := PayloadSum(headers, from, to.Addr())
+		require.True(t, known)
+		require.Equal(t, slowSum(0, []byte("peregrine")), sum)
+
+		h.Put(frame, len("peregrine"), 0) // as a kernel sends it that leaves the rest to the device
+		_, known = PayloadSum(headers, from, to.Addr())
+		require.False(t, known)
+		clear(headers[h.Len()-2:])
+		_, known = PayloadSum(headers, from, to.Addr())
+		require.False(t, known)
+	}
+}
+
 func TestAFlippedBitIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, linuxConfig(2))

@@ -3,7 +3,10 @@ package xdp
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/peregrine-rpc/peregrine/conformance"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // Every mode, either family, and plain UDP at either end. Where the sender is a
@@ -27,6 +30,9 @@ func TestConformance(t *testing.T) {
 		{"iouring to generic, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.iouring, w.far.xdp(generic)) }},
 		{"udp to generic", false, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(generic)) }},
 		{"udp to native, IPv6", true, 1500, six, func(w *wire) conformance.Factory { return w.between(w.near.udp, w.far.xdp(native)) }},
+		{"generic to udp", true, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.udp) }},
+		{"generic to iouring", true, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.iouring) }},
+		{"iouring to native", true, 1500, four, func(w *wire) conformance.Factory { return w.between(w.near.iouring, w.far.xdp(native)) }},
 		{"native to native, jumbo", false, 9000, six, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.xdp(native)) }},
 		{"generic to generic, jumbo", true, 9000, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(generic), w.far.xdp(generic)) }},
 		{"native to udp, jumbo", true, 9000, four, func(w *wire) conformance.Factory { return w.between(w.near.xdp(native), w.far.udp) }},
@@ -62,4 +68,24 @@ func TestConformanceOfRPCInGenericMode(t *testing.T) {
 func TestConformanceOfRPCWithPlainUDP(t *testing.T) {
 	w := wired(t, 1500, "fd10::1/64", "fd10::2/64")
 	conformance.RPC(t, w.between(w.near.udp, w.far.xdp(mode("native"))))
+}
+
+// Packets of three frames, which leave as one piece of memory and arrive in several.
+func TestConformanceOfRPCOverJumbo(t *testing.T) {
+	if testing.Short() {
+		t.Log("the transport's suite over jumbo will do")
+		return
+	}
+	w := wired(t, 9000, "10.10.0.1/24", "10.10.0.2/24")
+	open := w.near.xdp(mode("native"))
+	conformance.RPC(t, w.between(func(port uint16) (transport.Transport, error) {
+		tr, err := open(port)
+		if err == nil {
+			q := tr.(*queue)
+			require.True(t, q.port.frags)
+			require.Equal(t, 4096, q.umem.FrameSize())
+			require.Equal(t, 9000-headers4, q.caps.MaxPayload)
+		}
+		return tr, err
+	}, w.far.xdp(mode("native"))))
 }

@@ -3,6 +3,7 @@ package xdp
 import (
 	"math/bits"
 
+	"github.com/peregrine-rpc/peregrine/internal/netstack"
 	"github.com/peregrine-rpc/peregrine/internal/xsk"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -83,13 +84,12 @@ func (q *queue) Forward(from transport.Transport, pkts []transport.RxPacket, rou
 			source.free(p)
 			continue
 		}
-		head := d.headers.Len()
-		addr := q.umem.Address(p.Data) - uint64(head)
+		desc := q.relabel(p, d)
 		if source != q {
-			q.foreign.add(addr/uint64(q.umem.FrameSize()), q.memory.frames())
+			q.foreign.add(desc.Addr/uint64(q.umem.FrameSize()), q.memory.frames())
 			lent++
 		}
-		q.enter(q.complete(xsk.Desc{Addr: addr, Len: uint32(head + len(p.Data))}, d, len(p.Data), p.ECN), pending{payload: uint16(len(p.Data))})
+		q.enter(desc, pending{payload: uint16(len(p.Data))})
 		*p = transport.RxPacket{}
 		held++
 		room--
@@ -103,6 +103,24 @@ func (q *queue) Forward(from transport.Transport, pkts []transport.RxPacket, rou
 	tx.Publish()
 	q.kick()
 	return taken, nil
+}
+
+// relabel gives a received frame the headers of its way out. Its checksum follows from
+// the one that it came with, where that was whole: so it still vouches for what the
+// sender wrote.
+func (q *queue) relabel(p *transport.RxPacket, d *destination) xsk.Desc {
+	head := d.headers.Len()
+	at := q.umem.Address(p.Data) // of an empty one, where its frame begins: there is room before that, too
+	desc := xsk.Desc{Addr: at - uint64(head), Len: uint32(head + len(p.Data))}
+	if len(p.Data) > 0 && !q.offload {
+		if sum, known := netstack.PayloadSum(q.umem.Bytes(p.Handle, int(at-p.Handle)), p.From, p.To); known {
+			frame := q.umem.Bytes(desc.Addr, int(desc.Len))
+			d.headers.Put(frame, len(p.Data), uint8(p.ECN))
+			d.headers.CompleteWith(frame, sum)
+			return desc
+		}
+	}
+	return q.complete(desc, d, len(p.Data), p.ECN)
 }
 
 // copyOf puts a datagram into a buffer of ours, of which there must be one.

@@ -88,6 +88,35 @@ func TestWhatOneInterfaceReceivedAnotherSendsAsItLies(t *testing.T) {
 	}
 }
 
+// The checksum that leaves follows from the one that came: it is the sender's word for
+// the payload, and not the relay's.
+func TestWhatIsDamagedBetweenTwoInterfacesIsNotVouchedFor(t *testing.T) {
+	client, in, out, server := joined(t, 1500, nil)
+	there, err := client.Resolve(in.LocalAddr(), netip.Addr{})
+	require.NoError(t, err)
+	onward, err := out.Resolve(server.LocalAddr(), netip.Addr{})
+	require.NoError(t, err)
+	before := server.Stats().RxMalformed
+	rx := make([]transport.RxPacket, 1)
+	for _, damage := range []byte{0x10, 0} {
+		send(t, client, there, "as it was written")
+		transporttest.Within(t, func() bool {
+			n, err := in.Recv(rx)
+			require.NoError(t, err)
+			return n == 1
+		})
+		rx[0].Data[3] ^= damage
+		_, err = out.Forward(in, rx, []transport.Route{onward})
+		require.NoError(t, err)
+	}
+	transporttest.Within(t, func() bool {
+		texts, _ := take(t, server)
+		return len(texts) == 1 && texts[0] == "as it was written"
+	})
+	require.EqualValues(t, 1, server.Stats().RxMalformed-before)
+	requireWhole(t, in, out)
+}
+
 // requireWhole requires that nobody has frames of another's any more.
 func requireWhole(t *testing.T, all ...*queue) {
 	t.Helper()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/xsk"
@@ -34,8 +36,13 @@ func unattached(d *device, mode string, frags bool, err error) error {
 	case errors.Is(err, unix.EPERM):
 		return notPermitted("putting a program on "+d.name, err)
 	case errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST):
-		return problem("another XDP program is there (see ip -d link show %s), and there is room for one: stop its owner, "+
-			"or remove it by ip link set %s xdp off", d.name, d.name)
+		name := occupant(d)
+		if name == dispatcher {
+			return problem("libxdp's %s is there with programs of others, and there is room for one: stop their owner (xdp-loader status %s), "+
+				"or remove them by xdp-loader unload %s --all", name, d.name, d.name)
+		}
+		return problem("another XDP program is there (%s; see ip -d link show %s), and there is room for one: stop its owner, "+
+			"or remove it by ip link set %s xdp off", name, d.name, d.name)
 	case frags && !errors.Is(err, unix.ENOSPC):
 		return problem("its MTU of %d takes several frames a packet, which its driver (%s) or the kernel (Linux 6.6) has not: ip link set %s mtu 3498 is what "+
 			"most have room for in one (ENA 3498, veth 3520), and 1500 all", d.mtu, d.driver, d.name)
@@ -53,6 +60,29 @@ func unattached(d *device, mode string, frags bool, err error) error {
 			d.driver, d.mtu, d.name)
 	}
 	return problem("dmesg may say why")
+}
+
+// dispatcher is the name of the program by which libxdp runs several.
+const dispatcher = "xdp_dispatcher"
+
+// occupant names the program that is on an interface of the calling thread's
+// namespace, as far as this process may know.
+func occupant(d *device) string {
+	base, err := netlink.LinkByIndex(d.base)
+	if err != nil || base.Attrs().Xdp == nil {
+		return "it does not say which"
+	}
+	id := base.Attrs().Xdp.ProgId
+	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(id)) // takes CAP_SYS_ADMIN
+	if err != nil {
+		return fmt.Sprintf("id %d", id)
+	}
+	defer program.Close()
+	info, err := program.Info()
+	if err != nil || info.Name == "" {
+		return fmt.Sprintf("id %d", id)
+	}
+	return info.Name
 }
 
 // unsocketed explains why there is no socket, or why it is not bound.

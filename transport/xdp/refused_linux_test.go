@@ -33,25 +33,27 @@ func requireRefused(t *testing.T, s side, settings func(*Config), says ...string
 
 func TestAnotherProgramOnTheInterfaceStays(t *testing.T) {
 	w := wired(t, 1500, fourAddresses...)
-	foreign, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()}})
-	require.NoError(t, err)
-	defer foreign.Close()
-	for _, m := range []string{"native", "generic"} {
-		var attached link.Link
-		w.near.set(t, func(l netlink.Link) (err error) {
-			flag := link.XDPDriverMode
-			if m == "generic" {
-				flag = link.XDPGenericMode
+	for name, says := range map[string]string{"somebodys": "(somebodys; see ip -d link show near)", dispatcher: "xdp-loader unload near --all"} {
+		foreign, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()}})
+		require.NoError(t, err)
+		defer foreign.Close()
+		for _, m := range []string{"native", "generic"} {
+			var attached link.Link
+			w.near.set(t, func(l netlink.Link) (err error) {
+				flag := link.XDPDriverMode
+				if m == "generic" {
+					flag = link.XDPGenericMode
+				}
+				attached, err = link.AttachXDP(link.XDPOptions{Program: foreign, Interface: l.Attrs().Index, Flags: flag})
+				return err
+			})
+			for _, ours := range modes {
+				err := requireRefused(t, w.near, mode(ours), "room for one: stop", says)
+				require.True(t, errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST), err)
 			}
-			attached, err = link.AttachXDP(link.XDPOptions{Program: foreign, Interface: l.Attrs().Index, Flags: flag})
-			return err
-		})
-		for _, ours := range modes {
-			err := requireRefused(t, w.near, mode(ours), "another XDP program", "ip link set near xdp off")
-			require.True(t, errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST), err)
+			require.NotEmpty(t, w.attached())
+			require.NoError(t, attached.Close())
 		}
-		require.NotEmpty(t, w.attached())
-		require.NoError(t, attached.Close())
 	}
 	opened(t, w.near.xdp(nil))
 }
