@@ -97,30 +97,43 @@ func (h *Header) Size() int {
 	if h.Flags&FlagChecksum != 0 {
 		n += ChecksumSize
 	}
-	if h.Acks.Words > 0 {
-		n += AckFixedSize + 8*int(h.Acks.Words)
-	}
-	return n
+	return n + h.Acks.Size()
 }
 
 // Put encodes h at the start of b, which must hold h.Size() bytes, and returns
 // that size. A checksum is left for [Seal].
 func (h *Header) Put(b []byte) int {
-	_ = b[HeaderSize-1]
-	binary.LittleEndian.PutUint64(b, magic|uint64(Version<<4|h.Type)<<8|uint64(h.Flags)<<16|uint64(h.Acks.Words)<<24|uint64(h.Connection)<<32)
-	binary.LittleEndian.PutUint64(b[8:], uint64(h.Token)|uint64(h.Number)<<32)
+	PutLead(b, h.Type, h.Flags, h.Acks.Words, h.Connection, h.Token, h.Number)
 	n := HeaderSize
 	if h.Flags&FlagChecksum != 0 {
 		n += ChecksumSize
 	}
-	if h.Acks.Words > 0 {
-		n += h.Acks.put(b[n : n+AckFixedSize+8*int(h.Acks.Words)])
-	}
-	return n
+	return n + h.Acks.Put(b[n:])
 }
 
-// put encodes a, which fills b.
-func (a *AckBlock) put(b []byte) int {
+// PutLead encodes the first HeaderSize bytes of a datagram, of whose header that is
+// all where it has no checksum and no words of acknowledgements.
+func PutLead(b []byte, t Type, flags, words uint8, connection, token, number uint32) {
+	_ = b[HeaderSize-1]
+	binary.LittleEndian.PutUint64(b, magic|uint64(Version<<4|t)<<8|uint64(flags)<<16|uint64(words)<<24|uint64(connection)<<32)
+	binary.LittleEndian.PutUint64(b[8:], uint64(token)|uint64(number)<<32)
+}
+
+// Size is the length of the encoded block in bytes.
+func (a *AckBlock) Size() int {
+	if a.Words == 0 {
+		return 0
+	}
+	return AckFixedSize + 8*int(a.Words)
+}
+
+// Put encodes a at the start of b, which must hold a.Size() bytes, and returns that
+// size.
+func (a *AckBlock) Put(b []byte) int {
+	if a.Words == 0 {
+		return 0
+	}
+	b = b[:AckFixedSize+8*int(a.Words)]
 	binary.LittleEndian.PutUint64(b, uint64(a.Largest)|uint64(a.Delay)<<32|uint64(a.CE)<<48)
 	for i := range a.Bitmap[:a.Words] {
 		binary.LittleEndian.PutUint64(b[AckFixedSize+8*i:], a.Bitmap[i])
@@ -128,14 +141,21 @@ func (a *AckBlock) put(b []byte) int {
 	return len(b)
 }
 
-// parse decodes a, which fills b. Words is known.
-func (a *AckBlock) parse(b []byte) int {
+// Parse decodes the block of so many words, MaxAckWords at most, at the start of b,
+// and returns its size; 0: b is too short.
+func (a *AckBlock) Parse(words uint8, b []byte) int {
+	size := AckFixedSize + 8*int(words)
+	if len(b) < size {
+		return 0
+	}
+	b = b[:size]
+	a.Words = words
 	fixed := binary.LittleEndian.Uint64(b)
 	a.Largest, a.Delay, a.CE = uint32(fixed), uint16(fixed>>32), uint16(fixed>>48)
 	for i := range a.Bitmap[:a.Words] {
 		a.Bitmap[i] = binary.LittleEndian.Uint64(b[AckFixedSize+8*i:])
 	}
-	return len(b)
+	return size
 }
 
 // Parse decodes the header at the start of datagram b into h and returns what
@@ -171,16 +191,17 @@ func (h *Header) Parse(b []byte) (rest []byte, err error) {
 		}
 	}
 	if w := int(h.Acks.Words); w > 0 {
-		if w > MaxAckWords || h.Type > Ack || len(b) < n+AckFixedSize+8*w {
+		if w > MaxAckWords || h.Type > Ack {
 			return nil, ErrLength
 		}
-		n += h.Acks.parse(b[n : n+AckFixedSize+8*w])
+		size := h.Acks.Parse(h.Acks.Words, b[n:])
+		if size == 0 {
+			return nil, ErrLength
+		}
+		n += size
 	}
 	return b[n:], nil
 }
-
-// SetAckNow sets FlagAckNow in an encoded header.
-func SetAckNow(b []byte) { b[2] |= FlagAckNow }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -30,24 +30,28 @@ type burst struct {
 // nextPacket returns a packet with an empty head to build, or nil if the
 // transport takes no more for now.
 func (e *Endpoint) nextPacket() *transport.TxPacket {
-	b := &e.burst
-	if b.ready == b.reserved {
-		if b.ready == burstSize {
-			e.sendBurst()
-		}
-		if b.ready == burstSize {
-			return nil
-		}
-		n := e.tr.Reserve(b.packets[b.reserved:min(b.reserved+b.reserveSize(), burstSize)])
-		if n == 0 {
-			e.sendBurst() // frees heads, in most backends
-			if n = e.tr.Reserve(b.packets[b.reserved:min(b.reserved+1, burstSize)]); n == 0 {
-				return nil
-			}
-		}
-		b.reserved += n
+	if e.burst.ready == e.burst.reserved && !e.reserve() {
+		return nil
 	}
-	return &b.packets[b.ready]
+	return &e.burst.packets[e.burst.ready]
+}
+
+// reserve has the transport lend more heads; false: it has none.
+func (e *Endpoint) reserve() bool {
+	b := &e.burst
+	if b.ready == burstSize {
+		e.sendBurst()
+	}
+	if b.ready == burstSize {
+		return false
+	}
+	n := e.tr.Reserve(b.packets[b.reserved:min(b.reserved+b.reserveSize(), burstSize)])
+	if n == 0 {
+		e.sendBurst() // frees heads, in most backends
+		n = e.tr.Reserve(b.packets[b.reserved:min(b.reserved+1, burstSize)])
+	}
+	b.reserved += n
+	return n > 0
 }
 
 // reserveSize keeps a lone request from reserving a whole burst.

@@ -69,7 +69,7 @@ type path struct {
 
 // agreed is what the handshake found for both sides.
 type agreed struct {
-	checksum  bool
+	flags     uint8         // of all Data and Ack: wire.FlagChecksum, or none
 	timeout   time.Duration // silence after which the remote is given up
 	pingEvery time.Duration // silence that neither side should let pass
 }
@@ -112,9 +112,11 @@ func (c *Conn) establish(index, token uint32, remote *wire.Params) {
 	c.failures = 0
 	c.remoteIndex, c.remoteToken = index, token
 	c.agreed = agreed{
-		checksum:  e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0,
 		timeout:   cfg.KeepAlive,
 		pingEvery: max(granularity, min(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)/KeepAlivesPerTimeout),
+	}
+	if e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0 {
+		c.flags = wire.FlagChecksum
 	}
 	c.pathMTU = pathMTU{mtu: wire.MinHello, maxMTU: min(cfg.MaxDatagram, e.caps.MaxPayload, int(remote.MaxDatagram))}
 	c.recovery = recovery{

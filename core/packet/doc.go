@@ -14,7 +14,8 @@
 // # The way of the data
 //
 // In, from top to bottom: receive.go, with the numbers that came (received.go), what
-// they acknowledge and what was lost (recovery.go).
+// they acknowledge and what was lost (recovery.go). Datagrams that are just what was
+// expected take a shorter way to the same end (inorder.go).
 //
 // Out: send.go, with the numbers that went (sent.go), the pace (pacer.go), and the
 // packets that wait for the transport (burst.go).

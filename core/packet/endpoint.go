@@ -55,7 +55,7 @@ type Endpoint struct {
 	begun    int // of those, that Receive has begun with
 	burst    burst
 	rxHeader wire.Header
-	txHeader wire.Header
+	acks     wire.AckBlock // to send
 
 	draining, closed, injected bool
 	failure                    error                         // of the transport

@@ -38,7 +38,9 @@ func (e *Endpoint) Receive() (progress bool) {
 	for e.begun < n && !e.closed { // Shut takes the memory away
 		rx := &e.rx[e.begun]
 		e.begun++
-		e.receive(rx)
+		if !e.inOrder(rx) {
+			e.receive(rx)
+		}
 	}
 	if n > 0 && !e.closed {
 		e.tr.Release(e.rx[:n])
@@ -79,7 +81,7 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		e.stats.RxUnknown++
 		return
 	}
-	if c.checksum && (h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil) {
+	if c.flags != 0 && (h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil) {
 		e.stats.RxChecksum++
 		return
 	}

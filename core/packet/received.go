@@ -64,8 +64,9 @@ func (r *received) window(last uint64) uint64 {
 	return w
 }
 
-// report fills in a, and takes all that is pending as acknowledged.
-func (r *received) report(a *wire.AckBlock, now time.Duration) {
+// report fills in a, and takes all that is pending as acknowledged. It returns the
+// block's words.
+func (r *received) report(a *wire.AckBlock, now time.Duration) uint8 {
 	last := r.next - 1
 	words := min((last-min(r.floor[0], last))/64+1, wire.MaxAckWords-1)
 	a.Words = uint8(words)
@@ -81,4 +82,5 @@ func (r *received) report(a *wire.AckBlock, now time.Duration) {
 	}
 	r.floor = [2]uint64{r.floor[1], r.next}
 	r.pending, r.now = 0, false
+	return a.Words
 }

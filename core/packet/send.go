@@ -44,19 +44,18 @@ func (c *Conn) SendNow() {
 // takes no more.
 func (c *Conn) flush() bool {
 	e := c.e
-	before := c.bytes
-	first := c.next
+	before, first := c.bytes, c.next
 	next := c.layer.Next()
 	ok := true
 	if c.in.pending > 0 && next == Bulk {
 		ok = c.sendAck()
 	}
-	for ok && next != Nothing && c.mayProceed() && (c.probing || c.paced()) {
-		if t := e.nextPacket(); t != nil {
-			next = c.fill(t, next)
-		} else {
-			ok = false
+	for more := ok && c.mayProceed(); more && next != Nothing && (c.rate == 0 && !c.waiting || c.probing || c.paced()); {
+		t := e.nextPacket()
+		if ok = t != nil; !ok {
+			break
 		}
+		next, more = c.fill(t, next)
 	}
 	if c.steered && c.next != first {
 		c.controller.Sent(e.now, c.bytes-before, c.bytes)
@@ -74,82 +73,66 @@ func (c *Conn) flush() bool {
 	return ok
 }
 
-// fill builds a datagram of what is next, if the layer has it still, and says what
-// is then.
-func (c *Conn) fill(t *transport.TxPacket, next Next) Next {
+// fill builds a datagram of what is next, if the layer has it still, notes what it
+// is and places it. It says what is next then, and whether one more packet may be
+// put in flight.
+func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
 	e := c.e
-	h := c.header(wire.Data)
-	limit := len(t.Head)
+	b := t.Head
+	n, words := c.overhead(), uint8(0)
 	if next > 0 {
-		limit = min(c.mtu, limit)
+		b = b[:min(c.mtu, len(b))]
 		if c.in.pending > 0 {
-			c.in.report(&h.Acks, e.now)
-			if h.Size()+int(next) > limit {
-				h.Acks.Words = 0
+			if words = c.in.report(&e.acks, e.now); n+e.acks.Size()+int(next) > len(b) {
+				words = 0
 				c.in.pending, c.in.now = max(c.in.pending, 1), true // to go in a datagram of its own
+			} else {
+				n += e.acks.Put(b[n:])
 			}
 		}
 	}
-	n := h.Put(t.Head)
-	size, entries, after := c.layer.Fill(t.Head[n:limit], &t.Payload)
-	if entries > 0 {
-		if next == Padded {
-			c.ackNow = true // of the packets of a probe it may be the one that arrives
-		}
-		c.finish(t, n+size, entries)
+	size, entries, after := c.layer.Fill(b[n:], &t.Payload)
+	if entries == 0 {
+		return after, c.mayProceed()
 	}
-	return after
-}
-
-// header begins a datagram.
-func (c *Conn) header(t wire.Type) *wire.Header {
-	h := &c.e.txHeader
-	h.Type = t
-	h.Flags = 0
-	h.Connection, h.Token = c.remoteIndex, c.remoteToken
-	h.Number = uint32(c.next)
-	h.Acks.Words = 0
-	if c.checksum {
-		h.Flags = wire.FlagChecksum
-	}
-	return h
-}
-
-// overhead is the length of a header without acknowledgements.
-func (c *Conn) overhead() int {
-	if c.checksum {
-		return wire.HeaderSize + wire.ChecksumSize
-	}
-	return wire.HeaderSize
-}
-
-// finish records and places a Data datagram of which the layer made entries.
-func (c *Conn) finish(t *transport.TxPacket, n, entries int) {
-	e := c.e
-	t.Head = t.Head[:n]
+	t.Head = b[:n+size]
 	t.Route = c.route
 	t.ECN = transport.ECT0
-	size := n + len(t.Payload)
-	e.place(c, c.next)
+	size = len(t.Head) + len(t.Payload)
+	number := c.next
+	e.place(c, number)
 	c.push(e.now, size, entries)
+	c.probing = false
+	c.lastSent = e.now // acknowledgements do not put the probe timeout off
 	if c.rate != 0 {
 		c.spend(size, e.now)
 		if c.gap() > c.smoothed/4 {
 			c.ackNow = true // few packets tell what the path is like: none should wait
 		}
 	}
-	c.probing = false
-	c.lastSent = e.now // acknowledgements do not put the probe timeout off
+	more = c.mayProceed()
 	c.unasked += size
-	if c.ackNow || !c.mayProceed() || c.unasked >= c.window/4 {
-		// Several times a window, or it would leave in one burst every round trip.
-		wire.SetAckNow(t.Head)
+	flags := c.flags
+	if c.ackNow || !more || c.unasked >= c.window/4 || next == Padded {
+		// Several times a window, or it would leave in one burst every round trip. A
+		// Padded one, since of the packets of a probe it may be the one that arrives.
+		flags |= wire.FlagAckNow
 		c.ackNow, c.unasked = false, 0
 	}
-	if c.checksum {
+	wire.PutLead(t.Head, wire.Data, flags, words, c.remoteIndex, c.remoteToken, uint32(number))
+	if c.flags != 0 {
 		wire.Seal(t.Head, t.Payload)
 	}
 	e.stats.TxData++
+	return after, more
+}
+
+// overhead is the length of a header without acknowledgements.
+func (c *Conn) overhead() int {
+	if c.flags != 0 {
+		return wire.HeaderSize + wire.ChecksumSize
+	}
+	return wire.HeaderSize
 }
 
 // sendAck builds a datagram of acknowledgements only.
@@ -158,10 +141,10 @@ func (c *Conn) sendAck() bool {
 	if t == nil {
 		return false
 	}
-	h := c.header(wire.Ack)
-	h.Number = 0
-	c.in.report(&h.Acks, c.e.now)
-	c.sendControl(t, h.Put(t.Head))
+	words := c.in.report(&c.e.acks, c.e.now)
+	wire.PutLead(t.Head, wire.Ack, c.flags, words, c.remoteIndex, c.remoteToken, 0)
+	n := c.overhead()
+	c.sendControl(t, n+c.e.acks.Put(t.Head[n:]))
 	return true
 }
 
