@@ -127,7 +127,8 @@ const (
 //	// Slots is how many requests a session may have outstanding, 1 to 65535.
 //	// A client asks for its Slots, a server grants at most its own.
 //	Slots int // key slots, default 256
-//	// Sessions is how many sessions a server keeps, over all its peers.
+//	// Sessions is how many sessions a server keeps, over all its peers. Of this limit,
+//	// Requests and ReassemblyMemory one client may have eight times what is left.
 //	Sessions int // key sessions, default 65536
 //	// Peers is how many clients a server keeps connected, and Requests how many
 //	// requests it holds, over all sessions, from arrival until the response is
@@ -142,10 +143,11 @@ const (
 //	Credits int // key credits, default 256
 //	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
 //	MaxMessage int64 // key max_message, default 16777216
-//	// ReassemblyMemory bounds the memory in bytes of requests that are being
-//	// received or held, over all sessions, and of what is kept for those to come.
-//	// Beyond, requests of more than one packet fail with ResourceExhausted. What
-//	// is kept and not needed for a second is given back.
+//	// ReassemblyMemory bounds the memory in bytes of requests of more than one packet
+//	// that are being received or held, over all sessions, and of what is kept for
+//	// those to come. A request is given it as its packets arrive. Where there is no
+//	// more, the client that has the most gives way, and a request of its fails with
+//	// ResourceExhausted. What is kept and not needed for a second is given back.
 //	ReassemblyMemory int64 // key reassembly_memory, default 1073741824
 //	// MaxDatagram bounds the datagrams sent and received, in bytes. Within it
 //	// the path's MTU is probed.

@@ -24,7 +24,7 @@ func (d *node) checkAccounts(servers, calls int) {
 		{"connections", st.Peers, cfg.Peers + dialed},
 		{"requests", d.held - d.refused, cfg.Requests},
 		{"refused requests", d.refused, cfg.Sessions * cfg.Slots},
-		{"entries of sessions", d.entries, 2 * cfg.Sessions},
+		{"entries of sessions", d.entries, d.mostEntries()},
 		{"servers", dialed, servers},
 		{"calls under way", int(st.CallsStarted - st.CallsSucceeded - st.CallsFailed), calls},
 		{"bytes of buffers", int(d.buffers.kept), maxKept},
@@ -59,7 +59,33 @@ func (d *node) checkAccounts(servers, calls int) {
 	d.net.agree("sessions", sessions, st.Sessions)
 	d.net.agree("entries of sessions", entries, d.entries)
 	d.net.agree("control messages", controls, d.controlling)
+	d.checkArrivals()
 	d.net.agree("requests", len(d.requests.all)-min(1, len(d.requests.all))-len(d.requests.free), d.held)
+}
+
+// checkArrivals compares the memory of requests of several packets with its accounts.
+func (d *node) checkArrivals() {
+	bytes, maps, of := 0, 0, map[*mux]int{}
+	for _, r := range d.requests.all {
+		if r == nil || r.in == nil {
+			continue
+		}
+		own := cap(r.in.buf)
+		for _, f := range r.in.early {
+			own += len(f.body)
+		}
+		bytes, maps = bytes+own, maps+int(r.in.bitmap)
+		of[r.session.mux] += own + int(r.in.bitmap)
+	}
+	d.net.agree("bytes of arrivals", bytes, int(d.buffers.lent))
+	d.net.agree("bytes of their bitmaps", maps, int(d.buffers.maps))
+	for m, own := range of {
+		d.net.agree("bytes of a client's arrivals", own, int(m.memory))
+	}
+	for i, m := range d.hoarders {
+		d.net.agree("place of a client", i+1, m.hoard)
+		d.net.bounded("bytes of a client", int(m.memory), int(d.hoarders[0].memory))
+	}
 }
 
 // bounded and agree are quicker than require as long as all is well.

@@ -13,12 +13,12 @@ type assembly struct {
 // begin starts over for the message that m is a fragment of, in buf.
 func (a *assembly) begin(m *wire.Message, buf []byte) {
 	a.buf = buf
-	a.restart(m)
+	a.restart(int(m.Stride), len(buf))
 }
 
-func (a *assembly) restart(m *wire.Message) {
-	a.stride = int(m.Stride)
-	a.missing = (len(a.buf) + a.stride - 1) / a.stride
+func (a *assembly) restart(stride, total int) {
+	a.stride = stride
+	a.missing = (total + stride - 1) / stride
 	words := (a.missing + 63) / 64
 	if cap(a.got) < words {
 		a.got = make([]uint64, words)
@@ -35,14 +35,23 @@ func (a *assembly) add(m *wire.Message) (complete bool) {
 		return false
 	}
 	if int(m.Stride) < a.stride {
-		a.restart(m)
+		a.restart(int(m.Stride), len(a.buf))
 	}
-	if word, bit := &a.got[m.Index/64], uint64(1)<<(m.Index%64); *word&bit == 0 {
-		*word |= bit
-		a.missing--
+	if a.note(m) {
 		copy(a.buf[int(m.Index)*a.stride:], m.Body)
 	}
 	return a.missing == 0
+}
+
+// note says whether a fragment is new.
+func (a *assembly) note(m *wire.Message) bool {
+	word, bit := &a.got[m.Index/64], uint64(1)<<(m.Index%64)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	a.missing--
+	return true
 }
 
 // recycleAssembly takes back an assembly whose buffer has found its owner.

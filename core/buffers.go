@@ -14,6 +14,7 @@ type buffers struct {
 	lent   int64
 	kept   int64 // in free
 	copies int64 // of requests and replies, in whatever Request has them
+	maps   int64 // bitmaps of fragments of what is being received
 	poison bool
 }
 
@@ -52,7 +53,7 @@ func (b *buffers) get(n int) []byte {
 		return buf[:n]
 	}
 	size := int64(classSize(c))
-	room := b.bound - b.lent - b.copies
+	room := b.room()
 	if size > room {
 		size = int64(n) // what is left shall do
 	}
@@ -64,6 +65,26 @@ func (b *buffers) get(n int) []byte {
 	return make([]byte, n, size)
 }
 
+// room is what may be lent. The bitmaps of messages that fill it are a 4096th of it,
+// and come with it; those of messages that are only claimed take their room.
+func (b *buffers) room() int64 { return b.bound - b.lent - b.copies - max(0, b.maps-b.bound/4096) }
+
+// keeps says whether a buffer of length n is there.
+func (b *buffers) keeps(n int) bool { return len(b.classes[class(n)].free) > 0 }
+
+// regrow is get for what takes the place of former, if that is not nil, and begins
+// with the same bytes.
+func (b *buffers) regrow(former []byte, n int) []byte {
+	b.lent -= int64(cap(former))
+	buf := b.get(n)
+	b.lent += int64(cap(former))
+	if buf != nil && former != nil {
+		copy(buf, former)
+		b.put(former)
+	}
+	return buf
+}
+
 // put takes back a buffer that get returned.
 func (b *buffers) put(buf []byte) {
 	size := cap(buf)
@@ -72,7 +93,7 @@ func (b *buffers) put(buf []byte) {
 		poison(buf[:size])
 		return // whoever reads on reads this
 	}
-	if b.kept+int64(size) > min(maxKept, b.bound-b.lent-b.copies) {
+	if b.kept+int64(size) > min(maxKept, b.room()) {
 		return
 	}
 	c := class(size)

@@ -15,7 +15,8 @@ type Config struct {
 	// Slots is how many requests a session may have outstanding, 1 to 65535.
 	// A client asks for its Slots, a server grants at most its own.
 	Slots int `yaml:"slots"`
-	// Sessions is how many sessions a server keeps, over all its peers.
+	// Sessions is how many sessions a server keeps, over all its peers. Of this limit,
+	// Requests and ReassemblyMemory one client may have eight times what is left.
 	Sessions int `yaml:"sessions"`
 	// Peers is how many clients a server keeps connected, and Requests how many
 	// requests it holds, over all sessions, from arrival until the response is
@@ -30,10 +31,11 @@ type Config struct {
 	Credits int `yaml:"credits"`
 	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
 	MaxMessage int64 `yaml:"max_message"`
-	// ReassemblyMemory bounds the memory in bytes of requests that are being
-	// received or held, over all sessions, and of what is kept for those to come.
-	// Beyond, requests of more than one packet fail with ResourceExhausted. What
-	// is kept and not needed for a second is given back.
+	// ReassemblyMemory bounds the memory in bytes of requests of more than one packet
+	// that are being received or held, over all sessions, and of what is kept for
+	// those to come. A request is given it as its packets arrive. Where there is no
+	// more, the client that has the most gives way, and a request of its fails with
+	// ResourceExhausted. What is kept and not needed for a second is given back.
 	ReassemblyMemory int64 `yaml:"reassembly_memory"`
 	// MaxDatagram bounds the datagrams sent and received, in bytes. Within it
 	// the path's MTU is probed.

@@ -33,6 +33,8 @@ type Endpoint struct {
 	requests   table[Request]
 	controls   pool[outgoing]
 	assemblies pool[assembly]
+	arrivals   pool[arrival]
+	hoarders   hoarders
 	buffers    buffers
 	failed     []parked // calls that complete in the next settle
 	notices    []func() // to call in the next settle

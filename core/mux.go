@@ -17,6 +17,17 @@ type mux struct {
 	limits
 	callers
 	served []servedEntry // accepted: by session index
+	shares
+}
+
+// shares is what a client has of the limits that it shares with others.
+type shares struct {
+	sessions int
+	requests int      // held, but those refused
+	memory   int64    // of requests of several packets, in bytes
+	claimed  int64    // what they say their lengths are
+	arriving *arrival // the newest of them that is not whole
+	hoard    int      // 1 + place in Endpoint.hoarders; 0: nothing is arriving
 }
 
 // limits are what the handshake agreed on.

@@ -42,8 +42,8 @@ type Request struct {
 	state    requestState
 	refused  bool // answered by the engine
 	endpoint *Endpoint
-	in       *assembly // of a request of several packets
-	small    []byte    // copy of a short reply
+	in       *arrival // of a request of several packets
+	small    []byte   // copy of a short reply
 	out      outgoing
 	kept     []byte // copy of Data, for Defer
 }
@@ -66,6 +66,7 @@ type servedEntry struct {
 
 // servedSession is the server's half of a session.
 type servedSession struct {
+	mux   *mux
 	slots []servedSlot // grown as used
 }
 
@@ -98,7 +99,8 @@ func (m *mux) serve(message *wire.Message) *servedSession {
 	if grow := int(message.Session) + 1 - len(m.served); grow > 0 {
 		// Clients number their sessions densely; who does not may not make the
 		// tables larger than they would be.
-		if int(message.Session) >= m.e.cfg.Sessions || m.e.entries+grow > 2*m.e.cfg.Sessions {
+		left := m.e.mostEntries() - m.e.entries - grow
+		if int(message.Session) >= m.e.cfg.Sessions || left < 0 || !fair(int64(message.Session), int64(left)) {
 			m.refuseSession(message)
 			return nil
 		}
@@ -115,14 +117,21 @@ func (m *mux) serve(message *wire.Message) *servedSession {
 		}
 		m.endSession(entry)
 	}
-	if m.e.sessions >= m.e.cfg.Sessions {
+	if !fair(int64(m.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
 		m.refuseSession(message)
 		return nil
 	}
 	m.e.sessions++
-	*entry = servedEntry{session: &servedSession{}, generation: message.Generation, used: true}
+	m.sessions++
+	*entry = servedEntry{session: &servedSession{mux: m}, generation: message.Generation, used: true}
 	return entry.session
 }
+
+// mostEntries bounds all clients' tables of sessions together.
+func (e *Endpoint) mostEntries() int { return 2*e.cfg.Sessions + spareEntries }
+
+// spareEntries is room for clients of few sessions where there may be few.
+const spareEntries = 64
 
 // refuseSession answers a request, or any fragment of one, of a session that
 // there is no room for. The next fragment may find room, but not the whole
@@ -156,6 +165,7 @@ func (m *mux) endSession(entry *servedEntry) {
 	}
 	entry.session = nil
 	m.e.sessions--
+	m.sessions--
 	for i := range s.slots {
 		m.e.release(&s.slots[i])
 	}
@@ -189,7 +199,7 @@ func (m *mux) request(message *wire.Message) {
 		case age == 0:
 			if slot.request != 0 && message.Flags&wire.FlagFragment != 0 {
 				if r := e.requests.at(slot.request); r.state == requestArriving {
-					r.assemble(message)
+					r.in.take(message)
 					return
 				}
 			}
@@ -210,7 +220,9 @@ func (m *mux) request(message *wire.Message) {
 	}
 	r := e.requests.at(id)
 	slot.request, slot.sequence = id, message.Sequence
+	share := fair(int64(m.requests), int64(e.cfg.Requests-(e.held-e.refused)))
 	e.held++
+	m.requests++
 	r.endpoint, r.id, r.mux, r.session, r.slot = e, id, m, s, message.Slot
 	e.serial++
 	r.Serial = e.serial
@@ -223,7 +235,7 @@ func (m *mux) request(message *wire.Message) {
 	switch {
 	case e.draining:
 		r.refuse(Unavailable, "server is shutting down")
-	case e.held-e.refused > e.cfg.Requests:
+	case !share:
 		r.refuse(ResourceExhausted, "server is overloaded (requests)")
 	case int(message.Method) >= len(e.handlers) || e.handlers[message.Method] == nil:
 		r.refuse(Unimplemented, "no such method")
@@ -237,21 +249,7 @@ func (m *mux) request(message *wire.Message) {
 	case int64(message.Total) > e.cfg.MaxMessage:
 		r.refuse(ResourceExhausted, tooLong(int(message.Total), e.cfg.MaxMessage).Message)
 	default:
-		buf := e.buffer(int(message.Total))
-		if buf == nil {
-			r.refuse(ResourceExhausted, "server is overloaded (reassembly_memory)")
-			return
-		}
-		r.in = e.assemblies.get()
-		r.in.begin(message, buf)
-		r.assemble(message)
-	}
-}
-
-func (r *Request) assemble(m *wire.Message) {
-	if r.in.add(m) {
-		r.Data = r.in.buf
-		r.run()
+		m.arrive(r, message)
 	}
 }
 
@@ -305,6 +303,7 @@ func (e *Endpoint) Left() {
 func (r *Request) refuse(code Code, reason string) {
 	r.endpoint.stats.RequestsRefused++
 	r.endpoint.refused++
+	r.session.mux.requests--
 	r.refused = true
 	r.Fail(code, reason)
 }
@@ -398,6 +397,8 @@ func (r *Request) free() {
 	if r.refused {
 		r.refused = false
 		e.refused--
+	} else {
+		r.session.mux.requests--
 	}
 	if r.Released != nil {
 		r.Released()
@@ -406,9 +407,7 @@ func (r *Request) free() {
 		r.poison()
 	}
 	if r.in != nil {
-		e.buffers.put(r.in.buf)
-		e.recycleAssembly(&r.in)
-		r.Data = nil // or it would keep the buffer
+		r.in.release()
 	}
 	r.state = requestReplied // whoever still has it can do no harm
 	r.Serial, r.Deadline = 0, 0

@@ -36,24 +36,25 @@ func (t *tidy) Expired() {
 	e.requests.trim(e.forgetCopies)
 	e.controls.trim()
 	e.assemblies.trim()
+	e.arrivals.trim()
 	e.parked = tight(e.parked)
 	e.packets.Tidy()
-	if e.buffers.kept > 0 || len(e.slots.all)+len(e.requests.all) > 0 || len(e.controls.free)+len(e.assemblies.free) > few {
+	if e.buffers.kept > 0 || len(e.slots.all)+len(e.requests.all) > 0 || len(e.controls.free)+len(e.assemblies.free)+len(e.arrivals.free) > few {
 		e.tidySoon()
 	}
 }
 
-// buffer returns memory to reassemble a request of n bytes in, or nil if there
-// is none.
-func (e *Endpoint) buffer(n int) []byte {
+// regrow returns memory of n bytes that begins with what is in former, which it
+// takes back, or nil if there is none.
+func (e *Endpoint) regrow(former []byte, n int) []byte {
 	e.tidySoon()
-	buf := e.buffers.get(n)
+	buf := e.buffers.regrow(former, n)
 	if buf == nil && !e.tidy.squeezed {
 		e.tidy.squeezed = true
 		for _, id := range e.requests.free[e.requests.bare:] {
 			e.forgetCopies(e.requests.at(id))
 		}
-		buf = e.buffers.get(n)
+		buf = e.buffers.regrow(former, n)
 	}
 	return buf
 }

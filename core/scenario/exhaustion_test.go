@@ -104,8 +104,8 @@ func TestMemoryForRequestsRunsOutAndComesBack(t *testing.T) {
 				refused++
 			}
 		}
-		require.Equal(t, 20, len(server.held))
-		require.Equal(t, 20, refused)
+		require.Equal(t, 18, len(server.held), "of 20, two are left for others")
+		require.Equal(t, 22, refused)
 		require.LessOrEqual(t, server.Stats().ReassemblyBytes, int64(250_000))
 		server.answer()
 		w.Run(10 * time.Millisecond)
