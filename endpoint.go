@@ -136,8 +136,13 @@ func (o *options) transports() ([]transport.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.faults != nil {
-		for i := range trs {
+	for i := range trs {
+		for _, decorate := range o.decorate {
+			if tr := decorate(i, trs[i]); tr != nil { // or it is left as it is
+				trs[i] = tr
+			}
+		}
+		if o.faults != nil {
 			trs[i] = transport.NewFault(trs[i], *o.faults)
 		}
 	}

@@ -25,6 +25,7 @@ type options struct {
 	open     func(queue, queues int) (transport.Transport, error)
 	file     *TransportConfig  // from a file, instead of url and open
 	faults   *transport.Faults // nil: the transport is as it is
+	decorate []func(queue int, tr transport.Transport) transport.Transport
 	log      *zap.Logger
 	loops    int
 	poll     Poll
@@ -141,6 +142,21 @@ func WithTransports(open func(queue, queues int) (transport.Transport, error)) O
 			o.refuse("transport", "WithTransports(nil): give a function that opens them")
 		}
 		o.open = open
+	}
+}
+
+// WithDecorator has each loop's transport be what decorate makes of it, as it is
+// opened: a recording, by package transport/pcapng, or one of the program's own.
+// queue counts the loops from 0; nil leaves that one as it is. The endpoint owns and closes what is returned,
+// and that what is within. Of several the first is the innermost; the faults of
+// WithFault are outside of all, so that these see what really passes.
+func WithDecorator(decorate func(queue int, tr transport.Transport) transport.Transport) Option {
+	return func(o *options) {
+		if decorate == nil {
+			o.refuse("transport", "WithDecorator(nil): leave the option out for the transport as it is")
+			return
+		}
+		o.decorate = append(o.decorate, decorate)
 	}
 }
 

@@ -31,4 +31,7 @@
 // [NewFault] wraps any Transport and loses, delays, duplicates, reorders and
 // corrupts datagrams, decided by a seed. Its faults can be changed while it runs:
 // a partition in the middle of a test is Set(Faults{Loss: 1}).
+//
+// [NewCapture] wraps any Transport and keeps copies of what passes, for another
+// goroutine to read; package transport/pcapng writes them to files.
 package transport

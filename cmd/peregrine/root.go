@@ -15,8 +15,8 @@ func newRoot() *cobra.Command {
 		Short: "Fast RPC over UDP: serve it, measure it, see it work",
 		Long: `Peregrine is an RPC framework: one protocol engine over interchangeable
 transports. This tool offers a server, a load generator, a ping, a relay, a
-demonstration, a doctor for hosts, simulations of congestion, and a dissector for
-Wireshark.`,
+demonstration, a doctor for hosts, simulations of congestion, recordings of what
+passes, and a dissector for Wireshark.`,
 		Example: `  peregrine demo
   peregrine serve                                 # in one terminal
   peregrine perf ` + defaultAddr + `                  # in another`,
@@ -28,6 +28,6 @@ Wireshark.`,
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newDissector())
+	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newCapture(), newDissector())
 	return root
 }

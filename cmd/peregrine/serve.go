@@ -30,6 +30,7 @@ type serveCommand struct {
 	raw      bool
 	untilEOF bool
 	in       io.Reader
+	extra    []peregrine.Option
 	results
 }
 
@@ -59,14 +60,19 @@ it has accepted and prints its counters.`,
 			return s.during(cmd, func() error { return s.run(cmd.Context()) })
 		},
 	}
-	s.endpointFlags.register(cmd.Flags())
-	s.results.register(cmd.Flags(), "the counters at the end")
+	s.register(cmd.Flags())
 	cmd.Flags().StringVar(&s.config, "config", "", "YAML file with transport and engine settings, instead of a URL")
-	cmd.Flags().IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
 	cmd.Flags().BoolVar(&s.raw, "raw", false, "echo datagrams without the engine")
-	cmd.Flags().BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
-	_ = cmd.Flags().MarkHidden("until-eof") // for a parent process, whose death closes it
 	return cmd
+}
+
+// register adds what all commands that serve have.
+func (s *serveCommand) register(flags *pflag.FlagSet) {
+	s.endpointFlags.register(flags)
+	s.results.register(flags, "the counters at the end")
+	flags.IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
+	flags.BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
+	_ = flags.MarkHidden("until-eof") // for a parent process, whose death closes it
 }
 
 // onlyConfig refuses flags for what a configuration file says.
@@ -125,6 +131,7 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts = append(opts, s.extra...)
 	if s.config == "" {
 		return peregrine.Listen(s.endpointFlags.url(s.url), append(opts, peregrine.WithLoops(s.loops))...)
 	}

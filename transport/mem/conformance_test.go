@@ -28,17 +28,26 @@ func TestConformanceOnAWildcard(t *testing.T) {
 	conformance.Transport(t, f)
 }
 
-// A decorator that does nothing keeps all promises, of what it decorates too.
+// A decorator that changes nothing keeps all promises, of what it decorates too.
 func TestConformanceBehindADecorator(t *testing.T) {
-	f := conformance.URL("mem://127.0.0.9:0")
-	f.OneProcess, f.Refuses = true, true
-	open := f.Open
-	f.Open = func(side conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
-		tr, err := open(side, addr)
-		if err != nil {
-			return nil, err
-		}
-		return transport.NewFault(tr, transport.Faults{}), nil
+	for name, decorate := range map[string]func(transport.Transport) transport.Transport{
+		"Fault": func(tr transport.Transport) transport.Transport { return transport.NewFault(tr, transport.Faults{}) },
+		"Capture": func(tr transport.Transport) transport.Transport {
+			return transport.NewCapture(tr, transport.CaptureOptions{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := conformance.URL("mem://127.0.0.9:0")
+			f.OneProcess, f.Refuses = true, true
+			open := f.Open
+			f.Open = func(side conformance.Side, addr netip.AddrPort) (transport.Transport, error) {
+				tr, err := open(side, addr)
+				if err != nil {
+					return nil, err
+				}
+				return decorate(tr), nil
+			}
+			conformance.Transport(t, f)
+		})
 	}
-	conformance.Transport(t, f)
 }

@@ -26,6 +26,7 @@ var layers = []layer{
 
 	{"transport", []string{"internal/nearest", "internal/setting"}},
 	{"transport/mem", []string{"transport"}},
+	{"transport/pcapng", []string{"transport", "wire", "github.com/gopacket/gopacket/..."}},
 	{"transport/sim", []string{"transport"}},
 	{"transport/xdp", []string{"transport", "internal/...", xsys, "github.com/cilium/ebpf/...", "github.com/vishvananda/netlink/..."}},
 	{"transport/udp", []string{"transport", "internal/...", xsys, "golang.org/x/net/..."}},

@@ -61,6 +61,14 @@ func (c *capture) add(from, to netip.AddrPort, data []byte) {
 // dissect has tshark print fields, of each packet a line: values by field, in order.
 func (c *capture) dissect(t *testing.T, fields ...string) []map[string][]string {
 	t.Helper()
+	file := filepath.Join(t.TempDir(), "capture.pcap")
+	require.NoError(t, os.WriteFile(file, c.Bytes(), 0o600))
+	return dissect(t, file, fields...)
+}
+
+// dissect is that of a file.
+func dissect(t *testing.T, file string, fields ...string) []map[string][]string {
+	t.Helper()
 	tshark, err := exec.LookPath("tshark")
 	if err != nil {
 		t.Skip("tshark is not installed: apt-get install tshark")
@@ -68,8 +76,6 @@ func (c *capture) dissect(t *testing.T, fields ...string) []map[string][]string 
 	dir := t.TempDir()
 	script, err := dissector.Install(dir)
 	require.NoError(t, err)
-	file := filepath.Join(dir, "capture.pcap")
-	require.NoError(t, os.WriteFile(file, c.Bytes(), 0o600))
 	args := []string{"-2", "-X", "lua_script:" + script, "-r", file, "-T", "fields", "-E", "separator=/t", "-E", "aggregator=;"}
 	for _, field := range fields {
 		args = append(args, "-e", field)

@@ -183,24 +183,34 @@ var fields = strings.Fields(`type flags.checksum flags.ack_now checksum.good con
 	params.ack_delay params.max_message params.receive_window params.keep_alive params.features cookie reason
 	reset.connection reset.token reset.number path padding`)
 
+// vectors are those of the document.
+func vectors(t *testing.T) []wiredoc.Vector {
+	vectors, err := wiredoc.Vectors("../../../../docs/wire.md")
+	require.NoError(t, err)
+	return slices.DeleteFunc(vectors, func(v wiredoc.Vector) bool {
+		return len(v.Bytes) < 16 || v.Error == "magic" // which tell nobody that they are Peregrine's
+	})
+}
+
 // The document's vectors are shown as the document reads them, field by field; those
 // that are not valid are marked, by the error's name.
 func TestTheDocumentsVectorsAreShown(t *testing.T) {
 	t.Parallel()
-	vectors, err := wiredoc.Vectors("../../../../docs/wire.md")
-	require.NoError(t, err)
-	vectors = slices.DeleteFunc(vectors, func(v wiredoc.Vector) bool {
-		return len(v.Bytes) < 16 || v.Error == "magic" // which tell nobody that they are Peregrine's
-	})
+	vectors := vectors(t)
 	c := newCapture()
 	for _, v := range vectors {
 		c.add(client, server, v.Bytes)
 	}
+	requireShown(t, vectors, c.dissect)
+}
+
+// requireShown checks a capture of vectors, given how to have it dissected.
+func requireShown(t *testing.T, vectors []wiredoc.Vector, dissect func(t *testing.T, fields ...string) []map[string][]string) {
 	columns := []string{"_ws.expert.message", "peregrine.type"}
 	for _, f := range fields[1:] {
 		columns = append(columns, "peregrine."+f)
 	}
-	packets := c.dissect(t, columns...)
+	packets := dissect(t, columns...)
 	require.Len(t, packets, len(vectors))
 	for i, v := range vectors {
 		packet := packets[i]
