@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
 // noisyEnds delay what arrives in each tenth of a millisecond by a heavy-tailed
@@ -25,29 +26,23 @@ func noisyEnds(seed uint64) func(time.Duration) time.Duration {
 // eRPC's Timely falls to 1 or 2 Gbit/s on such a path.
 func TestNoiseDoesNotThrottleAnIdleNetwork(t *testing.T) {
 	t.Parallel()
-	type path struct {
-		name     string
-		gigabits float64
-		trip     time.Duration
-		datagram int
-	}
 	for _, p := range some(
-		path{"kernel", 20, 50 * time.Microsecond, 8972},
-		path{"kernel, small", 10, 50 * time.Microsecond, 1472},
-		path{"bypass", 40, 10 * time.Microsecond, 8972},
+		shape{gigabits: 20, trip: 50 * time.Microsecond, datagram: 8972}, // a kernel's
+		shape{gigabits: 10, trip: 50 * time.Microsecond, datagram: 1472},
+		shape{gigabits: 40, trip: 10 * time.Microsecond, datagram: 8972}, // of bypassed ones
 	) {
 		goodput := func(name string, seed uint64) float64 {
-			b := newBottleneck(p.gigabits, p.trip, p.datagram)
-			b.ends = noisyEnds(seed)
-			b.add(factory(t, name))
-			b.run(20 * time.Millisecond)
-			_, goodput := b.measure(100 * time.Millisecond)
+			n := newNeck(t, p)
+			n.add(factory(t, name))
+			n.late = noisyEnds(seed)
+			n.Run(20 * time.Millisecond)
+			_, goodput := n.measure(100 * time.Millisecond)
 			return goodput[0]
 		}
 		for _, seed := range some[uint64](1, 2) {
 			most := goodput("none", seed)
 			for _, name := range []string{"timely", "swift", "dctcp"} {
-				require.GreaterOrEqual(t, goodput(name, seed)/most, 0.95, "%s on %s, seed %d", name, p.name, seed)
+				require.GreaterOrEqual(t, goodput(name, seed)/most, 0.95, "%s on %+v, seed %d", name, p, seed)
 			}
 		}
 	}
@@ -59,11 +54,11 @@ func TestLossWithoutDelayDoesNotThrottle(t *testing.T) {
 	for _, trip := range some(20*time.Microsecond, 240*time.Microsecond) {
 		for _, name := range []string{"timely", "swift", "dctcp"} {
 			goodput := func(loss float64) float64 {
-				b := newBottleneck(10, trip, 1472)
-				b.loss = loss
-				b.add(factory(t, name))
-				b.run(10 * time.Millisecond)
-				_, goodput := b.measure(40 * time.Millisecond)
+				n := newNeck(t, shape{gigabits: 10, trip: trip, datagram: 1472})
+				n.add(factory(t, name))
+				n.pipe.SetFaults(sim.Faults{Loss: loss})
+				n.Run(10 * time.Millisecond)
+				_, goodput := n.measure(40 * time.Millisecond)
 				return goodput[0]
 			}
 			lossless := goodput(0)
