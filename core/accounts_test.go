@@ -46,7 +46,7 @@ func (d *node) checkAccounts(servers, calls int) {
 				d.net.bounded("slots served", len(s.slots), cfg.Slots)
 			}
 		}
-		d.net.bounded("messages of packets", len(m.manifest.entries), packet.MaxEntries)
+		d.net.bounded("messages of packets", len(m.queue.entries), packet.MaxEntries)
 		outstanding := 0
 		m.eachSession(func(s *Session) {
 			d.net.bounded("slots", len(s.slots), cfg.Slots)

@@ -42,7 +42,7 @@ func (e *Endpoint) recycleControl(m *outgoing) {
 	if m.owner == nil {
 		return
 	}
-	m.void()
+	m.owner.void(m)
 	owner := m.owner
 	owner.controls--
 	m.data, m.owner = nil, nil

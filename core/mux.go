@@ -99,7 +99,7 @@ func (m *mux) Gone() {
 }
 
 // Quiet gives memory back.
-func (m *mux) Quiet() { m.manifest.shrink(m.conn.Settled()) }
+func (m *mux) Quiet() { m.queue.shrink(m.conn.Settled()) }
 
 // close ends the connection in order.
 func (m *mux) close(reason string) {

@@ -15,8 +15,9 @@ type outgoing struct {
 	id         uint32
 	started    bool // some packet went out
 	acked      bool // all packets arrived
+	waits      bool // in its connection's sendQueue
 	next, prev *outgoing
-	queue      *outgoingQueue // nil: not queued
+	queue      *outgoingQueue // of long messages; nil: in none
 	message    wire.MessageHeader
 	data       []byte
 	deadline   time.Duration // when the call times out; 0: never
@@ -62,12 +63,6 @@ func (m *outgoing) split(stride int) {
 	clear(m.arrived)
 }
 
-// void takes m out of its queue and makes packets that held it mean nothing.
-func (m *outgoing) void() {
-	m.dequeue()
-	m.id = 0
-}
-
 // take returns the fragment to send next, if any is left.
 func (m *outgoing) take() (fragment int, ok bool) {
 	for len(m.lost) > 0 {
@@ -110,7 +105,7 @@ func (q *outgoingQueue) push(m *outgoing) {
 	q.length++
 }
 
-// dequeue removes m from the queue that it is in, if any.
+// dequeue removes m from the queue of long messages that it is in, if any.
 func (m *outgoing) dequeue() {
 	q := m.queue
 	if q == nil {

@@ -33,7 +33,7 @@ func (m *mux) Take(rest []byte) {
 		messages++
 		e.taking.unread = len(rest)
 		m.take(message)
-		if m.urgent.length >= overlapMin && m.urgent.length >= m.outstanding/2 && m.conn.Dialed() {
+		if m.queue.length >= overlapMin && m.queue.length >= m.outstanding/2 && m.conn.Dialed() {
 			// New requests leave before all responses at hand are taken in. Else client and
 			// server would take turns: all calls in flight would travel together, one side
 			// idle while the other works.

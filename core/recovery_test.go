@@ -45,9 +45,9 @@ func (n *network) settled(nodes ...*node) {
 		require.Zero(n.t, st.ReassemblyBytes)
 		n.until(func() bool { return d.controlling == 0 }) // but for a keepalive
 		for c := range d.packets.Conns() {
-			manifest := &muxOf(c).manifest
-			require.Equal(n.t, manifest.next, c.Settled(), "something is in flight")
-			require.LessOrEqual(n.t, len(manifest.entries), minEntries, "an idle connection's ring is given back")
+			queue := &muxOf(c).queue
+			require.Equal(n.t, queue.sent, c.Settled(), "something is in flight")
+			require.LessOrEqual(n.t, len(queue.entries), minEntries, "an idle connection's ring is given back")
 		}
 	}
 }

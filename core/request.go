@@ -372,8 +372,8 @@ func (r *Request) answer(code Code, data []byte) {
 
 // end detaches the request from its client: answered and received, or given up.
 func (r *Request) end() {
+	r.mux.void(&r.out)
 	r.mux = nil
-	r.out.void()
 	switch r.state {
 	case requestRunning:
 		// Its handler is on the stack; answer or run finishes.

@@ -19,19 +19,25 @@ const (
 
 // outbox is what a connection has to send, and has sent.
 type outbox struct {
-	urgent, bulk outgoingQueue
-	manifest     manifest
-	controls     int // control messages under way
+	queue    sendQueue
+	bulk     outgoingQueue // messages longer than a datagram
+	controls int           // control messages under way
 }
 
 // enqueue queues o for sending.
 func (m *mux) enqueue(o *outgoing) {
 	if len(o.data) <= m.singleLimit() {
-		m.urgent.push(o)
+		m.queue.push(o, m.conn.Settled())
 	} else {
 		m.bulk.push(o)
 	}
 	m.conn.Touch()
+}
+
+// void takes o out of its queue, and makes datagrams that held it mean nothing.
+func (m *mux) void(o *outgoing) {
+	o.dequeue()
+	m.queue.void(o)
 }
 
 // singleLimit is how long a message may be to travel in one datagram.
@@ -50,7 +56,7 @@ func (m *mux) Ping(size int) {
 
 // Next is the head of the queues.
 func (m *mux) Next() packet.Next {
-	if o := m.urgent.head; o != nil {
+	if o := m.queue.first(); o != nil {
 		if o.padding > 0 {
 			return packet.Padded
 		}
@@ -62,34 +68,38 @@ func (m *mux) Next() packet.Next {
 	return packet.Nothing
 }
 
-// Fill packs as many urgent messages as fit, or else one fragment of a bulk
+// Fill packs as many small messages as fit, or else one fragment of a bulk
 // message.
 func (m *mux) Fill(b []byte, payload *[]byte) (n, entries int, next packet.Next) {
-	n, entries = m.pack(b, payload)
-	return n, entries, m.Next()
-}
-
-// pack is Fill, without what is next.
-func (m *mux) pack(b []byte, payload *[]byte) (n, entries int) {
-	e, o := m.e, m.urgent.head
-	switch {
-	case o == nil:
-		return m.fragment(b, payload)
-	case o.padding > 0:
-		return m.padded(b)
+	e, q := m.e, &m.queue
+	if q.length == 0 {
+		n, entries = m.fragment(b, payload)
+		e.stats.TxMessages += uint64(entries)
+		return n, entries, m.Next()
 	}
-	for ; o != nil && o.padding == 0; o = m.urgent.head {
+	for q.length > 0 {
+		held := q.at(q.head)
+		o := held.message
+		if held.id != o.id {
+			q.head++ // void
+			continue
+		}
+		if o.padding > 0 {
+			if entries == 0 {
+				n, entries = m.padded(b)
+			}
+			break
+		}
 		if n+o.size() > len(b) {
 			if entries > 0 {
 				break
 			}
-			o.dequeue() // queued when the MTU was larger
+			q.skip() // queued when the MTU was larger
 			m.bulk.push(o)
 			continue
 		}
-		m.note(o, 0)
+		q.send()
 		entries++
-		o.dequeue()
 		o.started = true
 		if o.deadline != 0 {
 			o.message.Deadline = wire.EncodeTimeout(o.deadline - e.packets.Now())
@@ -105,18 +115,16 @@ func (m *mux) pack(b []byte, payload *[]byte) (n, entries int) {
 		}
 	}
 	e.stats.TxMessages += uint64(entries)
-	return n, entries
+	return n, entries, m.Next()
 }
 
 // padded packs a ping that fills a datagram to its size.
 func (m *mux) padded(b []byte) (n, entries int) {
-	o := m.urgent.head
-	o.dequeue()
-	m.note(o, 0)
+	o := m.queue.first()
+	m.queue.send()
 	size := int(o.padding)
 	o.message.Put(b, size-wire.MessageHeaderSize)
 	clear(b[wire.MessageHeaderSize:size])
-	m.e.stats.TxMessages++
 	return size, 1
 }
 
@@ -125,7 +133,7 @@ func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
 	o := m.bulk.head
 	if o.stride == 0 && len(o.data) <= m.singleLimit() {
 		o.dequeue()
-		m.urgent.push(o) // queued when the MTU was smaller
+		m.queue.push(o, m.conn.Settled()) // queued when the MTU was smaller
 		return 0, 0
 	}
 	if o.stride == 0 || int(o.stride) > m.stride() {
@@ -143,7 +151,7 @@ func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
 	if !ok {
 		return 0, 0
 	}
-	m.note(o, fragment)
+	m.queue.note(o, fragment, m.conn.Settled())
 	o.started = true
 	if o.deadline != 0 {
 		o.message.Deadline = wire.EncodeTimeout(o.deadline - m.e.packets.Now())
@@ -151,12 +159,8 @@ func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
 	o.message.Index = uint32(fragment)
 	body := o.body(fragment)
 	m.lend(o, body, payload)
-	m.e.stats.TxMessages++
 	return o.message.Put(b, len(body)), 1
 }
-
-// note has the datagram that is being filled hold o, or a fragment of it.
-func (m *mux) note(o *outgoing, fragment int) { m.manifest.note(o, fragment, m.conn.Settled()) }
 
 // lend has data, of o's, follow what is in the datagram, and notes until when the
 // transport reads it.
@@ -168,7 +172,7 @@ func (m *mux) lend(o *outgoing, data []byte, payload *[]byte) {
 // Arrived tells the messages that a datagram held.
 func (m *mux) Arrived(first uint32, count int) {
 	for i := range uint32(count) {
-		held := m.manifest.at(first + i)
+		held := m.queue.at(first + i)
 		if held.message.id == held.id {
 			if m.arrived(held.message, held.fragment); m.conn.State() != packet.Connected {
 				return // a callback closed the endpoint
@@ -203,7 +207,7 @@ func (m *mux) arrived(o *outgoing, fragment uint32) {
 // Lost queues again what a datagram held.
 func (m *mux) Lost(first uint32, count int) {
 	for i := range uint32(count) {
-		held := m.manifest.at(first + i)
+		held := m.queue.at(first + i)
 		if held.message.id == held.id {
 			m.retransmit(held.message, held.fragment)
 		}
@@ -223,8 +227,8 @@ func (m *mux) retransmit(o *outgoing, fragment uint32) {
 		if o.queue == nil {
 			m.bulk.push(o)
 		}
-	case o.queue == nil:
-		m.urgent.push(o)
+	case o.queue == nil && !o.waits:
+		m.queue.push(o, m.conn.Settled())
 	}
 	m.e.stats.Retransmits++
 	m.conn.Touch()
@@ -232,17 +236,16 @@ func (m *mux) retransmit(o *outgoing, fragment uint32) {
 
 // drop forgets all that is queued or under way, since the connection is no more.
 func (m *mux) drop() {
-	for i := range m.manifest.entries {
-		if held := &m.manifest.entries[i]; held.message != nil && held.message.id == held.id {
+	for i := range m.queue.entries {
+		if held := &m.queue.entries[i]; held.message != nil && held.message.id == held.id {
+			held.message.waits = false
 			m.e.recycleControl(held.message)
 		}
 	}
-	m.manifest = manifest{}
-	for _, q := range []*outgoingQueue{&m.urgent, &m.bulk} {
-		for q.head != nil {
-			o := q.head
-			o.dequeue()
-			m.e.recycleControl(o)
-		}
+	m.queue = sendQueue{}
+	for m.bulk.head != nil {
+		o := m.bulk.head
+		o.dequeue()
+		m.e.recycleControl(o)
 	}
 }

@@ -289,7 +289,7 @@ func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	payloadEnd = slot.out.payloadEnd
 	s.slots[slot.index].active = 0
 	s.free = append(s.free, slot.index)
-	slot.out.void()
+	s.mux.void(&slot.out)
 	slot.call, slot.out.data = nil, nil
 	if slot.in != nil {
 		s.mux.e.recycleAssembly(&slot.in)
