@@ -249,15 +249,21 @@ const (
 //	// that were sent again.
 //	TxMessages, RxMessages, Retransmits uint64
 //	// Dropped messages of a session, slot or request that has ended. Those that
-//	// are malformed count as malformed datagrams do, in RxMalformed.
+//	// are malformed count as malformed datagrams do.
 //	RxStale uint64
 //	// Datagrams of type Data and all others.
 //	TxData, TxControl, RxData, RxControl uint64
 //	// Packets declared lost; those of them that arrived after all; and silences
 //	// that were ended by a probe.
 //	LostPackets, SpuriousRetransmits, ProbeTimeouts uint64
+//	// Pings that had no answer in time and were sent again.
+//	PingsRepeated uint64
 //	// Dropped datagrams, by cause.
-//	RxMalformed uint64 // wrong magic, length, type or contents
+//	RxMalformed uint64 // the following four, and what is out of place
+//	RxMagic uint64 // no datagram of this protocol
+//	RxLength uint64 // shorter, or longer, than what it says
+//	RxType uint64 // an unknown type, kind, flag or option
+//	RxParams uint64 // limits that nothing can be sent within
 //	RxVersion uint64 // another protocol version
 //	RxChecksum uint64 // damaged
 //	RxUnknown uint64 // no such connection, or a wrong token or sender

@@ -27,7 +27,7 @@ func (m *mux) Take(rest []byte) {
 	var err error
 	for len(rest) > 0 && m.conn.State() == packet.Connected {
 		if rest, err = message.Parse(rest); err != nil {
-			e.stats.RxMalformed++
+			e.stats.Malformed(err)
 			break
 		}
 		messages++

@@ -20,7 +20,7 @@ type Stats struct {
 	// that were sent again.
 	TxMessages, RxMessages, Retransmits uint64
 	// Dropped messages of a session, slot or request that has ended. Those that
-	// are malformed count as malformed datagrams do, in RxMalformed.
+	// are malformed count as malformed datagrams do.
 	RxStale uint64
 
 	// What the connections under them count.
@@ -49,6 +49,8 @@ func (e *Endpoint) Stats() Stats {
 	if e.packets != nil {
 		s.Stats = e.packets.Stats()
 		s.RxMalformed += e.stats.RxMalformed // messages
+		s.RxLength += e.stats.RxLength
+		s.RxType += e.stats.RxType
 	}
 	s.Sessions = e.sessions
 	s.RequestsHeld = e.held

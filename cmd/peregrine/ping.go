@@ -27,7 +27,8 @@ func newPing() *cobra.Command {
 		Use:   "ping ADDR",
 		Short: "Measure the round trip to a server's engine",
 		Long: `Ping sends a probe that the server's engine answers by itself, as often as
---interval says, until --count is reached or it is interrupted.`,
+--interval says, until --count is reached or it is interrupted. A probe that has
+no answer in time is sent again, which is counted, and the last try is timed.`,
 		Example: `  peregrine ping ` + defaultAddr + `
   peregrine ping 10.0.1.7:31850 --count 100 --interval 10ms`,
 		Args: arguments(1, 1, serverAddr),
@@ -76,7 +77,9 @@ func (p *pingCommand) run(ctx context.Context, to target) error {
 		return err
 	}
 	result := p.probe(ctx, session, to)
-	err = errors.Join(p.report(to, result), p.json.Write(result))
+	closed := e.Close()
+	result.Repeated = e.Stats().PingsRepeated
+	err = errors.Join(closed, p.report(to, result), p.json.Write(result))
 	if p.count > 0 {
 		err = errors.Join(err, context.Cause(ctx)) // without a count it is the way to end
 	}
@@ -88,6 +91,7 @@ type pingResult struct {
 	Target   string `json:"target"`
 	Sent     int    `json:"sent"`
 	Received int    `json:"received"`
+	Repeated uint64 `json:"repeated"` // had no answer in time; the last try is timed
 	measure.Latency
 	Machine measure.Machine `json:"machine"`
 }
@@ -100,6 +104,7 @@ func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to 
 	defer tick.Stop()
 	for {
 		waiting, cancel := context.WithTimeout(ctx, p.timeout)
+		began := time.Now()
 		rtt, err := session.Ping(waiting)
 		cancel()
 		if ctx.Err() != nil {
@@ -109,7 +114,7 @@ func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to 
 		if err == nil {
 			result.Received++
 			recorder.Record(rtt)
-			fmt.Fprintf(p.out, "answer from %s: seq=%d time=%s\n", to.text, result.Sent, measure.Short(rtt))
+			fmt.Fprintf(p.out, "answer from %s: seq=%d time=%s%s\n", to.text, result.Sent, measure.Short(rtt), waited(rtt, time.Since(began)))
 		} else {
 			fmt.Fprintf(p.out, "no answer from %s: seq=%d (%v)\n", to.text, result.Sent, err)
 		}
@@ -127,8 +132,24 @@ func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to 
 	return result
 }
 
+// worthSaying is from how much longer than a round trip an answer has to be waited for
+// to be said: a probe is repeated after some milliseconds.
+const worthSaying = time.Millisecond
+
+// waited says how long an answer took where that is not the round trip, since an
+// earlier try was lost, or this host was busy.
+func waited(rtt, all time.Duration) string {
+	if all < rtt+worthSaying {
+		return ""
+	}
+	return fmt.Sprintf(" (after %s in all)", measure.Short(all))
+}
+
 func (p *pingCommand) report(to target, r pingResult) error {
 	text := fmt.Sprintf("%s: %d sent, %d answered", to.text, r.Sent, r.Received)
+	if r.Repeated > 0 {
+		text += fmt.Sprintf(", sent again %s for want of an answer in time", measure.Plural(int(r.Repeated), "time"))
+	}
 	if r.Received > 0 {
 		text += fmt.Sprintf("; min %s, mean %s, p50 %s, p99 %s, max %s", measure.Micros(r.Min),
 			measure.Micros(r.Mean), measure.Micros(r.P50), measure.Micros(r.P99), measure.Micros(r.Max))

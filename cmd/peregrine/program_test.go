@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,44 @@ func TestPingIsAnswered(t *testing.T) {
 	require.EqualValues(t, 3, result["received"])
 	require.Positive(t, result["p50_us"])
 	s.end(t)
+}
+
+func TestPingCountsWhatItHasToRepeat(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--fault", "loss=0.4")
+	path := filepath.Join(t.TempDir(), "ping.json")
+	stdout, stderr, err := output(t, "ping", s.addr, "--count", "40", "--interval", "1ms", "--timeout", "1m", "--patience", "1m", "--json", path)
+	require.NoError(t, err, stderr)
+	result := readJSON(t, path)
+	require.EqualValues(t, 40, result["received"])
+	require.Positive(t, result["repeated"])
+	require.Contains(t, stdout, "for want of an answer in time")
+	require.Contains(t, stdout, "in all)")
+	s.end(t)
+}
+
+func TestAServerSaysWhatItRejectedAndWhy(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "serve.json")
+	s := serve(t, "--json", path)
+	conn, err := net.Dial("udp", s.addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	for _, datagram := range []string{
+		"too short", "a datagram of another protocol", "\xF7\x20" + strings.Repeat("\x00", 14), "\xF7\x1F" + strings.Repeat("\x00", 14),
+		"\xF7\x13" + strings.Repeat("\x00", 40), "\xF7\x10" + strings.Repeat("\x00", 40),
+	} {
+		_, err = conn.Write([]byte(datagram))
+		require.NoError(t, err)
+	}
+	_, stderr, err := output(t, "ping", s.addr, "--count", "1", "--timeout", "1m", "--patience", "1m") // behind them
+	require.NoError(t, err, stderr)
+	require.Contains(t, s.end(t), "rejected: length 1, magic 1, version 1, type 1, checksum 1, unknown 1")
+	rejected, _ := readJSON(t, path)["rejected"].(map[string]any)
+	for _, reason := range []string{"length", "magic", "version", "type", "checksum", "unknown"} {
+		require.EqualValues(t, 1, rejected[reason], reason)
+	}
+	require.Zero(t, rejected["params"])
 }
 
 func TestTheDemonstrationSucceeds(t *testing.T) {

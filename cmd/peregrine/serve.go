@@ -158,10 +158,17 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 	defer cancel()
 	err = e.Shutdown(draining)
 	stats := e.Stats()
-	saved := s.json.Write(stats)
+	rejected := rejectionsOf(&stats)
+	saved := s.json.Write(struct {
+		peregrine.Stats
+		Rejected rejections `json:"rejected"`
+	}{stats, rejected})
 	fmt.Fprintf(s.out, "served %s, refused %d, retransmitted %d; datagrams received %d, sent %d\n",
 		measure.Plural(int(stats.RequestsHandled), "request"), stats.RequestsRefused, stats.Retransmits,
 		stats.Transport.RxPackets, stats.Transport.TxPackets)
+	if line := rejected.String(); line != "" {
+		fmt.Fprintln(s.out, measure.Fold(line, measure.Width(s.out), 2))
+	}
 	if err != nil {
 		err = fmt.Errorf("accepted requests were still unanswered after %v: %w", drainTimeout+s.patience, err)
 	}

@@ -68,7 +68,7 @@ func (e *Endpoint) control(h *wire.Header, rest []byte, rx *transport.RxPacket) 
 	}
 	d, err := e.decide(h, rest, rx)
 	if err != nil {
-		e.stats.RxMalformed++
+		e.stats.Malformed(err)
 		return
 	}
 	e.carryOut(&d, rx)
@@ -78,7 +78,7 @@ func (e *Endpoint) control(h *wire.Header, rest []byte, rx *transport.RxPacket) 
 // version which one is spoken here.
 func (e *Endpoint) malformed(h *wire.Header, rest []byte, err error, rx *transport.RxPacket) {
 	if err != wire.ErrVersion {
-		e.stats.RxMalformed++
+		e.stats.Malformed(err)
 		return
 	}
 	e.stats.RxVersion++

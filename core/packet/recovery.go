@@ -310,6 +310,9 @@ func (c *Conn) lossTimer() {
 	}
 	c.probes++
 	c.e.stats.ProbeTimeouts++
+	if c.measuring {
+		c.e.stats.PingsRepeated++
+	}
 	if int(c.packet(c.first).size) <= c.mtu { // not an MTU probe
 		c.controller.TimedOut(c.e.now)
 		c.refreshWindow()

@@ -1,5 +1,7 @@
 package packet
 
+import "github.com/peregrine-rpc/peregrine/wire"
+
 // Stats counts since the endpoint was made.
 type Stats struct {
 	// Datagrams of type Data and all others.
@@ -7,9 +9,15 @@ type Stats struct {
 	// Packets declared lost; those of them that arrived after all; and silences
 	// that were ended by a probe.
 	LostPackets, SpuriousRetransmits, ProbeTimeouts uint64
+	// Pings that had no answer in time and were sent again.
+	PingsRepeated uint64
 
 	// Dropped datagrams, by cause.
-	RxMalformed   uint64 // wrong magic, length, type or contents
+	RxMalformed   uint64 // the following four, and what is out of place
+	RxMagic       uint64 // no datagram of this protocol
+	RxLength      uint64 // shorter, or longer, than what it says
+	RxType        uint64 // an unknown type, kind, flag or option
+	RxParams      uint64 // limits that nothing can be sent within
 	RxVersion     uint64 // another protocol version
 	RxChecksum    uint64 // damaged
 	RxUnknown     uint64 // no such connection, or a wrong token or sender
@@ -36,4 +44,19 @@ func (e *Endpoint) Stats() Stats {
 	s := e.stats
 	s.Peers = e.connected
 	return s
+}
+
+// Malformed counts what did not decode.
+func (s *Stats) Malformed(err error) {
+	s.RxMalformed++
+	switch err {
+	case wire.ErrMagic:
+		s.RxMagic++
+	case wire.ErrLength:
+		s.RxLength++
+	case wire.ErrType:
+		s.RxType++
+	case wire.ErrParams:
+		s.RxParams++
+	}
 }
