@@ -10,6 +10,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 func TestADrainingServerFinishesWhatItAccepted(t *testing.T) {
@@ -301,4 +302,20 @@ func TestTheMemoryOfATransportThatHasEndedIsLeftAlone(t *testing.T) {
 	for _, head := range port.lent {
 		require.Equal(t, len(head), bytes.Count(head, []byte{0}))
 	}
+}
+
+func TestTheTextOfACloseIsLoggedAsTextOnly(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	var told []Event
+	server := n.add(Config{Events: func(e Event) { told = append(told, e) }})
+	x := n.byHand(server)
+	_, known := x.join(1)
+	data := make([]byte, 100)
+	size := (&wire.Header{Type: wire.Close, Flags: wire.FlagChecksum, Connection: known.index, Token: known.token}).Put(data)
+	size += wire.PutReason(data[size:], uint8(Unavailable), "\x1b[2J\xff\u202e")
+	wire.Seal(data[:size], nil)
+	x.take(1, data[:size])
+	require.Equal(t, PeerClosed, told[len(told)-1].Kind)
+	require.Equal(t, `"\x1b[2J\xff\u202e"`, told[len(told)-1].Reason)
 }

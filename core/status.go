@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -69,19 +65,9 @@ type Error struct {
 // might obey it. Message itself is as it came.
 func (e *Error) Error() string {
 	if e.MayHaveExecuted && e.Code == Unavailable {
-		return fmt.Sprintf("%v: %s (the request may have executed)", e.Code, harmless(e.Message))
+		return fmt.Sprintf("%v: %s (the request may have executed)", e.Code, wire.Printable(e.Message))
 	}
-	return fmt.Sprintf("%v: %s", e.Code, harmless(e.Message))
-}
-
-// harmless quotes text that has anything but printable characters: those that
-// control a terminal, line ends, invalid UTF-8, marks that turn the direction of
-// writing.
-func harmless(text string) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return text
-	}
-	return strconv.Quote(text)
+	return fmt.Sprintf("%v: %s", e.Code, wire.Printable(e.Message))
 }
 
 // Is makes errors.Is match errors of the same code: a target without a Message

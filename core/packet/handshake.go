@@ -261,7 +261,7 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 		e.stats.ResetsTaken++
 		c.lost(fmt.Sprintf("peer %v has restarted or given us up", c.addr), nil)
 	case closed:
-		c.event(PeerClosed, d.reason)
+		c.event(PeerClosed, wire.Printable(d.reason))
 		c.fail(&Failure{Code: codeUnavailable, Reason: fmt.Sprintf("peer %v closed the connection: %s", c.addr, d.reason)})
 	case answerPath:
 		c.answerPath(d.path, len(rx.Data))
