@@ -120,11 +120,14 @@ func PutLead(b []byte, t Type, flags, words uint8, connection, token, number uin
 }
 
 // Size is the length of the encoded block in bytes.
-func (a *AckBlock) Size() int {
-	if a.Words == 0 {
+func (a *AckBlock) Size() int { return AckSize(a.Words) }
+
+// AckSize returns the encoded length of a block of so many words.
+func AckSize(words uint8) int {
+	if words == 0 {
 		return 0
 	}
-	return AckFixedSize + 8*int(a.Words)
+	return AckFixedSize + 8*int(words)
 }
 
 // Put encodes a at the start of b, which must hold a.Size() bytes, and returns that

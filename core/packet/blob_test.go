@@ -20,6 +20,7 @@ import (
 type blobs struct {
 	conn  *packet.Conn
 	alone bool // one piece a datagram
+	small bool // pieces leave room for acknowledgements, however long they are
 	queue []piece
 	noted []piece // an entry each, since the connection was made
 
@@ -71,7 +72,7 @@ func (b *blobs) Next() packet.Next {
 		return packet.Padded
 	case b.queue[0].ping:
 		return wire.MessageHeaderSize
-	case len(b.queue[0].data) > blobBulk:
+	case len(b.queue[0].data) > blobBulk && !b.small:
 		return packet.Bulk
 	}
 	return packet.Next(blobHead + len(b.queue[0].data))

@@ -22,8 +22,8 @@ type received struct {
 	now     bool          // the peer asked not to delay
 	since   time.Duration // arrival of the largest
 	due     time.Duration // when pending must be acknowledged at the latest
-	// floor is next as of the last two acknowledgements: what lies below was
-	// reported at least twice.
+	// floor is next as of the last two acknowledgements, or the number of a packet
+	// below that came since: what lies below was reported at least twice.
 	floor [2]uint64
 }
 
@@ -48,6 +48,8 @@ func (r *received) add(n uint64) bool {
 		r.next = n + 1
 	} else if r.bitmap[word%wire.MaxAckWords]&bit != 0 {
 		return false
+	} else {
+		r.floor[0], r.floor[1] = min(r.floor[0], n), min(r.floor[1], n)
 	}
 	r.bitmap[word%wire.MaxAckWords] |= bit
 	return true
@@ -64,23 +66,23 @@ func (r *received) window(last uint64) uint64 {
 	return w
 }
 
-// report fills in a, and takes all that is pending as acknowledged. It returns the
-// block's words.
-func (r *received) report(a *wire.AckBlock, now time.Duration) uint8 {
+// words is how many a block has that reports what is to be reported.
+func (r *received) words() uint8 {
 	last := r.next - 1
-	words := min((last-min(r.floor[0], last))/64+1, wire.MaxAckWords-1)
-	a.Words = uint8(words)
+	return uint8(min((last-min(r.floor[0], last))/64+1, receiveSpan/64))
+}
+
+// report fills in a with so many words, and takes all that is pending as
+// acknowledged.
+func (r *received) report(a *wire.AckBlock, words uint8, now time.Duration) {
+	last := r.next - 1
+	a.Words = words
 	a.Largest = uint32(last)
 	a.Delay = uint16(min((now-r.since)/time.Microsecond, wire.MaxAckDelay))
 	a.CE = r.ce
-	for i := range words {
-		if last < 64*i {
-			a.Words = uint8(i)
-			break
-		}
-		a.Bitmap[i] = r.window(last - 64*i)
+	for i := range a.Bitmap[:words] {
+		a.Bitmap[i] = r.window(last - 64*uint64(i))
 	}
 	r.floor = [2]uint64{r.floor[1], r.next}
 	r.pending, r.now = 0, false
-	return a.Words
 }

@@ -296,6 +296,9 @@ func (c *Conn) lose(n uint64, packet *sentPacket, as packetState) {
 	}
 	c.e.stats.LostPackets++
 	c.layer.Lost(packet.first, int(packet.count))
+	if as == packetLost && len(c.packets) < lateSpan {
+		c.growPackets(lateSpan)
+	}
 }
 
 // lossTimer acts on the deadline of recovery.

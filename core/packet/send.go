@@ -80,20 +80,26 @@ func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
 	e := c.e
 	b := t.Head
 	n, words := c.overhead(), uint8(0)
+	acks := b[n:]
 	if next > 0 {
 		b = b[:min(c.mtu, len(b))]
 		if c.in.pending > 0 {
-			if words = c.in.report(&e.acks, e.now); n+e.acks.Size()+int(next) > len(b) {
-				words = 0
-				c.in.pending, c.in.now = max(c.in.pending, 1), true // to go in a datagram of its own
+			words = c.in.words()
+			if size := wire.AckSize(words); n+size+int(next) <= len(b) {
+				n += size
 			} else {
-				n += e.acks.Put(b[n:])
+				words = 0
+				c.in.now = true // to go in a datagram of its own
 			}
 		}
 	}
 	size, entries, after := c.layer.Fill(b[n:], &t.Payload)
 	if entries == 0 {
 		return after, c.mayProceed()
+	}
+	if words > 0 {
+		c.in.report(&e.acks, words, e.now)
+		e.acks.Put(acks)
 	}
 	t.Head = b[:n+size]
 	t.Route = c.route
@@ -141,7 +147,8 @@ func (c *Conn) sendAck() bool {
 	if t == nil {
 		return false
 	}
-	words := c.in.report(&c.e.acks, c.e.now)
+	words := c.in.words()
+	c.in.report(&c.e.acks, words, c.e.now)
 	wire.PutLead(t.Head, wire.Ack, c.flags, words, c.remoteIndex, c.remoteToken, 0)
 	n := c.overhead()
 	c.sendControl(t, n+c.e.acks.Put(t.Head[n:]))

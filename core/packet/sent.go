@@ -40,6 +40,9 @@ const (
 const (
 	minPackets = 8
 	maxPackets = 4 * MaxCredits
+	// lateSpan is how many packets are remembered once one was overtaken, at least:
+	// for as long as the remote can still tell that it was only late.
+	lateSpan = 512
 	// MaxEntries is how many entries of a layer are of packets that are not yet
 	// accounted for, at most.
 	MaxEntries = 1 << 16
@@ -63,7 +66,7 @@ func (s *sent) full() bool {
 // The ring must not be full.
 func (s *sent) push(now time.Duration, size, entries int) {
 	if s.next-s.first == uint64(len(s.packets)) {
-		s.growPackets()
+		s.growPackets(max(minPackets, 2*len(s.packets)))
 	}
 	*s.packet(s.next) = sentPacket{now, s.nextEntry, uint32(size), uint16(entries), packetInFlight}
 	s.nextEntry += uint32(entries)
@@ -72,9 +75,9 @@ func (s *sent) push(now time.Duration, size, entries int) {
 	s.bytes += size
 }
 
-func (s *sent) growPackets() {
-	grown := make([]sentPacket, max(minPackets, 2*len(s.packets)))
-	for n := s.first; n < s.next; n++ {
+func (s *sent) growPackets(size int) {
+	grown := make([]sentPacket, size)
+	for n := s.next - min(s.next, uint64(len(s.packets))); n < s.next; n++ {
 		grown[n&uint64(len(grown)-1)] = *s.packet(n)
 	}
 	s.packets = grown
