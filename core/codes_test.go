@@ -43,9 +43,7 @@ func TestNothingIsBelievedOfAResponseWithACodeThatIsNone(t *testing.T) {
 			done := n.submit(s, &c)
 			n.react()
 			p := muxOf(client.toward(server))
-			p.response(&wire.Message{MessageHeader: wire.MessageHeader{
-				Kind: wire.Response, Code: uint8(code), Session: s.index, Generation: s.generation, Sequence: 1,
-			}})
+			p.response(wire.NewMessageLead(wire.Response, s.index, s.generation, 0, 0, 1).WithCode(uint8(code)), nil, nil)
 			require.Equal(t, 1, *done)
 			err := failure(t, &c)
 			if status > 0 && status < int(numCodes) {

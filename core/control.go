@@ -18,20 +18,20 @@ const (
 )
 
 // control returns a new control message, or nil if there are too many.
-func (m *mux) control(kind wire.Kind) *outgoing {
+func (m *mux) control(lead wire.MessageLead) *outgoing {
 	if m.controls >= maxControls {
 		return nil
 	}
-	return m.newControl(kind)
+	return m.newControl(lead)
 }
 
-func (m *mux) newControl(kind wire.Kind) *outgoing {
+func (m *mux) newControl(lead wire.MessageLead) *outgoing {
 	e := m.e
 	m.controls++
 	e.controlling++
 	o := e.controls.get()
 	e.begin(o)
-	o.message = wire.MessageHeader{Kind: kind}
+	o.lead = lead
 	o.owner = m
 	return o
 }

@@ -132,8 +132,8 @@ func TestASparseSessionIndexIsRefused(t *testing.T) {
 	n.connect(client, server)
 	p := muxOf(server.onlyClient())
 	before := server.entries
-	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 99, Generation: 1, Sequence: 1, Method: echo}})
-	p.request(&wire.Message{MessageHeader: wire.MessageHeader{Kind: wire.Request, Session: 60000, Generation: 1, Sequence: 1, Method: echo}})
+	p.request(wire.NewMessageLead(wire.Request, 99, 1, 0, echo, 1), nil, nil)
+	p.request(wire.NewMessageLead(wire.Request, 60000, 1, 0, echo, 1), nil, nil)
 	require.LessOrEqual(t, server.entries-before, 100)
 	require.LessOrEqual(t, len(p.served), 100)
 }

@@ -13,12 +13,13 @@ import (
 // What every small message touches comes first, in 128 bytes.
 type outgoing struct {
 	id         uint32
-	started    bool // some packet went out
-	acked      bool // all packets arrived
-	waits      bool // in its connection's sendQueue
+	size       int32 // in a datagram, uncut
+	started    bool  // some packet went out
+	acked      bool  // all packets arrived
+	waits      bool  // in its connection's sendQueue
 	next, prev *outgoing
 	queue      *outgoingQueue // of long messages; nil: in none
-	message    wire.MessageHeader
+	lead       wire.MessageLead
 	data       []byte
 	deadline   time.Duration // when the call times out; 0: never
 	stride     int32         // bytes a fragment; 0: not cut
@@ -37,20 +38,9 @@ type outgoing struct {
 	lost      []uint32 // fragments to send again
 }
 
-// address sets whom the message is for, field by field, since it is set for
-// every call.
-func (m *outgoing) address(kind wire.Kind, session, generation, slot uint16, sequence uint32) {
-	h := &m.message
-	h.Kind, h.Flags, h.Code = kind, 0, 0
-	h.Session, h.Generation, h.Slot, h.Sequence = session, generation, slot, sequence
-}
-
 // split cuts m in fragments of stride bytes, from the start again if it was cut
 // otherwise before.
 func (m *outgoing) split(stride int) {
-	m.message.Flags |= wire.FlagFragment
-	m.message.Total = uint32(len(m.data))
-	m.message.Stride = uint16(stride)
 	m.stride = int32(stride)
 	m.fragments = (len(m.data) + stride - 1) / stride
 	m.cut, m.unacked = 0, m.fragments
@@ -79,8 +69,20 @@ func (m *outgoing) take() (fragment int, ok bool) {
 	return 0, false
 }
 
-// size is m's length in a datagram, uncut.
-func (m *outgoing) size() int { return m.message.HeaderSize() + len(m.data) }
+// put encodes the header of m, or of one of its fragments, at the start of b, for so
+// many bytes of data, and returns its size.
+func (m *outgoing) put(b []byte, fragment, length int, now time.Duration) int {
+	h := m.lead.Header()
+	if m.deadline != 0 {
+		h.Flags |= wire.FlagDeadline
+		h.Deadline = wire.EncodeTimeout(m.deadline - now)
+	}
+	if m.stride != 0 {
+		h.Flags |= wire.FlagFragment
+		h.Total, h.Index, h.Stride = uint32(len(m.data)), uint32(fragment), uint16(m.stride)
+	}
+	return h.Put(b, length)
+}
 
 // body is the piece of data that fragment holds.
 func (m *outgoing) body(fragment int) []byte {

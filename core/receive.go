@@ -22,17 +22,25 @@ type taking struct {
 func (m *mux) Take(rest []byte) {
 	e := m.e
 	e.taking.mux, e.taking.hand = m, rest
-	message := &e.message
 	messages := uint64(0)
-	var err error
 	for len(rest) > 0 && m.conn.State() == packet.Connected {
-		if rest, err = message.Parse(rest); err != nil {
-			e.stats.Malformed(err)
-			break
+		var body []byte
+		var full *wire.Message
+		lead, end, ok := wire.ParseMessage(rest)
+		if ok {
+			body, rest = rest[wire.MessageHeaderSize:end:end], rest[end:]
+		} else {
+			full = &e.message
+			var err error
+			if rest, err = full.Parse(rest); err != nil {
+				e.stats.Malformed(err)
+				break
+			}
+			lead, body = full.Lead(), full.Body
 		}
 		messages++
 		e.taking.unread = len(rest)
-		m.take(message)
+		m.take(lead, body, full)
 		if m.queue.length >= overlapMin && m.queue.length >= m.outstanding/2 && m.conn.Dialed() {
 			// New requests leave before all responses at hand are taken in. Else client and
 			// server would take turns: all calls in flight would travel together, one side
@@ -54,19 +62,20 @@ func (e *Endpoint) resume() {
 	}
 }
 
-// take takes in one message. The side that dialed is the client.
-func (m *mux) take(message *wire.Message) {
-	dialed := m.conn.Dialed()
+// take takes in one message. full has it decoded, unless it is without flags. The side
+// that dialed is the client.
+func (m *mux) take(lead wire.MessageLead, body []byte, full *wire.Message) {
+	kind, dialed := lead.Kind(), m.conn.Dialed()
 	switch {
-	case message.Kind == wire.Response && dialed:
-		m.response(message)
-	case message.Kind == wire.Request && !dialed:
-		m.request(message)
-	case message.Kind == wire.Cancel && !dialed:
-		m.cancel(message)
-	case message.Kind == wire.CloseSession && !dialed:
-		m.closeSession(message)
-	case message.Kind == wire.Ping:
+	case kind == wire.Response && dialed:
+		m.response(lead, body, full)
+	case kind == wire.Request && !dialed:
+		m.request(lead, body, full)
+	case kind == wire.Cancel && !dialed:
+		m.cancel(lead)
+	case kind == wire.CloseSession && !dialed:
+		m.closeSession(lead)
+	case kind == wire.Ping:
 	default:
 		m.e.stats.RxMalformed++
 	}

@@ -95,35 +95,35 @@ func (e *Endpoint) Handle(method uint16, h Handler) {
 
 // serve returns the session that m names, newly made if it is new; nil if it
 // has ended or there may be no more.
-func (m *mux) serve(message *wire.Message) *servedSession {
-	if grow := int(message.Session) + 1 - len(m.served); grow > 0 {
+func (m *mux) serve(lead wire.MessageLead) *servedSession {
+	if grow := int(lead.Session()) + 1 - len(m.served); grow > 0 {
 		// Clients number their sessions densely; who does not may not make the
 		// tables larger than they would be.
 		left := m.e.mostEntries() - m.e.entries - grow
-		if int(message.Session) >= m.e.cfg.Sessions || left < 0 || !fair(int64(message.Session), int64(left)) {
-			m.refuseSession(message)
+		if int(lead.Session()) >= m.e.cfg.Sessions || left < 0 || !fair(int64(lead.Session()), int64(left)) {
+			m.refuseSession(lead)
 			return nil
 		}
 		m.e.entries += grow
 		m.served = append(m.served, make([]servedEntry, grow)...)
 	}
-	entry := &m.served[message.Session]
+	entry := &m.served[lead.Session()]
 	if entry.used {
-		if entry.generation == message.Generation {
+		if entry.generation == lead.Generation() {
 			return entry.session
 		}
-		if int16(message.Generation-entry.generation) < 0 {
+		if int16(lead.Generation()-entry.generation) < 0 {
 			return nil
 		}
 		m.endSession(entry)
 	}
 	if !fair(int64(m.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
-		m.refuseSession(message)
+		m.refuseSession(lead)
 		return nil
 	}
 	m.e.sessions++
 	m.sessions++
-	*entry = servedEntry{session: &servedSession{mux: m}, generation: message.Generation, used: true}
+	*entry = servedEntry{session: &servedSession{mux: m}, generation: lead.Generation(), used: true}
 	return entry.session
 }
 
@@ -136,22 +136,20 @@ const spareEntries = 64
 // refuseSession answers a request, or any fragment of one, of a session that
 // there is no room for. The next fragment may find room, but not the whole
 // message.
-func (m *mux) refuseSession(message *wire.Message) {
-	if message.Kind == wire.Request {
-		m.reject(message, ResourceExhausted, noSession)
+func (m *mux) refuseSession(lead wire.MessageLead) {
+	if lead.Kind() == wire.Request {
+		m.reject(lead, ResourceExhausted, noSession)
 	}
 }
 
 var noSession = []byte("server has as many sessions as it is configured for (sessions)")
 
 // reject answers a request for which there is no session to remember it.
-func (m *mux) reject(message *wire.Message, code Code, reason []byte) {
+func (m *mux) reject(lead wire.MessageLead, code Code, reason []byte) {
 	m.e.stats.RequestsRefused++
-	answer := m.newControl(wire.Response)
-	answer.address(wire.Response, message.Session, message.Generation, message.Slot, message.Sequence)
 	// Not wire.NotExecuted: since it is not remembered, the same request sent
 	// again may find room.
-	answer.message.Code = uint8(code)
+	answer := m.newControl(lead.Answer().WithCode(uint8(code)))
 	answer.data = reason
 	m.enqueue(answer)
 	m.weighRefusals()
@@ -172,34 +170,34 @@ func (m *mux) endSession(entry *servedEntry) {
 }
 
 // slotOf returns the slot that m names, or nil with the reason counted.
-func (m *mux) slotOf(message *wire.Message) (*servedSession, *servedSlot) {
-	s := m.serve(message)
-	if s == nil || int(message.Slot) >= m.slots || message.Sequence == 0 {
+func (m *mux) slotOf(lead wire.MessageLead) (*servedSession, *servedSlot) {
+	s := m.serve(lead)
+	if s == nil || int(lead.Slot()) >= m.slots || lead.Sequence() == 0 {
 		m.e.stats.RxStale++
 		return nil, nil
 	}
-	for int(message.Slot) >= len(s.slots) {
+	for int(lead.Slot()) >= len(s.slots) {
 		s.slots = append(s.slots, servedSlot{})
 	}
-	return s, &s.slots[message.Slot]
+	return s, &s.slots[lead.Slot()]
 }
 
 // request takes in a request, or a fragment of one.
-func (m *mux) request(message *wire.Message) {
+func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 	e := m.e
-	s, slot := m.slotOf(message)
+	s, slot := m.slotOf(lead)
 	if slot == nil {
 		return
 	}
 	if slot.sequence != 0 {
-		switch age := int32(message.Sequence - slot.sequence); {
+		switch age := int32(lead.Sequence() - slot.sequence); {
 		case age < 0:
 			e.stats.RxStale++
 			return
 		case age == 0:
-			if slot.request != 0 && message.Flags&wire.FlagFragment != 0 {
+			if slot.request != 0 && full != nil && full.Flags&wire.FlagFragment != 0 {
 				if r := e.requests.at(slot.request); r.state == requestArriving {
-					r.in.take(message)
+					r.in.take(full)
 					return
 				}
 			}
@@ -219,37 +217,41 @@ func (m *mux) request(message *wire.Message) {
 		}
 	}
 	r := e.requests.at(id)
-	slot.request, slot.sequence = id, message.Sequence
+	slot.request, slot.sequence = id, lead.Sequence()
 	share := fair(int64(m.requests), int64(e.cfg.Requests-(e.held-e.refused)))
 	e.held++
 	m.requests++
-	r.endpoint, r.id, r.mux, r.session, r.slot = e, id, m, s, message.Slot
+	r.endpoint, r.id, r.mux, r.session, r.slot = e, id, m, s, lead.Slot()
 	e.serial++
 	r.Serial = e.serial
-	r.Method = message.Method
+	r.Method = lead.Method()
 	r.state = requestArriving
-	r.out.address(wire.Response, message.Session, message.Generation, message.Slot, message.Sequence)
-	if message.Flags&wire.FlagDeadline != 0 {
-		r.Deadline = e.packets.Now() + wire.DecodeTimeout(message.Deadline)
+	r.out.lead = lead.Answer()
+	fragment := false
+	if full != nil {
+		fragment = full.Flags&wire.FlagFragment != 0
+		if full.Flags&wire.FlagDeadline != 0 {
+			r.Deadline = e.packets.Now() + wire.DecodeTimeout(full.Deadline)
+		}
 	}
 	switch {
 	case e.draining:
 		r.refuse(Unavailable, "server is shutting down")
 	case !share:
 		r.refuse(ResourceExhausted, "server is overloaded (requests)")
-	case int(message.Method) >= len(e.handlers) || e.handlers[message.Method] == nil:
+	case int(lead.Method()) >= len(e.handlers) || e.handlers[lead.Method()] == nil:
 		r.refuse(Unimplemented, "no such method")
-	case message.Flags&wire.FlagFragment == 0:
-		r.Data = message.Body
+	case !fragment:
+		r.Data = body
 		if e.cfg.Poison {
 			r.runPoisoned()
 			return
 		}
 		r.run()
-	case int64(message.Total) > e.cfg.MaxMessage:
-		r.refuse(ResourceExhausted, tooLong(int(message.Total), e.cfg.MaxMessage).Message)
+	case int64(full.Total) > e.cfg.MaxMessage:
+		r.refuse(ResourceExhausted, tooLong(int(full.Total), e.cfg.MaxMessage).Message)
 	default:
-		m.arrive(r, message)
+		m.arrive(r, full)
 	}
 }
 
@@ -354,9 +356,11 @@ func (r *Request) answer(code Code, data []byte) {
 	e := r.endpoint
 	m := &r.out
 	e.begin(m)
-	m.message.Code = uint8(code)
+	if code != OK {
+		m.lead = m.lead.WithCode(uint8(code))
+	}
 	if refused {
-		m.message.Code |= wire.NotExecuted
+		m.lead = m.lead.WithCode(wire.NotExecuted)
 	}
 	m.response = r
 	if len(data) <= p.singleLimit() || view && len(data) <= len(r.Data) {
@@ -435,20 +439,20 @@ func (e *Endpoint) responseArrived(r *Request) {
 }
 
 // cancel takes in that a client no longer waits for a request.
-func (m *mux) cancel(message *wire.Message) {
-	_, slot := m.slotOf(message)
-	if slot == nil || slot.sequence != 0 && int32(message.Sequence-slot.sequence) < 0 {
+func (m *mux) cancel(lead wire.MessageLead) {
+	_, slot := m.slotOf(lead)
+	if slot == nil || slot.sequence != 0 && int32(lead.Sequence()-slot.sequence) < 0 {
 		return
 	}
 	// Also if the request has not arrived: then it must not execute any more.
-	slot.sequence = message.Sequence
+	slot.sequence = lead.Sequence()
 	m.e.release(slot)
 }
 
 // closeSession takes in that a client is done with a session.
-func (m *mux) closeSession(message *wire.Message) {
-	if m.serve(message) != nil {
-		m.endSession(&m.served[message.Session])
+func (m *mux) closeSession(lead wire.MessageLead) {
+	if m.serve(lead) != nil {
+		m.endSession(&m.served[lead.Session()])
 	}
 }
 

@@ -7,33 +7,32 @@ import (
 )
 
 // response takes in a response, or a fragment of one.
-func (m *mux) response(message *wire.Message) {
-	if s := m.client(message); s != nil && int(message.Slot) < len(s.slots) {
-		if record := s.slots[message.Slot]; record.active != 0 && record.sequence == message.Sequence {
-			m.respond(s, m.e.slots.at(record.active), message)
+func (m *mux) response(lead wire.MessageLead, body []byte, full *wire.Message) {
+	if s := m.client(lead); s != nil && int(lead.Slot()) < len(s.slots) {
+		if record := s.slots[lead.Slot()]; record.active != 0 && record.sequence == lead.Sequence() {
+			m.respond(s, m.e.slots.at(record.active), lead.Code(), body, full)
 			return
 		}
 	}
 	m.e.stats.RxStale++
 }
 
-// client returns the session that m names, if it still exists.
-func (m *mux) client(message *wire.Message) *Session {
-	if int(message.Session) >= len(m.clients) {
+// client returns the session that a message names, if it still exists.
+func (m *mux) client(lead wire.MessageLead) *Session {
+	if int(lead.Session()) >= len(m.clients) {
 		return nil
 	}
-	if s := m.clients[message.Session].session; s != nil && s.generation == message.Generation {
+	if s := m.clients[lead.Session()].session; s != nil && s.generation == lead.Generation() {
 		return s
 	}
 	return nil
 }
 
-func (m *mux) respond(s *Session, slot *clientSlot, message *wire.Message) {
+func (m *mux) respond(s *Session, slot *clientSlot, code uint8, body []byte, message *wire.Message) {
 	e := m.e
 	c := slot.call
-	body := message.Body
 	view := true
-	if message.Flags&wire.FlagFragment != 0 {
+	if message != nil && message.Flags&wire.FlagFragment != 0 {
 		if slot.in == nil {
 			if int64(message.Total) > e.cfg.MaxMessage {
 				s.abandon(c, tooLong(int(message.Total), e.cfg.MaxMessage))
@@ -47,11 +46,11 @@ func (m *mux) respond(s *Session, slot *clientSlot, message *wire.Message) {
 		}
 		body, view = slot.in.buf, false
 	}
-	if message.Code != uint8(OK) {
+	if code != uint8(OK) {
 		if slot.out.stride != 0 && !slot.out.acked {
 			s.tellCanceled(slot) // refused while it arrived; the rest may have found room
 		}
-		c.Err = responseError(message.Code, string(body))
+		c.Err = responseError(code, string(body))
 	} else if view && c.Buf != nil {
 		c.Response = sized(c.Buf, len(body))
 		copy(c.Response, body)

@@ -26,6 +26,10 @@ type outbox struct {
 
 // enqueue queues o for sending.
 func (m *mux) enqueue(o *outgoing) {
+	o.size = wire.MessageHeaderSize + int32(len(o.data))
+	if o.deadline != 0 {
+		o.size += wire.DeadlineSize
+	}
 	if len(o.data) <= m.singleLimit() {
 		m.queue.push(o, m.conn.Settled())
 	} else {
@@ -48,7 +52,7 @@ func (m *mux) stride() int { return m.singleLimit() - wire.FragmentSize }
 
 // Ping queues a message whose arrival is all that matters.
 func (m *mux) Ping(size int) {
-	if o := m.control(wire.Ping); o != nil {
+	if o := m.control(wire.NewMessageLead(wire.Ping, 0, 0, 0, 0, 0)); o != nil {
 		o.padding = int32(size)
 		m.enqueue(o)
 	}
@@ -60,7 +64,7 @@ func (m *mux) Next() packet.Next {
 		if o.padding > 0 {
 			return packet.Padded
 		}
-		return packet.Next(o.size())
+		return packet.Next(o.size)
 	}
 	if m.bulk.head != nil {
 		return packet.Bulk
@@ -90,21 +94,23 @@ func (m *mux) Fill(b []byte, payload *[]byte) (n, entries int, next packet.Next)
 			}
 			break
 		}
-		if n+o.size() > len(b) {
+		if n+int(o.size) > len(b) {
 			if entries > 0 {
 				break
 			}
-			q.skip() // queued when the MTU was larger
+			q.skip(o) // queued when the MTU was larger
 			m.bulk.push(o)
 			continue
 		}
-		q.send()
+		q.send(o)
 		entries++
 		o.started = true
-		if o.deadline != 0 {
-			o.message.Deadline = wire.EncodeTimeout(o.deadline - e.packets.Now())
+		if o.deadline == 0 {
+			o.lead.Put(b[n:], len(o.data))
+			n += wire.MessageHeaderSize
+		} else {
+			n += o.put(b[n:], 0, len(o.data), e.packets.Now())
 		}
-		n += o.message.Put(b[n:], len(o.data))
 		if len(o.data) > copyLimit {
 			m.lend(o, o.data, payload)
 			break
@@ -121,9 +127,9 @@ func (m *mux) Fill(b []byte, payload *[]byte) (n, entries int, next packet.Next)
 // padded packs a ping that fills a datagram to its size.
 func (m *mux) padded(b []byte) (n, entries int) {
 	o := m.queue.first()
-	m.queue.send()
+	m.queue.send(o)
 	size := int(o.padding)
-	o.message.Put(b, size-wire.MessageHeaderSize)
+	o.lead.Put(b, size-wire.MessageHeaderSize)
 	clear(b[wire.MessageHeaderSize:size])
 	return size, 1
 }
@@ -153,13 +159,9 @@ func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
 	}
 	m.queue.note(o, fragment, m.conn.Settled())
 	o.started = true
-	if o.deadline != 0 {
-		o.message.Deadline = wire.EncodeTimeout(o.deadline - m.e.packets.Now())
-	}
-	o.message.Index = uint32(fragment)
 	body := o.body(fragment)
 	m.lend(o, body, payload)
-	return o.message.Put(b, len(body)), 1
+	return o.put(b, fragment, len(body), m.e.packets.Now()), 1
 }
 
 // lend has data, of o's, follow what is in the datagram, and notes until when the
@@ -194,7 +196,7 @@ func (m *mux) arrived(o *outgoing, fragment uint32) {
 		}
 	}
 	o.acked = true
-	if o.message.Kind == wire.Request {
+	if o.lead.Kind() == wire.Request {
 		return // its slot keeps it for the response
 	}
 	if o.response != nil {
@@ -219,7 +221,7 @@ func (m *mux) retransmit(o *outgoing, fragment uint32) {
 	switch {
 	case o.acked:
 		return
-	case o.message.Kind == wire.Ping:
+	case o.lead.Kind() == wire.Ping:
 		m.e.recycleControl(o)
 		return
 	case o.stride != 0:

@@ -63,18 +63,18 @@ func (q *sendQueue) first() *outgoing {
 	return q.at(q.head).message
 }
 
-// send notes that a datagram holds what first returned.
-func (q *sendQueue) send() {
+// send notes that a datagram holds o, which first returned.
+func (q *sendQueue) send(o *outgoing) {
 	if q.sent != q.head {
 		*q.at(q.sent) = *q.at(q.head)
 	}
 	q.sent++
-	q.skip()
+	q.skip(o)
 }
 
-// skip has what first returned wait no more.
-func (q *sendQueue) skip() {
-	q.at(q.head).message.waits = false
+// skip has o, which first returned, wait no more.
+func (q *sendQueue) skip(o *outgoing) {
+	o.waits = false
 	q.head++
 	q.length--
 }

@@ -33,14 +33,14 @@ func TestTheSendQueueAgreesWithTwoLists(t *testing.T) {
 					o := waiting[0]
 					waiting = waiting[1:]
 					require.Same(t, o, q.first())
-					q.send()
+					q.send(o)
 					require.False(t, o.waits)
 					sent = append(sent, entry{o, o.id, 0})
 				}
 			case 2:
 				if len(waiting) > 0 {
 					require.Same(t, waiting[0], q.first())
-					q.skip()
+					q.skip(waiting[0])
 					waiting = waiting[1:]
 				}
 			case 3:

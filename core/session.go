@@ -264,11 +264,9 @@ func (s *Session) start(c *Call) {
 
 	o := &slot.out
 	e.begin(o)
-	o.address(wire.Request, s.index, s.generation, index, record.sequence)
-	o.message.Method = c.Method
+	o.lead = wire.NewMessageLead(wire.Request, s.index, s.generation, index, c.Method, record.sequence)
 	o.data = c.Request
 	if c.deadline.IsSet() && c.deadline.At()-e.packets.Now() <= wire.MaxTimeout {
-		o.message.Flags = wire.FlagDeadline
 		o.deadline = c.deadline.At()
 	}
 	m.enqueue(o)
@@ -328,9 +326,8 @@ func (s *Session) abandon(c *Call, failure *Error) {
 
 // tellCanceled tells the server that nobody waits for the request in slot.
 func (s *Session) tellCanceled(slot *clientSlot) {
-	if o := s.mux.control(wire.Cancel); o != nil {
-		o.message.Session, o.message.Generation = s.index, s.generation
-		o.message.Slot, o.message.Sequence = slot.index, s.slots[slot.index].sequence
+	lead := wire.NewMessageLead(wire.Cancel, s.index, s.generation, slot.index, 0, s.slots[slot.index].sequence)
+	if o := s.mux.control(lead); o != nil {
 		s.mux.enqueue(o)
 	}
 }
@@ -398,8 +395,7 @@ func (s *Session) detach() {
 		return
 	}
 	if m.conn.State() == packet.Connected {
-		if o := m.control(wire.CloseSession); o != nil {
-			o.message.Session, o.message.Generation = s.index, s.generation
+		if o := m.control(wire.NewMessageLead(wire.CloseSession, s.index, s.generation, 0, 0, 0)); o != nil {
 			m.enqueue(o)
 		}
 	}

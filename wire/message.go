@@ -90,11 +90,7 @@ func (m *MessageHeader) HeaderSize() int {
 // Put encodes m at the start of b, for a body of length bytes, and returns its
 // size. The body is the caller's to place behind it.
 func (m *MessageHeader) Put(b []byte, length int) int {
-	// Two stores instead of eight: this runs for every message.
-	_ = b[MessageHeaderSize-1]
-	binary.LittleEndian.PutUint64(b, uint64(byte(m.Kind)|m.Flags)|uint64(m.Code)<<8|
-		uint64(uint16(length))<<16|uint64(m.Session)<<32|uint64(m.Generation)<<48)
-	binary.LittleEndian.PutUint64(b[8:], uint64(m.Slot)|uint64(m.Method)<<16|uint64(m.Sequence)<<32)
+	m.Lead().Put(b, length)
 	if m.Flags == 0 {
 		return MessageHeaderSize
 	}
@@ -126,17 +122,10 @@ func (m *Message) Parse(b []byte) (rest []byte, err error) {
 	if len(b) < MessageHeaderSize {
 		return nil, ErrLength
 	}
-	low, high := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-	m.Kind = Kind(low & kindMask)
-	m.Flags = uint8(low) &^ kindMask
-	m.Code = uint8(low >> 8)
-	m.Session = uint16(low >> 32)
-	m.Generation = uint16(low >> 48)
-	m.Slot = uint16(high)
-	m.Method = uint16(high >> 16)
-	m.Sequence = uint32(high >> 32)
-	end := MessageHeaderSize + int(uint16(low>>16))
-	if uint8(low)-1 < uint8(numKinds-1) && end <= len(b) { // a kind, and no flags
+	l, end, ok := ParseMessage(b)
+	m.Kind, m.Flags, m.Code = l.Kind(), l.flags(), l.Code()
+	m.Session, m.Generation, m.Slot, m.Method, m.Sequence = l.Session(), l.Generation(), l.Slot(), l.Method(), l.Sequence()
+	if ok {
 		m.Body = b[MessageHeaderSize:end:end]
 		return b[end:], nil
 	}

@@ -14,6 +14,18 @@ func NewMessageLead(kind Kind, session, generation, slot, method uint16, sequenc
 	}
 }
 
+// Lead is m's, flags and code included.
+func (m *MessageHeader) Lead() MessageLead {
+	l := NewMessageLead(m.Kind, m.Session, m.Generation, m.Slot, m.Method, m.Sequence)
+	l.low |= uint64(m.Flags) | uint64(m.Code)<<8
+	return l
+}
+
+// Answer is that of the Response to a Request.
+func (l MessageLead) Answer() MessageLead {
+	return MessageLead{low: l.low&^0xFFFFFFFF | uint64(Response), high: l.high &^ 0xFFFF0000}
+}
+
 // ParseMessage is the message at the start of b, if it is a Request or Response
 // without flags; ok is false if it is anything else, which Message.Parse decodes.
 // end is where it ends in b.
@@ -33,7 +45,7 @@ func (l MessageLead) Put(b []byte, length int) {
 	binary.LittleEndian.PutUint64(b[8:], l.high)
 }
 
-// WithCode is the same with a code in the place of 0.
+// WithCode is the same with the bits of a code set.
 func (l MessageLead) WithCode(code uint8) MessageLead {
 	l.low |= uint64(code) << 8
 	return l
@@ -42,13 +54,15 @@ func (l MessageLead) WithCode(code uint8) MessageLead {
 // Header is the same, decoded.
 func (l MessageLead) Header() MessageHeader {
 	return MessageHeader{
-		Kind: l.Kind(), Flags: uint8(l.low) &^ kindMask, Code: l.Code(),
+		Kind: l.Kind(), Flags: l.flags(), Code: l.Code(),
 		Session: l.Session(), Generation: l.Generation(), Slot: l.Slot(), Method: l.Method(), Sequence: l.Sequence(),
 	}
 }
 
 // Kind is MessageHeader's, as are the following.
 func (l MessageLead) Kind() Kind { return Kind(l.low & kindMask) }
+
+func (l MessageLead) flags() uint8 { return uint8(l.low) &^ kindMask }
 
 // Code is the status of a Response.
 func (l MessageLead) Code() uint8 { return uint8(l.low >> 8) }

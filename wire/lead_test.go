@@ -1,0 +1,70 @@
+package wire_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+// What a lead says of bytes, whatever they are, is what the whole header says.
+func TestALeadAgreesWithItsHeader(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := rapid.SliceOfN(rapid.Byte(), wire.HeaderSize, 60).Draw(t, "datagram")
+		if rapid.Bool().Draw(t, "ours") {
+			good := wire.Header{Flags: wire.FlagAckNow & rapid.Byte().Draw(t, "flags")}
+			good.Put(b)
+			b[1] ^= 1 << rapid.IntRange(0, 20).Draw(t, "bit") // often none
+		}
+		l := wire.LeadOf(b)
+		var h wire.Header
+		_, err := h.Parse(b)
+		if err == nil {
+			require.Equal(t, h.Type == wire.Data && h.Flags&wire.FlagChecksum == 0, l.Plain())
+		} else if l.Plain() {
+			require.ErrorIs(t, err, wire.ErrLength)
+			require.NotZero(t, l.Words(), "of the block of acknowledgements")
+		}
+		if l.Plain() {
+			require.Equal(t, h.Flags&wire.FlagAckNow != 0, l.AckNow())
+			require.Equal(t, h.Acks.Words, l.Words())
+			require.Equal(t, []uint32{h.Connection, h.Token, h.Number}, []uint32{l.Connection(), l.Token(), l.Number()})
+		}
+	})
+}
+
+func TestAMessagesLeadAgreesWithItsHeader(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := rapid.SliceOfN(rapid.Byte(), 0, 60).Draw(t, "message")
+		if len(b) >= wire.MessageHeaderSize && rapid.Bool().Draw(t, "plain") {
+			b[0], b[2], b[3] = b[0]%4, b[2]%50, 0
+		}
+		var m wire.Message
+		rest, err := m.Parse(b)
+		l, end, ok := wire.ParseMessage(b)
+		require.Equal(t, err == nil && m.Flags == 0 && (m.Kind == wire.Request || m.Kind == wire.Response), ok)
+		if err != nil {
+			return
+		}
+		require.Equal(t, m.Lead().Header(), wire.MessageHeader{
+			Kind: m.Kind, Flags: m.Flags, Code: m.Code, Session: m.Session, Generation: m.Generation,
+			Slot: m.Slot, Method: m.Method, Sequence: m.Sequence,
+		})
+		if ok {
+			require.Equal(t, m.Body, b[wire.MessageHeaderSize:end])
+			require.Equal(t, rest, b[end:])
+			require.Equal(t, m.MessageHeader, l.Header())
+			again := make([]byte, wire.MessageHeaderSize)
+			l.Put(again, len(m.Body))
+			require.Equal(t, b[:wire.MessageHeaderSize], again)
+		}
+		answer := m.Lead().Answer().WithCode(7).Header()
+		require.Equal(t, wire.MessageHeader{
+			Kind: wire.Response, Code: 7, Session: m.Session, Generation: m.Generation, Slot: m.Slot, Sequence: m.Sequence,
+		}, answer)
+	})
+}
