@@ -62,20 +62,21 @@ func waited(looked time.Time, stamp time.Duration) time.Duration {
 // Cut fills pkts from the front and returns how many datagrams, of how many
 // bytes, it was.
 func (b *Burst) Cut(pkts []transport.RxPacket) (n, bytes int) {
-	for n < len(pkts) && b.left {
-		size := min(b.segment, len(b.data))
-		pkts[n] = transport.RxPacket{
-			Data:   b.data[:size:size],
-			From:   b.from,
-			To:     b.control.To,
-			ECN:    b.control.ECN,
-			Waited: b.waited,
-			Handle: b.handle,
-		}
-		b.data = b.data[size:]
-		b.left = len(b.data) > 0
-		n++
-		bytes += size
+	if !b.left {
+		return 0, 0
 	}
+	data := b.data
+	for n < len(pkts) && b.left {
+		size := min(b.segment, len(data))
+		p := &pkts[n] // field by field: a whole packet would be made first, and copied
+		p.Data = data[:size:size]
+		p.From, p.To, p.Port = b.from, b.control.To, 0
+		p.ECN, p.Waited, p.Handle = b.control.ECN, b.waited, b.handle
+		data = data[size:]
+		b.left = len(data) > 0
+		n++
+	}
+	bytes = len(b.data) - len(data)
+	b.data = data
 	return n, bytes
 }

@@ -52,11 +52,14 @@ func (h *Heads) Reserve(pkts []transport.TxPacket) int {
 
 // Take ends the caller's hold on packets that were sent or dropped.
 func (h *Heads) Take(pkts []transport.TxPacket) {
+	free := h.free
 	for i := range pkts {
+		p := &pkts[i]
 		// What does not have the size of a lent buffer was not lent.
-		if head := pkts[i].Head; cap(head) == h.size {
-			h.free = append(h.free, head[:h.size])
+		if cap(p.Head) == h.size {
+			free = append(free, p.Head[:h.size])
 		}
-		pkts[i].Head, pkts[i].Payload = nil, nil
+		p.Head, p.Payload = nil, nil
 	}
+	h.free = free
 }

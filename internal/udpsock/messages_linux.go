@@ -105,12 +105,16 @@ func (m *Messages) Clear() { clear(m.iovs[:m.used]) }
 // parts cost the kernel more than a copy costs here.
 func (m *Messages) gather(pkts []transport.TxPacket, r Run) (parts int) {
 	if r.Packets > 1 && r.Bytes <= r.Packets*joinLimit && r.Bytes <= len(m.join)-m.joined {
-		start := m.joined
+		together := m.join[m.joined:][:r.Bytes]
+		m.joined += r.Bytes
+		m.part(together)
 		for i := range pkts {
-			m.joined += copy(m.join[m.joined:], pkts[i].Head)
-			m.joined += copy(m.join[m.joined:], pkts[i].Payload)
+			p := &pkts[i]
+			together = together[copy(together, p.Head):]
+			if len(p.Payload) > 0 {
+				together = together[copy(together, p.Payload):]
+			}
 		}
-		m.part(m.join[start:m.joined])
 		return 1
 	}
 	for i := range pkts {
