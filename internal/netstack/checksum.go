@@ -29,6 +29,14 @@ func sum64(b []byte) uint64 {
 		acc += carry
 		b = b[64:]
 	}
+	if len(b) >= 32 { // a small message's datagram is not much more
+		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), 0)
+		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[8:]), carry)
+		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[16:]), carry)
+		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[24:]), carry)
+		acc += carry
+		b = b[32:]
+	}
 	acc = acc>>32 + acc&0xffffffff
 	for ; len(b) >= 8; b = b[8:] {
 		word := binary.LittleEndian.Uint64(b)

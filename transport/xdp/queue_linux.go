@@ -47,6 +47,7 @@ type queue struct {
 
 	rxFrames xsk.Frames // free
 	filled   int        // frames in the fill ring, with the kernel, or in the RX ring
+	low      int        // so few of those that it is time for more
 	held     int        // received, and not released
 	lent     int        // received, and forwarded: on the way out by another queue, or back from there
 	large    large      // where packets of several frames are put together
@@ -105,6 +106,7 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 		port: p, index: index, memory: m, umem: m.umem, local: p.local,
 		pending: make([]pending, c.TxRing),
 	}
+	q.low = c.RxRing - max(1, c.RxRing/16)
 	q.heard = p.news.count.Load()
 	if c.BusyPoll > 0 {
 		q.polling = wanted

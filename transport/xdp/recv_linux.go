@@ -47,7 +47,6 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 	}
 	rx.Free()
 	q.filled -= took
-	q.refill()
 	q.stats.rxCalls.Add(1)
 	q.stats.rxPackets.Add(uint64(n))
 	q.stats.rxBytes.Add(uint64(bytes))
@@ -69,7 +68,7 @@ func (q *queue) poll() error {
 	if q.lent > 0 && q.block.news.Load() {
 		q.lent -= q.block.takeBack(&q.rxFrames)
 	}
-	if q.filled < q.port.cfg.RxRing && q.rxFrames.Len() > 0 {
+	if q.filled <= q.low && q.rxFrames.Len() > 0 {
 		q.refill()
 	}
 	if q.inFlight > 0 {
@@ -139,6 +138,9 @@ func (q *queue) free(p *transport.RxPacket) {
 func (q *queue) reap() int {
 	c := &q.socket.Completion
 	n := c.Available()
+	if n == 0 {
+		return 0
+	}
 	for range n {
 		switch addr := c.Take(); {
 		case addr-q.txFirst >= q.txSize:
@@ -170,7 +172,7 @@ func (q *queue) kick() {
 			q.settle(now, 0)
 		}
 		reaped := q.reap()
-		if now == left && (errno != unix.EAGAIN || reaped == 0) {
+		if now == 0 || now == left && (errno != unix.EAGAIN || reaped == 0) {
 			return
 		}
 		left = now

@@ -96,7 +96,9 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 		return 0, errGone
 	}
 	q.full = false
-	q.reap()
+	if q.inFlight > 0 {
+		q.reap()
+	}
 	tx := &q.socket.TX
 	for room := tx.Room(); taken < len(pkts); taken++ {
 		p := &pkts[taken]
