@@ -43,16 +43,19 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 		if words > wire.MaxAckWords {
 			return false
 		}
-		if size = e.rxHeader.Acks.Parse(words, b[wire.HeaderSize:]); size == 0 {
+		acks := &e.rxHeader.Acks
+		if size = acks.Parse(words, b[wire.HeaderSize:]); size == 0 {
 			return false
 		}
-	}
-	c.lastHeard = e.now
-	if words > 0 {
-		if c.acknowledged(&e.rxHeader.Acks, rx.Waited); c.state != Connected {
+		largest := expand(acks.Largest, c.next)
+		if largest-1 >= c.next-1 {
+			return false
+		}
+		if c.acknowledged(largest, acks, rx.Waited); c.state != Connected {
 			return true
 		}
 	}
+	c.lastHeard = e.now
 	if !c.dirty {
 		c.markDirty()
 	}

@@ -81,7 +81,7 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		e.stats.RxUnknown++
 		return
 	}
-	if c.flags != 0 && (h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil) {
+	if has := h.Flags&wire.FlagChecksum != 0; !has && c.flags != 0 || has && wire.Verify(rx.Data) != nil {
 		e.stats.RxChecksum++
 		return
 	}
@@ -90,26 +90,35 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		c.elsewhere(h, rx)
 		return
 	}
+	largest := expand(h.Acks.Largest, c.next)
+	if number := expand(h.Number, c.in.next); h.Acks.Words > 0 && largest-1 >= c.next-1 || // it was never sent
+		h.Type == wire.Data && number-1 >= 1<<63-1 { // nor can this have been
+		e.stats.RxMalformed++
+		return // as if lost, and not heard: who goes on so is given up
+	}
 	c.lastHeard = e.now
 	if c.check != nil {
 		c.check.present()
 	}
-	if h.Acks.Words > 0 {
-		if c.acknowledged(&h.Acks, rx.Waited); c.state != Connected {
+	c.Touch()
+	take := h.Type == wire.Data
+	switch {
+	case !take:
+		e.stats.RxControl++
+	case c.full:
+		e.stats.RxData++
+		e.stats.RxNoRoom++
+		take = false // not received: it will come again
+	default:
+		e.stats.RxData++
+		if !c.accepts(h, rx) {
 			return
 		}
 	}
-	c.Touch()
-	if h.Type == wire.Ack {
-		e.stats.RxControl++
-		return
+	if h.Acks.Words > 0 {
+		c.acknowledged(largest, &h.Acks, rx.Waited)
 	}
-	e.stats.RxData++
-	if c.full {
-		e.stats.RxNoRoom++
-		return // not received: it will come again
-	}
-	if c.accepts(h, rx) {
+	if take && c.state == Connected {
 		c.layer.Take(rest)
 	}
 }

@@ -32,9 +32,9 @@ func expand(n uint32, near uint64) uint64 {
 	return near + uint64(int64(int32(n-uint32(near))))
 }
 
-// add notes packet n and says whether it is new.
+// add notes packet n, of 1 to 1<<63 - 1, and says whether it is new.
 func (r *received) add(n uint64) bool {
-	if n+receiveSpan < r.next || n >= 1<<63 {
+	if n+receiveSpan < r.next {
 		return false
 	}
 	word, bit := n/64, uint64(1)<<(n%64)

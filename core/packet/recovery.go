@@ -127,15 +127,9 @@ func (r *recovery) oldest() uint64 {
 	return min(r.first, r.lostFloor)
 }
 
-// acknowledged takes in an acknowledgement block, of a datagram that waited so
-// long on this host.
-func (c *Conn) acknowledged(a *wire.AckBlock, waited time.Duration) {
-	largest := expand(a.Largest, c.next)
-	if largest >= c.next {
-		c.e.stats.RxMalformed++
-		c.lost("peer "+c.addr.String()+" acknowledges what was never sent", nil) // RFC 9000, section 13.1
-		return
-	}
+// acknowledged takes in an acknowledgement block whose largest packet was sent, from
+// a datagram that waited so long on this host.
+func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Duration) {
 	floor := c.oldest()
 	now := c.e.now
 	packets, bytes, large := 0, c.bytes, false

@@ -86,14 +86,16 @@ func (c *conn) take(d *datagram, ce bool) {
 	if c.checksum && !d.checksum {
 		return
 	}
+	if d.acks != nil {
+		if largest := expand(d.acks.largest, c.next); largest == 0 || largest >= c.next {
+			return // it acknowledges what was not sent (§2.6)
+		}
+	}
 	c.heard = c.end.now
 	if d.kind == typeData {
 		number := expand(d.number, c.nearest())
 		if number == 0 || number >= 1<<63 {
 			return
-		}
-		if d.acks != nil {
-			c.acknowledged(d.acks)
 		}
 		c.unacked++
 		if c.ackAt == 0 {
@@ -102,6 +104,9 @@ func (c *conn) take(d *datagram, ce bool) {
 		if c.seen[number] || number+window <= c.largest {
 			c.ackAt = c.end.now // a duplicate's is due at once
 			return
+		}
+		if d.acks != nil {
+			c.acknowledged(d.acks)
 		}
 		c.seen[number] = true
 		if d.ackNow || c.unacked >= ackAtLeast {
@@ -148,9 +153,6 @@ func (c *conn) message(m *message) {
 // acknowledged takes in a block (§2.5, §9).
 func (c *conn) acknowledged(a *ackBlock) {
 	largest := expand(a.largest, c.next)
-	if largest == 0 || largest >= c.next {
-		return // of what was not sent: the whole of it counts for nothing
-	}
 	progress := false
 	for back, received := range a.received {
 		number := largest - uint64(back)
