@@ -135,6 +135,16 @@ const (
 //	// acknowledged. Beyond, it refuses with ResourceExhausted.
 //	Peers int // key peers, default 65536
 //	Requests int // key requests, default 131072
+//	// Streams is how many streams a session may have open, 1 to 65535. A client asks
+//	// for its Streams, a server grants at most its own. All that a server has open
+//	// are bounded by Requests as well.
+//	Streams int // key streams, default 16384
+//	// StreamWindow is how many bytes a peer may always send on a stream before the
+//	// reader takes any, in units of 1 KiB up to 64 MiB. A stream that is read as
+//	// fast as it comes gets more, up to 4 MiB; StreamMemory is how much more all
+//	// streams of a connection get together.
+//	StreamWindow int // key stream_window, default 32768
+//	StreamMemory int64 // key stream_memory, default 16777216
 //	// Queue is how many calls a session keeps waiting for a slot. Beyond, calls
 //	// fail with ResourceExhausted.
 //	Queue int // key queue, default 65536
@@ -144,8 +154,8 @@ const (
 //	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
 //	MaxMessage int64 // key max_message, default 16777216
 //	// ReassemblyMemory bounds the memory in bytes of requests of more than one packet
-//	// that are being received or held, over all sessions, and of what is kept for
-//	// those to come. A request is given it as its packets arrive. Where there is no
+//	// that are being received or held, of what streams hold, over all sessions, and of
+//	// what is kept for those to come. A request is given it as its packets arrive. Where there is no
 //	// more, the client that has the most gives way, and a request of its fails with
 //	// ResourceExhausted. What is kept and not needed for a second is given back.
 //	ReassemblyMemory int64 // key reassembly_memory, default 1073741824
@@ -245,6 +255,9 @@ const (
 //	// the engine instead (overload, deadline, no such method), and duplicates
 //	// that were not executed again.
 //	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
+//	// Streams that this endpoint opened; streams handed to a handler; and streams
+//	// that the engine ended instead.
+//	StreamsOpened, StreamsServed, StreamsRefused uint64
 //	// Messages and fragments sent in Data datagrams; Retransmits is those of them
 //	// that were sent again.
 //	TxMessages, RxMessages, Retransmits uint64
@@ -282,9 +295,9 @@ const (
 //	// Peers is how many connections there are.
 //	Peers int
 //	// Present state.
-//	Sessions, RequestsHeld int
+//	Sessions, RequestsHeld, Streams int
 //	// ReassemblyBytes is the memory of requests of more than one packet that are
-//	// being received or held; BytesKept that of copies of others and of replies, and
+//	// being received or held, and of streams' messages; BytesKept that of copies of others and of replies, and
 //	// what is kept for those to come. None of more than one packet is begun that
 //	// would bring the sum over ReassemblyMemory.
 //	ReassemblyBytes, BytesKept int64

@@ -48,6 +48,7 @@ func RPC(t *testing.T, f Factory) {
 	faultStories(tell)
 	sizeStories(tell)
 	sessionStories(tell)
+	streamStories(tell)
 	settingStories(tell)
 	endingStories(tell)
 	restartStories(tell)

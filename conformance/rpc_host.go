@@ -204,9 +204,9 @@ func (h *host) idle() {
 		stats = h.stats()
 		h.do(func() { buffers = h.tr.outstanding() })
 		return stats.CallsStarted == stats.CallsSucceeded+stats.CallsFailed &&
-			stats.RequestsHeld == 0 && stats.ReassemblyBytes == 0 && buffers == ""
+			stats.RequestsHeld == 0 && stats.Streams == 0 && stats.ReassemblyBytes == 0 && buffers == ""
 	}, func() string { return fmt.Sprintf("%s\n%+v", buffers, stats) },
-		fmt.Sprintf("the %v side had no call or request under way, and no buffer of the transport", h.side))
+		fmt.Sprintf("the %v side had no call, request or stream under way, and no buffer of the transport", h.side))
 }
 
 // forgotten waits until server h knows no client, and holds nothing for any.

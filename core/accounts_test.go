@@ -27,12 +27,14 @@ func (d *node) checkAccounts(servers, calls int) {
 		{"entries of sessions", d.entries, d.mostEntries()},
 		{"servers", dialed, servers},
 		{"calls under way", int(st.CallsStarted - st.CallsSucceeded - st.CallsFailed), calls},
+		{"streams served", d.servedStreams, cfg.Requests},
+		{"entries of streams", d.streamEntries, 2*cfg.Requests + spareEntries},
 		{"bytes of buffers", int(d.buffers.kept), maxKept},
 	} {
 		d.net.bounded(b.what, b.held, b.most)
 	}
 
-	connected, sessions, entries, controls := 0, 0, 0, 0
+	connected, sessions, entries, controls, served, streamEntries := 0, 0, 0, 0, 0, 0
 	for p := range d.packets.Conns() {
 		m := muxOf(p)
 		entries += len(m.served)
@@ -44,8 +46,23 @@ func (d *node) checkAccounts(servers, calls int) {
 			if s := m.served[i].session; s != nil {
 				sessions++
 				d.net.bounded("slots served", len(s.slots), cfg.Slots)
+				streamEntries += len(s.streams)
+				for _, e := range s.streams {
+					if e.stream != nil {
+						served++
+					}
+				}
 			}
 		}
+		queued, widened := 0, 0
+		m.eachStream(func(s *Stream) {
+			q := d.net.checkStream(s)
+			queued += q
+			widened += int(s.in.window) - cfg.StreamWindow
+		})
+		d.net.agree("bytes of streams' messages under way", queued, m.queued)
+		d.net.agree("bytes that windows were widened by", widened, m.widened)
+		d.net.bounded("bytes that windows were widened by", m.widened, int(cfg.StreamMemory))
 		d.net.bounded("messages of packets", len(m.queue.entries), packet.MaxEntries)
 		outstanding := 0
 		m.eachSession(func(s *Session) {
@@ -57,13 +74,16 @@ func (d *node) checkAccounts(servers, calls int) {
 	}
 	d.net.agree("connections", connected, st.Peers)
 	d.net.agree("sessions", sessions, st.Sessions)
+	d.net.agree("streams served", served, d.servedStreams)
+	d.net.agree("entries of streams", streamEntries, d.streamEntries)
 	d.net.agree("entries of sessions", entries, d.entries)
 	d.net.agree("control messages", controls, d.controlling)
 	d.checkArrivals()
 	d.net.agree("requests", len(d.requests.all)-min(1, len(d.requests.all))-len(d.requests.free), d.held)
 }
 
-// checkArrivals compares the memory of requests of several packets with its accounts.
+// checkArrivals compares the memory of requests of several packets, and of what
+// streams hold, with its accounts.
 func (d *node) checkArrivals() {
 	bytes, maps, of := 0, 0, map[*mux]int{}
 	for _, r := range d.requests.all {
@@ -76,6 +96,25 @@ func (d *node) checkArrivals() {
 		}
 		bytes, maps = bytes+own, maps+int(r.in.bitmap)
 		of[r.session.mux] += own + int(r.in.bitmap)
+	}
+	for p := range d.packets.Conns() {
+		m := muxOf(p)
+		m.eachStream(func(s *Stream) {
+			if s.in.held == nil {
+				return
+			}
+			for _, h := range s.in.held.live() {
+				own := len(h.data)
+				if h.shared {
+					own = cap(h.data)
+					bytes += own
+				}
+				if h.in != nil {
+					maps, own = maps+int(h.bitmap), own+int(h.bitmap)
+				}
+				of[m] += own
+			}
+		})
 	}
 	d.net.agree("bytes of arrivals", bytes, int(d.buffers.lent))
 	d.net.agree("bytes of their bitmaps", maps, int(d.buffers.maps))
@@ -100,4 +139,60 @@ func (n *network) agree(what string, there, account int) {
 	if there != account {
 		require.Fail(n.t, fmt.Sprintf("%d %s; the account says %d", there, what, account))
 	}
+}
+
+// eachStream calls f with all that are open.
+func (m *mux) eachStream(f func(*Stream)) {
+	each := func(entries []streamEntry) {
+		for _, e := range entries {
+			if e.stream != nil {
+				f(e.stream)
+			}
+		}
+	}
+	m.eachSession(func(s *Session) {
+		if s.streams != nil {
+			each(s.streams.entries)
+		}
+	})
+	for i := range m.served {
+		if s := m.served[i].session; s != nil {
+			each(s.streams)
+		}
+	}
+}
+
+// checkStream compares what a stream holds with what it was granted, and returns the
+// bytes that it has under way.
+func (n *network) checkStream(s *Stream) (queued int) {
+	o, in := &s.out, &s.in
+	waiting := false
+	bytes := 0
+	for p := o.oldest; p != nil; p = p.newer {
+		waiting = waiting || p == o.blocked
+		if p.stream != s || p.newer == nil && p != o.newest {
+			require.Fail(n.t, "the list of a stream's messages is broken")
+		}
+		if !p.lent {
+			bytes += len(p.data)
+			if !waiting {
+				queued += len(p.data)
+			}
+		}
+	}
+	n.agree("bytes of a stream's messages", bytes, o.queued)
+	if in.held == nil {
+		return queued
+	}
+	place := in.next
+	for i, h := range in.held.live() {
+		if int32(h.place-place) < 0 || int32(in.limit-h.place) <= 0 {
+			require.Fail(n.t, "a message is held that may not be there")
+		}
+		place = h.end()
+		if i < len(in.held.live())-1 && int32(in.limit-place) < 0 {
+			require.Fail(n.t, "more is held than was granted")
+		}
+	}
+	return queued
 }

@@ -23,6 +23,16 @@ type Config struct {
 	// acknowledged. Beyond, it refuses with ResourceExhausted.
 	Peers    int `yaml:"peers"`
 	Requests int `yaml:"requests"`
+	// Streams is how many streams a session may have open, 1 to 65535. A client asks
+	// for its Streams, a server grants at most its own. All that a server has open
+	// are bounded by Requests as well.
+	Streams int `yaml:"streams"`
+	// StreamWindow is how many bytes a peer may always send on a stream before the
+	// reader takes any, in units of 1 KiB up to 64 MiB. A stream that is read as
+	// fast as it comes gets more, up to 4 MiB; StreamMemory is how much more all
+	// streams of a connection get together.
+	StreamWindow int   `yaml:"stream_window"`
+	StreamMemory int64 `yaml:"stream_memory"`
 	// Queue is how many calls a session keeps waiting for a slot. Beyond, calls
 	// fail with ResourceExhausted.
 	Queue int `yaml:"queue"`
@@ -32,8 +42,8 @@ type Config struct {
 	// MaxMessage is the longest message received here, in bytes, up to 4 GiB-1.
 	MaxMessage int64 `yaml:"max_message"`
 	// ReassemblyMemory bounds the memory in bytes of requests of more than one packet
-	// that are being received or held, over all sessions, and of what is kept for
-	// those to come. A request is given it as its packets arrive. Where there is no
+	// that are being received or held, of what streams hold, over all sessions, and of
+	// what is kept for those to come. A request is given it as its packets arrive. Where there is no
 	// more, the client that has the most gives way, and a request of its fails with
 	// ResourceExhausted. What is kept and not needed for a second is given back.
 	ReassemblyMemory int64 `yaml:"reassembly_memory"`
@@ -107,6 +117,9 @@ func Defaults() Config {
 		Sessions:         65536,
 		Peers:            65536,
 		Requests:         1 << 17,
+		Streams:          1 << 14,
+		StreamWindow:     32 << 10,
+		StreamMemory:     16 << 20,
 		Queue:            1 << 16,
 		Credits:          256,
 		MaxMessage:       16 << 20,
@@ -140,6 +153,9 @@ func (c Config) withDefaults() (Config, error) {
 		setting("sessions", &c.Sessions, d.Sessions, 1, 1<<24),
 		setting("peers", &c.Peers, d.Peers, 1, 1<<24),
 		setting("requests", &c.Requests, d.Requests, 1, 1<<30),
+		setting("streams", &c.Streams, d.Streams, 1, 1<<16-1),
+		setting("stream_window", &c.StreamWindow, d.StreamWindow, wire.WindowUnit, (1<<16-1)*wire.WindowUnit),
+		setting("stream_memory", &c.StreamMemory, d.StreamMemory, 1, 1<<50),
 		setting("queue", &c.Queue, d.Queue, 1, 1<<30),
 		setting("credits", &c.Credits, d.Credits, 4, MaxCredits),
 		setting("max_message", &c.MaxMessage, d.MaxMessage, 1, 1<<32-1),

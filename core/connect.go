@@ -73,7 +73,7 @@ func (m *mux) Rested() {
 // awaited says whether anybody waits for the connection.
 func (m *mux) awaited() bool {
 	waits := len(m.pings) > 0
-	m.eachSession(func(s *Session) { waits = waits || s.waiting.head != nil || len(s.ready) > 0 })
+	m.eachSession(func(s *Session) { waits = waits || s.waits() })
 	return waits
 }
 

@@ -23,6 +23,11 @@
 // remembers the newest request of each slot, which is what makes execution
 // at-most-once, and lends each as a [Request] to its [Handler].
 //
+// A [Stream] (stream.go) is two sequences of messages, one each way, and takes no
+// slot. What it sends (stream_send.go) are messages like any other, which may leave as
+// far as the other side has granted; what it receives (stream_receive.go) is shown in
+// order, and held until the user asks for it.
+//
 // Messages longer than a datagram travel in fragments (outgoing.go, assembly.go), in
 // memory that is kept for the next ones as long as there are any (buffers.go,
 // pool.go, tidy.go). Calls complete once all is in order and the transport has let

@@ -24,10 +24,12 @@ type Endpoint struct {
 	tr      transport.Transport // packets', for what it says of memory
 	stats   Stats
 
-	handlers []Handler
-	running  uint32 // of requests: its handler is on the stack; 0: none
-	taking   taking
-	message  wire.Message
+	handlers       []Handler
+	streamHandlers map[uint16]StreamHandler
+
+	running uint32 // of requests: its handler is on the stack; 0: none
+	taking  taking
+	message wire.Message
 
 	slots      table[clientSlot]
 	requests   table[Request]
@@ -36,7 +38,14 @@ type Endpoint struct {
 	arrivals   pool[arrival]
 	hoarders   hoarders
 	buffers    buffers
-	failed     []parked // calls that complete in the next settle
+	sendings   pool[sending]
+	helds      pool[held]
+	holdings   pool[holdings]
+	shown      *held // by the user of a stream, and shownOf the mux whose it is
+	shownOf    *mux
+	turns      []*Stream // to look at in the next settle; nextTurn first
+	nextTurn   int
+	failed     []parked // calls and streams that end in the next settle
 	notices    []func() // to call in the next settle
 	parked     []parked
 	tidy       tidy
@@ -46,6 +55,9 @@ type Endpoint struct {
 	sessions, controlling   int
 	held, refused           int // requests; those refused among them
 	entries                 int // of all connections' served
+	streaming               int // streams whose users were not told that they are over
+	servedStreams           int
+	streamEntries           int // of all served sessions
 	draining, closed, ended bool
 }
 
@@ -134,7 +146,7 @@ const lookAgain = time.Millisecond
 // NextDeadline is when Poll has to be called at the latest; ok is false if only
 // a received packet can give it anything to do.
 func (e *Endpoint) NextDeadline() (at time.Duration, ok bool) {
-	if len(e.failed)+len(e.notices) > 0 {
+	if len(e.failed)+len(e.notices)+len(e.turns) > 0 {
 		return e.packets.Now(), true
 	}
 	at, ok = e.packets.NextDeadline()
@@ -152,9 +164,9 @@ func (e *Endpoint) Drain() {
 }
 
 // Drained says whether no request is held, but those that were refused, and no
-// call is under way.
+// call or stream is under way.
 func (e *Endpoint) Drained() bool {
-	return e.held == e.refused && e.stats.CallsStarted == e.stats.CallsSucceeded+e.stats.CallsFailed
+	return e.streaming == 0 && e.held == e.refused && e.stats.CallsStarted == e.stats.CallsSucceeded+e.stats.CallsFailed
 }
 
 // closeRounds bounds how often completions may submit again during Close.
@@ -175,19 +187,17 @@ func (e *Endpoint) Close() error {
 			m.close("server is shutting down")
 		}
 	}
-	for round := 0; round == 0 || len(e.failed)+len(e.notices) > 0 && round < closeRounds; round++ {
+	for round := 0; round == 0 || len(e.failed)+len(e.notices)+len(e.turns) > 0 && round < closeRounds; round++ {
 		e.settle()
 	}
 	err := e.packets.Close()
 	for len(e.parked) > 0 { // the transport reads nothing any more
 		w := e.parked[0]
 		e.parked = e.parked[1:]
-		if w.call != nil {
-			e.complete(w.call, 0)
-		} else {
+		if w.request != nil {
 			w.request.out.payloadEnd = 0
-			w.request.free()
 		}
+		e.unpark(w)
 	}
 	e.ended = true
 	return err

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"testing"
@@ -32,6 +33,8 @@ const (
 	stepLoss            // datagrams between client and server are lost from now on
 	stepBusy            // the server's transport takes nothing, or keeps what it took, from now on
 	stepReopen          // the client closes its session and opens another
+	stepStream          // the client, or the witness, opens a stream and speaks
+	stepSpeak           // somebody says more on a stream, or ends it
 	numSteps
 )
 
@@ -42,6 +45,7 @@ const stepLater = 1 << 7
 func fuzzConfig(mode byte) Config {
 	return Config{
 		Slots: 4, Sessions: 8, Peers: 4, Requests: 16, Queue: 8, MaxMessage: 48 << 10, ReassemblyMemory: 100 << 10,
+		Streams: 4, StreamWindow: 2 << 10, StreamMemory: 8 << 10,
 		KeepAlive: 100 * time.Millisecond, ConnectTimeout: 100 * time.Millisecond,
 		Checksum: mode&1 != 0, NoCoalesce: mode&2 != 0,
 	}
@@ -134,6 +138,18 @@ func fuzzSeeds() (seeds [][]byte) {
 		crowd = append(crowd, step(stepMessage, 0, 0, 0, 1+slot/4, slot%4, 1, 0, 1, 0, later, 2))
 	}
 	program(append(crowd, run, witness)...)
+	speak, talk := step(stepStream, 0, 5, 20), step(stepStream, 1, 5, 60)
+	program(speak, talk, run, step(stepSpeak, 0), step(stepSpeak, 1), step(stepStream, 0, 3, 250), run, run)
+	program(step(stepLoss, 60), speak, step(stepStream, 0, 15, 200), run, step(stepSpeak, 0, 2, 7), run, step(stepLoss, 0), run, talk, run)
+	for kind := range byte(5) {
+		for _, use := range []byte{1, 2} {
+			// kind, session, stream, generation, sequence, use, length
+			program(speak, talk, step(stepMessage, 0, 0, 5+kind, 0, 0, 1, 0, 116, 0, use, 8), run, step(stepSpeak, 0), talk, run)
+			program(speak, run, step(stepMessage, 1, 0, 5+kind, 0, 0, 1, 0, 116, 0, use, 8), run, talk, run)
+			program(step(stepMessage, 0, 0, 5+kind, 3, 1, 1, 0, 1, 0, use, 9), step(stepMessage, 0, 0, 6, 3, 1, 1, 0, 32, 0, use, 9), run, talk, run)
+		}
+	}
+	program(speak, step(stepSpeak, 0, 1), speak, step(stepReopen), speak, run, talk, run)
 	program(call, step(stepStall, 200), call, witness, step(stepStall, 255, 255), call)
 	return seeds
 }
@@ -167,6 +183,7 @@ type fuzzWorld struct {
 	executed                  map[uint64]int // requests of the witness
 	recorded                  []recordedDatagram
 	calls, completed, pings   int
+	streams                   []*fuzzStream         // of the client and the witness
 	loss                      byte                  // of 256
 	narrow                    bool                  // large ones are lost
 	tampered, stalled         bool                  // with the client's datagrams; long enough to lose connections
@@ -195,6 +212,10 @@ func newFuzzWorld(t *testing.T, cfg Config) *fuzzWorld {
 	w.server.Handle(later, func(r *Request) {
 		r.Defer()
 		w.deferred = append(w.deferred, r)
+	})
+	w.server.HandleStream(echo, func(s *Stream) {
+		s.User = &fuzzEcho{}
+		s.Receive()
 	})
 	n.drop = w.drop
 	w.seen, w.session = n.connect(w.witness, w.server), n.connect(w.client, w.server)
@@ -347,6 +368,121 @@ func (w *fuzzWorld) step(op byte, a arguments) {
 			s = w.session
 		}
 		w.session = s
+	case stepStream:
+		s := w.session
+		if a.byte()&1 != 0 {
+			s = w.seen
+		}
+		w.stream(s, int(a.byte()), int(a.byte())*40)
+	case stepSpeak:
+		if n := len(w.streams); n > 0 {
+			u := w.streams[int(a.byte())%n]
+			switch a.byte() % 4 {
+			case 0:
+				u.CloseSend()
+			case 1:
+				u.Reset(Canceled, "")
+				u.withdrew = true
+			default:
+				u.say(1 + int(a.byte())%8)
+			}
+		}
+	}
+}
+
+// fuzzEcho is the server's end of a stream: it says what it hears.
+type fuzzEcho struct{ waits, closed bool }
+
+func (u *fuzzEcho) Opened(*Stream, []byte) {}
+func (u *fuzzEcho) Ended(*Stream)          {}
+
+func (u *fuzzEcho) Received(s *Stream, message []byte) {
+	more, err := s.Send(bytes.Clone(message))
+	if err != nil {
+		s.Reset(ResourceExhausted, err.Error())
+	} else if u.waits = !more; more {
+		s.Receive()
+	}
+}
+
+func (u *fuzzEcho) Sent(s *Stream) {
+	u.waits = false
+	if u.closed {
+		s.End(OK, "", []byte("bye"))
+	} else {
+		s.Receive()
+	}
+}
+
+func (u *fuzzEcho) Closed(s *Stream) {
+	if u.closed = true; !u.waits {
+		s.End(OK, "", []byte("bye"))
+	}
+}
+
+// fuzzStream is the client's end: it checks what it hears, if nobody meddles.
+type fuzzStream struct {
+	*Stream
+	w               *fuzzWorld
+	on              *Session
+	size            int
+	sent, got       int
+	waits, withdrew bool
+	over            bool
+}
+
+// stream opens a stream that says so many messages of a size, and then more.
+func (w *fuzzWorld) stream(s *Session, count, size int) {
+	if len(w.streams) > 50 {
+		return
+	}
+	u := &fuzzStream{w: w, on: s, size: size}
+	u.Stream = &Stream{Method: echo, Header: pattern(size/3, 2), Timeout: 50 * time.Millisecond, User: u}
+	w.streams = append(w.streams, u)
+	s.Open(u.Stream)
+	u.Receive()
+	u.say(count % 16)
+}
+
+func (u *fuzzStream) say(count int) {
+	for range count {
+		if u.waits || !u.Writable() {
+			return
+		}
+		more, err := u.Send(pattern(u.size, byte(u.sent)))
+		if err != nil {
+			return // longer than the other side takes
+		}
+		u.sent++
+		u.waits = !more
+	}
+}
+
+func (u *fuzzStream) meddled() bool { return u.on != u.w.seen && u.w.tampered }
+
+func (u *fuzzStream) Opened(*Stream, []byte) { require.True(u.w.t, u.meddled()) }
+func (u *fuzzStream) Closed(*Stream)         {}
+func (u *fuzzStream) Sent(*Stream)           { u.waits = false }
+
+func (u *fuzzStream) Received(_ *Stream, message []byte) {
+	require.False(u.w.t, u.over, "a stream that is over speaks")
+	if !u.meddled() {
+		require.Equal(u.w.t, pattern(u.size, byte(u.got)), message)
+		u.got++
+	}
+	u.Receive()
+}
+
+func (u *fuzzStream) Ended(*Stream) {
+	require.False(u.w.t, u.over, "a stream ended twice")
+	u.over = true
+	switch {
+	case u.meddled() || u.w.stalled || u.withdrew || u.on.closed:
+	case u.Err == nil:
+		require.Equal(u.w.t, u.sent, u.got)
+		require.Equal(u.w.t, "bye", string(u.Trailer))
+	default:
+		require.Contains(u.w.t, []Code{ResourceExhausted, DeadlineExceeded}, CodeOf(u.Err))
 	}
 }
 
@@ -408,13 +544,13 @@ func (w *fuzzWorld) replay(a arguments) {
 func (w *fuzzWorld) message(a arguments) {
 	d, p := w.peer(&a)
 	m := wire.Message{MessageHeader: wire.MessageHeader{
-		Kind:    wire.Kind(1 + a.byte()%5),
+		Kind:    wire.Kind(1 + a.byte()%10),
 		Session: uint16(a.byte()), Slot: uint16(a.byte()), Generation: a.uint16(),
 		Sequence: uint32(a.uint16()),
 		Method:   uint16(a.byte()), Code: 0,
 	}}
 	length := int(a.byte())
-	if m.Kind <= wire.Response && length&1 != 0 {
+	if (m.Kind <= wire.Response || m.Kind >= wire.StreamHeader && m.Kind <= wire.StreamEnd) && length&1 != 0 {
 		m.Flags = wire.FlagFragment
 		m.Stride = wire.MinFragment + uint16(a.byte())
 		m.Total, m.Index = uint32(a.byte())<<8|uint32(length), uint32(a.byte())
@@ -422,7 +558,7 @@ func (w *fuzzWorld) message(a arguments) {
 		length = int(min(uint32(m.Stride), m.Total-min(m.Total, offset)))
 	}
 	m.Code = a.byte()
-	if m.Kind == wire.Request && a.byte()&1 != 0 {
+	if (m.Kind == wire.Request || m.Kind == wire.StreamHeader) && a.byte()&1 != 0 {
 		m.Flags |= wire.FlagDeadline
 		m.Deadline = uint32(a.uint16())
 	}
@@ -483,6 +619,9 @@ func (w *fuzzWorld) finish() {
 	w.server.port.Withhold(0)
 	w.n.run(w.cfg.ConnectTimeout + w.cfg.KeepAlive)
 	require.Equal(w.t, w.calls, w.completed, "a call hangs")
+	for _, u := range w.streams {
+		require.True(w.t, u.over, "a stream hangs")
+	}
 	for _, r := range w.deferred {
 		r.Reply(r.Data)
 	}
@@ -507,6 +646,10 @@ func (w *fuzzWorld) finish() {
 	require.Equal(w.t, 2, w.server.sessions)
 	require.Equal(w.t, 2, w.server.Stats().Peers)
 	require.Zero(w.t, w.server.held)
+	require.Zero(w.t, w.server.servedStreams)
+	for _, d := range []*node{w.server, w.client, w.witness} {
+		require.Zero(w.t, d.streaming)
+	}
 	require.Zero(w.t, w.server.buffers.lent)
 }
 

@@ -69,6 +69,48 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 	}
 }
 
+// perStream is the bound on the heap of an idle stream, on each side.
+const perStream = 1 << 10
+
+func TestIdleStreamsAreSmall(t *testing.T) {
+	const count = 10_000
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	served := server.listens(talking, false)
+	warm := talk(s, Stream{Method: talking})
+	warm.says(t, "a")
+	n.run(2 * time.Second)
+	before := inUse()
+	all := make([]*talker, count)
+	for i := range all {
+		all[i] = talk(s, Stream{Method: talking})
+		all[i].says(t, "hello")
+	}
+	n.run(time.Second)
+	require.Len(t, *served, 1+count)
+	for _, v := range (*served)[1:] {
+		require.Len(t, v.got, 1)
+		v.says(t, "hello")
+	}
+	n.run(2 * time.Second)
+	each := (inUse() - before) / count
+	t.Logf("%d bytes for both sides, with their users", each)
+	require.LessOrEqual(t, each, 2*perStream)
+	for _, u := range all {
+		u.Reset(Canceled, "")
+	}
+	warm.Reset(Canceled, "")
+	n.run(4 * time.Second)
+	*served = nil
+	clear(all)
+	kept := (inUse() - before) / count
+	t.Logf("%d bytes kept after their end", kept)
+	require.LessOrEqual(t, kept, 200, "an index that was used costs each side 16 bytes")
+	n.settled(server, client)
+	runtime.KeepAlive(n)
+	runtime.KeepAlive(all)
+}
+
 func TestIdleConnectionsAreSmall(t *testing.T) {
 	const count = 20_000
 	n := newNetwork(t, 1)

@@ -32,7 +32,7 @@ func (s *Session) Move(addr netip.AddrPort) error {
 	case to.failure != nil:
 		s.failWaiting(s.reason(to.failure), false)
 	}
-	if s.waiting.head != nil || len(s.ready) > 0 {
+	if s.waits() {
 		to.connect()
 	}
 	return nil

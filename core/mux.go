@@ -18,16 +18,19 @@ type mux struct {
 	callers
 	served []servedEntry // accepted: by session index
 	shares
+	widened int // bytes by which streams may receive more than StreamWindow each
 }
 
 // shares is what a client has of the limits that it shares with others.
 type shares struct {
-	sessions int
-	requests int      // held, but those refused
-	memory   int64    // of requests of several packets, in bytes
-	claimed  int64    // what they say their lengths are
-	arriving *arrival // the newest of them that is not whole
-	hoard    int      // 1 + place in Endpoint.hoarders; 0: nothing is arriving
+	sessions      int
+	requests      int      // held, but those refused
+	streaming     int      // streams open
+	streamEntries int      // of tables of streams
+	memory        int64    // of requests of several packets and of what streams hold, in bytes
+	claimed       int64    // what they say their lengths are
+	arriving      *arrival // the newest of them that is not whole
+	hoard         int      // 1 + place in Endpoint.hoarders; 0: nothing is arriving
 }
 
 // limits are what the handshake agreed on.
@@ -35,6 +38,9 @@ type limits struct {
 	slots      int // a session
 	maxSession int // sessions
 	maxMessage int64
+
+	streams      int    // a session
+	streamWindow uint32 // bytes that may be sent on a stream from the start
 }
 
 // callers are the sessions of a dialed connection, and what they know of it.
@@ -58,8 +64,11 @@ func (m *mux) Offer(own *wire.Params) {
 	own.Slots = uint16(cfg.Slots)
 	own.Sessions = uint16(min(cfg.Sessions, 1<<16-1))
 	own.MaxMessage = uint32(cfg.MaxMessage)
+	own.Streams = uint16(cfg.Streams)
+	own.StreamWindow = uint16(cfg.StreamWindow / wire.WindowUnit)
 	if !m.conn.Dialed() {
 		own.Slots = uint16(m.slots)
+		own.Streams = uint16(m.streams)
 	}
 }
 
@@ -69,6 +78,9 @@ func (m *mux) Up(remote *wire.Params) {
 		slots:      min(m.e.cfg.Slots, int(remote.Slots)),
 		maxSession: int(remote.Sessions),
 		maxMessage: int64(remote.MaxMessage),
+
+		streams:      min(m.e.cfg.Streams, int(remote.Streams)),
+		streamWindow: uint32(remote.StreamWindow) * wire.WindowUnit,
 	}
 	m.failure = nil
 	if m.pings != nil {

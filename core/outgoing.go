@@ -33,9 +33,12 @@ type outgoing struct {
 	// For messages of several packets.
 	fragments int
 	cut       int      // fragments sent at least once
+	allowed   int      // fragments that may be sent, of a stream's message fewer than there are at first
 	unacked   int      // fragments not acknowledged
 	arrived   []uint64 // bitmap of acknowledged fragments
 	lost      []uint32 // fragments to send again
+
+	part *sending // that this is of, if it is a stream's message
 }
 
 // split cuts m in fragments of stride bytes, from the start again if it was cut
@@ -43,7 +46,7 @@ type outgoing struct {
 func (m *outgoing) split(stride int) {
 	m.stride = int32(stride)
 	m.fragments = (len(m.data) + stride - 1) / stride
-	m.cut, m.unacked = 0, m.fragments
+	m.cut, m.allowed, m.unacked = 0, m.fragments, m.fragments
 	m.lost = m.lost[:0]
 	words := (m.fragments + 63) / 64
 	if cap(m.arrived) < words {
@@ -62,7 +65,7 @@ func (m *outgoing) take() (fragment int, ok bool) {
 			return int(f), true
 		}
 	}
-	if m.cut < m.fragments {
+	if m.cut < m.allowed {
 		m.cut++
 		return m.cut - 1, true
 	}

@@ -55,6 +55,7 @@ func (m *mux) Take(rest []byte) {
 // resume ends what a handler or completion left that did not return.
 func (e *Endpoint) resume() {
 	e.Left()
+	e.unshow()
 	if t := &e.taking; t.unread > 0 {
 		rest := t.hand[len(t.hand)-t.unread:]
 		t.unread = 0
@@ -76,6 +77,8 @@ func (m *mux) take(lead wire.MessageLead, body []byte, full *wire.Message) {
 	case kind == wire.CloseSession && !dialed:
 		m.closeSession(lead)
 	case kind == wire.Ping:
+	case kind >= wire.StreamHeader && m.streams > 0:
+		m.stream(full) // it has it: these kinds are not for ParseMessage
 	default:
 		m.e.stats.RxMalformed++
 	}

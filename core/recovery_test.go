@@ -43,6 +43,7 @@ func (n *network) settled(nodes ...*node) {
 		st := d.Stats()
 		require.Zero(n.t, st.RequestsHeld)
 		require.Zero(n.t, st.ReassemblyBytes)
+		require.Zero(n.t, st.Streams)
 		n.until(func() bool { return d.controlling == 0 }) // but for a keepalive
 		for c := range d.packets.Conns() {
 			queue := &muxOf(c).queue

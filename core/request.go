@@ -66,8 +66,9 @@ type servedEntry struct {
 
 // servedSession is the server's half of a session.
 type servedSession struct {
-	mux   *mux
-	slots []servedSlot // grown as used
+	mux     *mux
+	slots   []servedSlot // grown as used
+	streams []streamEntry
 }
 
 // servedSlot remembers the newest request of a slot, so that none executes
@@ -115,7 +116,7 @@ func (m *mux) serve(lead wire.MessageLead) *servedSession {
 		if int16(lead.Generation()-entry.generation) < 0 {
 			return nil
 		}
-		m.endSession(entry)
+		m.endSession(entry, errSessionOver)
 	}
 	if !fair(int64(m.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
 		m.refuseSession(lead)
@@ -137,8 +138,11 @@ const spareEntries = 64
 // there is no room for. The next fragment may find room, but not the whole
 // message.
 func (m *mux) refuseSession(lead wire.MessageLead) {
-	if lead.Kind() == wire.Request {
+	switch lead.Kind() {
+	case wire.Request:
 		m.reject(lead, ResourceExhausted, noSession)
+	case wire.StreamHeader, wire.StreamData, wire.StreamEnd:
+		m.refuseStream(lead, ResourceExhausted, string(noSession))
 	}
 }
 
@@ -155,12 +159,19 @@ func (m *mux) reject(lead wire.MessageLead, code Code, reason []byte) {
 	m.weighRefusals()
 }
 
-// endSession forgets a session's slots. Its generation stays known.
-func (m *mux) endSession(entry *servedEntry) {
+// endSession forgets a session's slots and streams. Its generation stays known.
+func (m *mux) endSession(entry *servedEntry, why *Error) {
 	s := entry.session
 	if s == nil {
 		return
 	}
+	for i := range s.streams {
+		if st := s.streams[i].stream; st != nil {
+			st.over(why)
+		}
+	}
+	m.e.streamEntries -= len(s.streams)
+	m.streamEntries -= len(s.streams)
 	entry.session = nil
 	m.e.sessions--
 	m.sessions--
@@ -168,6 +179,11 @@ func (m *mux) endSession(entry *servedEntry) {
 		m.e.release(&s.slots[i])
 	}
 }
+
+var (
+	errSessionOver = &Error{Code: Canceled, Message: "the client has closed its session"}
+	errClientGone  = &Error{Code: Unavailable, Message: "the connection to the client has ended"}
+)
 
 // slotOf returns the slot that m names, or nil with the reason counted.
 func (m *mux) slotOf(lead wire.MessageLead) (*servedSession, *servedSlot) {
@@ -452,14 +468,14 @@ func (m *mux) cancel(lead wire.MessageLead) {
 // closeSession takes in that a client is done with a session.
 func (m *mux) closeSession(lead wire.MessageLead) {
 	if m.serve(lead) != nil {
-		m.endSession(&m.served[lead.Session()])
+		m.endSession(&m.served[lead.Session()], errSessionOver)
 	}
 }
 
 // dropServed ends all sessions of a client that is gone.
 func (m *mux) dropServed() {
 	for i := range m.served {
-		m.endSession(&m.served[i])
+		m.endSession(&m.served[i], errClientGone)
 	}
 	m.e.entries -= len(m.served)
 	m.served = nil

@@ -30,6 +30,7 @@ type world struct {
 	deferred []*worldRequest
 	lent     map[*Endpoint]int // replies
 	pings    map[*Endpoint]int
+	streams  []*modelStream
 	buffers  [][]byte // given back, and scrawled over
 	cut      map[[2]netip.AddrPort]bool
 }
@@ -62,6 +63,9 @@ const (
 
 const worldNodes = 3
 
+// streamed is the method of the world's streams.
+const streamed = atOnce
+
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		network: newNetwork(t, rapid.Uint64().Draw(t, "seed")),
@@ -76,6 +80,7 @@ func newWorld(t *rapid.T) *world {
 	// that are refused are the one thing a server does not remember.
 	w.cfg = Config{
 		Slots: 3, Queue: 5, Sessions: 200, Peers: 2, Requests: 10, Credits: 16, MaxMessage: 40_000, ReassemblyMemory: 100_000,
+		Streams: 6, StreamWindow: 2 << 10, StreamMemory: 64 << 10,
 		KeepAlive: 200 * time.Millisecond, ConnectTimeout: 100 * time.Millisecond,
 		Controller: w.controller(rapid.SampledFrom(append(cc.Names(), whimsical)).Draw(t, "controller")),
 		NoCoalesce: w.odds(4, "no coalescing"),
@@ -137,6 +142,7 @@ func (w *world) serve(d *node) {
 		require.True(w.t, r.Deadline == 0 || r.Deadline > e.packets.Now(), "expired work is begun")
 		return &worldRequest{r, w.model.execute(r.Data), e}
 	}
+	w.acceptStreams(d)
 	d.Handle(atOnce, func(r *Request) { w.answer(begin(r)) })
 	d.Handle(byAndBy, func(r *Request) {
 		w.deferred = append(w.deferred, begin(r))
@@ -271,6 +277,7 @@ func (w *world) restart() {
 		require.Zero(w.t, w.pings[old], "a closed endpoint has pings")
 	} else {
 		w.model.kill(old)
+		w.killStreams(old)
 		w.under[d] = 0
 		w.deferred = slices.DeleteFunc(w.deferred, func(r *worldRequest) bool { return r.on == old })
 		delete(w.lent, old)
@@ -350,6 +357,11 @@ var deeds = map[string]func(*world){
 	"cancel":    (*world).cancel,
 	"answer":    (*world).answerOne,
 	"ping":      (*world).ping,
+	"open":      (*world).openStream,
+	"speak":     (*world).speak,
+	"listen":    (*world).listen,
+	"finish":    (*world).finishStream,
+	"reset":     (*world).resetStream,
 	"close":     (*world).closeSession,
 	"restart":   (*world).restart,
 	"disturb":   (*world).disturb,
@@ -364,6 +376,7 @@ var deeds = map[string]func(*world){
 
 // likely has each deed as often as it is likely.
 var likely = strings.Split("connect,connect,call,call,call,call,call,call,call,call,call,call,cancel,cancel,answer,answer,answer,"+
+	"open,open,open,open,speak,speak,speak,speak,speak,speak,speak,speak,speak,listen,listen,listen,finish,reset,"+
 	"ping,close,restart,disturb,part,mend,shrink,pause,misbehave,wait,wait,wait,wait,wait,wait long", ",")
 
 // check looks at everybody's bounds.
@@ -379,7 +392,11 @@ func (w *world) rest() {
 	for _, d := range w.nodes {
 		behave(d.port)
 	}
-	for range 200 {
+	for round := range 400 {
+		w.hear()
+		if round == 200 {
+			w.concludeStreams()
+		}
 		for len(w.deferred) > 0 {
 			r := w.deferred[0]
 			w.deferred = w.deferred[1:]
@@ -389,6 +406,7 @@ func (w *world) rest() {
 	}
 	w.check()
 	w.model.end()
+	w.streamsOver()
 	for _, b := range w.buffers {
 		require.True(w.t, untouched(b), "memory was written to after it was given back")
 	}

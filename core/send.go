@@ -22,6 +22,7 @@ type outbox struct {
 	queue    sendQueue
 	bulk     outgoingQueue // messages longer than a datagram
 	controls int           // control messages under way
+	queued   int           // bytes of streams' messages that are not acknowledged
 }
 
 // enqueue queues o for sending.
@@ -145,9 +146,12 @@ func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
 	if o.stride == 0 || int(o.stride) > m.stride() {
 		m.e.restamp(o)
 		o.split(m.stride())
+		if o.part != nil {
+			o.part.open()
+		}
 	}
 	fragment, ok := o.take()
-	left := len(o.lost) > 0 || o.cut < o.fragments
+	left := len(o.lost) > 0 || o.cut < o.allowed
 	if !left || fragment%turn == turn-1 {
 		o.dequeue()
 	}
@@ -201,6 +205,8 @@ func (m *mux) arrived(o *outgoing, fragment uint32) {
 	}
 	if o.response != nil {
 		m.e.responseArrived(o.response)
+	} else if o.part != nil {
+		m.e.partArrived(o.part)
 	} else {
 		m.e.recycleControl(o)
 	}

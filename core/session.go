@@ -22,6 +22,7 @@ type Session struct {
 	slots      []sessionSlot // grown as used, up to mux.slots
 	free       []uint16      // indexes into slots, last used first
 	waiting    callQueue
+	streams    *streams // nil: it had none so far
 	ready      []*readiness
 	notify     func(ConnState, error)
 	why        *Error // no connection can be made; nil: its connection knows
@@ -174,6 +175,7 @@ func (s *Session) connected() {
 	s.why = nil
 	s.notifyReady(nil)
 	s.startWaiting()
+	s.startStreams()
 }
 
 // Submit starts c. It completes, in a later Poll, by c.Done; after the
@@ -344,6 +346,7 @@ func (s *Session) failActive(why *Error) {
 	}
 	// The next connection may grant fewer slots.
 	s.slots, s.free = nil, nil
+	s.failStreams(why)
 }
 
 // failWaiting fails the calls that never found a connection: all, or those that
@@ -357,6 +360,12 @@ func (s *Session) failWaiting(err *Error, all bool) {
 		}
 		c = next
 	}
+	s.failWaitingStreams(err, all)
+}
+
+// waits says whether anything of s waits for the connection.
+func (s *Session) waits() bool {
+	return s.waiting.head != nil || len(s.ready) > 0 || s.streams != nil && len(s.streams.waiting) > 0
 }
 
 // Close fails what is under way with Canceled and lets the server forget the

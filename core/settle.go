@@ -5,6 +5,8 @@ type parked struct {
 	end     uint64
 	call    *Call
 	request *Request
+	stream  *Stream
+	part    *sending
 }
 
 // complete calls c.Done once the transport no longer reads c.Request, that is
@@ -68,6 +70,7 @@ func (e *Endpoint) tell(count int) {
 func (e *Endpoint) settle() {
 	e.tell(len(e.notices))
 	e.settleFailed(len(e.failed))
+	e.takeTurns()
 	if len(e.parked) == 0 {
 		return
 	}
@@ -78,21 +81,40 @@ func (e *Endpoint) settle() {
 		switch {
 		case w.end > done:
 			e.parked = append(e.parked, w)
-		case w.call != nil:
-			e.complete(w.call, 0)
 		default:
-			w.request.free()
+			e.unpark(w)
 		}
 	}
 }
 
-// settleFailed completes the first calls that have failed.
+// unpark completes w, of whose memory the transport has let go.
+func (e *Endpoint) unpark(w parked) {
+	switch {
+	case w.call != nil:
+		e.complete(w.call, 0)
+	case w.request != nil:
+		w.request.free()
+	case w.stream != nil:
+		e.streamEnded(w.stream)
+	default:
+		e.recyclePart(w.part)
+	}
+}
+
+// settleFailed completes the first calls that have failed, and streams that are over.
 func (e *Endpoint) settleFailed(count int) {
 	for ; count > 0 && len(e.failed) > 0; count-- {
 		w := e.failed[0]
 		if e.failed = e.failed[1:]; len(e.failed) == 0 {
 			e.failed = nil
 		}
-		e.complete(w.call, w.end)
+		switch {
+		case w.call != nil:
+			e.complete(w.call, w.end)
+		case w.end > e.tr.Completed():
+			e.parked = append(e.parked, w)
+		default:
+			e.streamEnded(w.stream)
+		}
 	}
 }

@@ -16,6 +16,10 @@ type Stats struct {
 	// that were not executed again.
 	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
 
+	// Streams that this endpoint opened; streams handed to a handler; and streams
+	// that the engine ended instead.
+	StreamsOpened, StreamsServed, StreamsRefused uint64
+
 	// Messages and fragments sent in Data datagrams; Retransmits is those of them
 	// that were sent again.
 	TxMessages, RxMessages, Retransmits uint64
@@ -27,9 +31,9 @@ type Stats struct {
 	packet.Stats
 
 	// Present state.
-	Sessions, RequestsHeld int
+	Sessions, RequestsHeld, Streams int
 	// ReassemblyBytes is the memory of requests of more than one packet that are
-	// being received or held; BytesKept that of copies of others and of replies, and
+	// being received or held, and of streams' messages; BytesKept that of copies of others and of replies, and
 	// what is kept for those to come. None of more than one packet is begun that
 	// would bring the sum over ReassemblyMemory.
 	ReassemblyBytes, BytesKept int64
@@ -54,6 +58,7 @@ func (e *Endpoint) Stats() Stats {
 	}
 	s.Sessions = e.sessions
 	s.RequestsHeld = e.held
+	s.Streams = e.streaming
 	s.ReassemblyBytes = e.buffers.lent
 	s.BytesKept = e.buffers.kept + e.buffers.copies
 	return s

@@ -37,9 +37,14 @@ func (t *tidy) Expired() {
 	e.controls.trim()
 	e.assemblies.trim()
 	e.arrivals.trim()
+	e.sendings.trim()
+	e.helds.trim()
+	e.holdings.trim()
+	e.turns = tight(e.turns)
 	e.parked = tight(e.parked)
 	e.packets.Tidy()
-	if e.buffers.kept > 0 || len(e.slots.all)+len(e.requests.all) > 0 || len(e.controls.free)+len(e.assemblies.free)+len(e.arrivals.free) > few {
+	idle := len(e.controls.free) + len(e.assemblies.free) + len(e.arrivals.free) + len(e.sendings.free) + len(e.helds.free) + len(e.holdings.free)
+	if e.buffers.kept > 0 || len(e.slots.all)+len(e.requests.all) > 0 || idle > few {
 		e.tidySoon()
 	}
 }

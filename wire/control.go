@@ -50,6 +50,12 @@ type Params struct {
 	// peer up.
 	KeepAlive uint32
 	Features  uint32
+	// Streams is how many streams a session may have open: in Hello the wish, in
+	// Accept the grant. 0: this side takes none.
+	Streams uint16
+	// StreamWindow is how many units of [WindowUnit] bytes the other side may send
+	// on each stream before it hears of more.
+	StreamWindow uint16
 }
 
 func (p *Params) put(b []byte) {
@@ -63,7 +69,8 @@ func (p *Params) put(b []byte) {
 	binary.LittleEndian.PutUint32(b[16:], p.ReceiveWindow)
 	binary.LittleEndian.PutUint32(b[20:], p.KeepAlive)
 	binary.LittleEndian.PutUint32(b[24:], p.Features)
-	binary.LittleEndian.PutUint32(b[28:], 0)
+	binary.LittleEndian.PutUint16(b[28:], p.Streams)
+	binary.LittleEndian.PutUint16(b[30:], p.StreamWindow)
 }
 
 func (p *Params) parse(b []byte) {
@@ -77,11 +84,14 @@ func (p *Params) parse(b []byte) {
 	p.ReceiveWindow = binary.LittleEndian.Uint32(b[16:])
 	p.KeepAlive = binary.LittleEndian.Uint32(b[20:])
 	p.Features = binary.LittleEndian.Uint32(b[24:])
+	p.Streams = binary.LittleEndian.Uint16(b[28:])
+	p.StreamWindow = binary.LittleEndian.Uint16(b[30:])
 }
 
 // valid says whether a peer with these limits can be talked to at all.
 func (p *Params) valid() bool {
-	return p.MaxDatagram >= MinHello && p.Credits > 0 && p.Slots > 0 && p.Sessions > 0 && p.KeepAlive > 0
+	return p.MaxDatagram >= MinHello && p.Credits > 0 && p.Slots > 0 && p.Sessions > 0 && p.KeepAlive > 0 &&
+		(p.Streams == 0 || p.StreamWindow > 0)
 }
 
 // HelloBody is the body of Hello.

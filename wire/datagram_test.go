@@ -58,6 +58,8 @@ type params struct {
 	ReceiveWindow uint32 `json:"receive_window"`
 	KeepAlive     uint32 `json:"keep_alive"`
 	Features      uint32 `json:"features"`
+	Streams       uint16 `json:"streams"`
+	StreamWindow  uint16 `json:"stream_window"`
 }
 
 // greeting is a Hello, or an Accept, which has no cookie.
@@ -81,9 +83,10 @@ type unknownPacket struct {
 
 // Names by number, or by bit.
 var (
-	typeNames   = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response"}
-	flagNames   = []string{"checksum", "ack_now"}
-	kindNames   = []string{"", "request", "response", "cancel", "close_session", "ping"}
+	typeNames = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response"}
+	flagNames = []string{"checksum", "ack_now"}
+	kindNames = []string{"", "request", "response", "cancel", "close_session", "ping",
+		"stream_header", "stream_data", "stream_end", "stream_window", "stream_reset"}
 	optionNames = []string{4: "fragment", 5: "deadline"}
 )
 
@@ -214,6 +217,7 @@ func (d *datagram) decodeControl(t wire.Type, rest []byte, length int) error {
 func paramsOf(p *wire.Params) params {
 	return params{
 		p.MaxDatagram, p.Credits, p.Slots, p.Sessions, p.AckDelay, p.MaxMessage, p.ReceiveWindow, p.KeepAlive, p.Features,
+		p.Streams, p.StreamWindow,
 	}
 }
 
@@ -221,6 +225,7 @@ func (p params) wire() wire.Params {
 	return wire.Params{
 		MaxDatagram: p.MaxDatagram, Credits: p.Credits, Slots: p.Slots, Sessions: p.Sessions, AckDelay: p.AckDelay,
 		MaxMessage: p.MaxMessage, ReceiveWindow: p.ReceiveWindow, KeepAlive: p.KeepAlive, Features: p.Features,
+		Streams: p.Streams, StreamWindow: p.StreamWindow,
 	}
 }
 

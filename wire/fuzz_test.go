@@ -99,3 +99,23 @@ func FuzzControl(f *testing.F) {
 		require.Equal(t, d, again)
 	})
 }
+
+// FuzzStreamEnd checks that the body of a StreamEnd is what it decodes to.
+func FuzzStreamEnd(f *testing.F) {
+	for _, v := range vectors(f) {
+		if v.fields != nil {
+			for _, m := range v.fields.Messages {
+				f.Add([]byte(m.Body))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		text, trailer, err := wire.ParseEnd(b[:len(b):len(b)])
+		if err != nil || len(b) == 0 {
+			return
+		}
+		again := make([]byte, wire.EndSize(string(text), trailer))
+		require.Equal(t, len(again), wire.PutEnd(again, string(text), trailer))
+		require.Equal(t, b, again)
+	})
+}

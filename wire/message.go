@@ -18,19 +18,32 @@ const (
 	// Ping asks for nothing but the acknowledgement of its datagram. Its body,
 	// of any bytes, is ignored: it pads datagrams that probe the path's MTU.
 	Ping
+	// The messages of streams: stream.go.
+	StreamHeader
+	StreamData
+	StreamEnd
+	StreamWindow
+	StreamReset
 	numKinds
 )
 
 // Message flags.
 const (
 	// FlagFragment says that Total, Index and Stride follow, after the time
-	// limit if there is one (Request and Response only).
+	// limit if there is one (Request, Response, StreamHeader, StreamData and
+	// StreamEnd only).
 	FlagFragment = 1 << 4
-	// FlagDeadline says that a time limit follows the message header (Request
-	// only).
+	// FlagDeadline says that a time limit follows the message header (Request and
+	// StreamHeader only).
 	FlagDeadline = 1 << 5
 
 	kindMask = 0xF
+)
+
+// The kinds that may have each flag, as bits.
+const (
+	fragmented = 1<<Request | 1<<Response | 1<<StreamHeader | 1<<StreamData | 1<<StreamEnd
+	timed      = 1<<Request | 1<<StreamHeader
 )
 
 // Sizes in bytes.
@@ -58,8 +71,9 @@ type Message struct {
 type MessageHeader struct {
 	Kind  Kind
 	Flags uint8
-	Code  uint8 // Response: status, in gRPC's canonical numbers; NotExecuted
-	// Session and Generation name the session, Slot the request slot in it.
+	Code  uint8 // Response, StreamEnd, StreamReset: status, in gRPC's canonical numbers; NotExecuted
+	// Session and Generation name the session, Slot the request slot in it. In
+	// streams' messages Slot, Method and Sequence have other meanings: stream.go.
 	Session    uint16
 	Generation uint16
 	Slot       uint16
@@ -150,7 +164,7 @@ func (m *Message) parseOptions(b []byte, length int) (n int, err error) {
 	if m.Flags == 0 {
 		return MessageHeaderSize, nil
 	}
-	if m.Kind > Response || m.Kind == Response && m.Flags&FlagDeadline != 0 {
+	if m.Flags&FlagFragment != 0 && fragmented>>m.Kind&1 == 0 || m.Flags&FlagDeadline != 0 && timed>>m.Kind&1 == 0 {
 		return 0, ErrType
 	}
 	n = MessageHeaderSize

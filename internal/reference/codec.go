@@ -37,6 +37,11 @@ const (
 	kindCancel
 	kindCloseSession
 	kindPing
+	kindStreamHeader
+	kindStreamData
+	kindStreamEnd
+	kindStreamWindow
+	kindStreamReset
 )
 
 const (
@@ -238,8 +243,9 @@ func decodeMessage(b []byte) (m message, size int, err error) {
 	length := int(binary.LittleEndian.Uint16(b[2:]))
 	fragmented, timed := b[0]&(1<<4) != 0, b[0]&(1<<5) != 0
 	switch {
-	case m.kind < kindRequest || m.kind > kindPing || b[0]>>6 != 0,
-		timed && m.kind != kindRequest, fragmented && m.kind > kindResponse:
+	case m.kind < kindRequest || m.kind > kindStreamReset || b[0]>>6 != 0,
+		timed && m.kind != kindRequest && m.kind != kindStreamHeader,
+		fragmented && m.kind > kindResponse && (m.kind < kindStreamHeader || m.kind > kindStreamEnd):
 		return m, 0, errType
 	}
 	size = 16
@@ -280,6 +286,7 @@ type params struct {
 	credits, slots, sessions, ackDelay uint16
 	maxMessage, receiveWindow, silence uint32
 	features                           uint32
+	streams, streamWindow              uint16
 }
 
 func (p *params) encode() []byte {
@@ -287,10 +294,11 @@ func (p *params) encode() []byte {
 	for _, v := range []uint16{p.credits, p.slots, p.sessions, p.ackDelay} {
 		b = append(b, le16(v)...)
 	}
-	for _, v := range []uint32{p.maxMessage, p.receiveWindow, p.silence, p.features, 0} {
+	for _, v := range []uint32{p.maxMessage, p.receiveWindow, p.silence, p.features} {
 		b = append(b, le32(v)...)
 	}
-	return b
+	b = append(b, le16(p.streams)...)
+	return append(b, le16(p.streamWindow)...)
 }
 
 func decodeParams(b []byte) (p params, err error) {
@@ -299,8 +307,9 @@ func decodeParams(b []byte) (p params, err error) {
 		sessions: binary.LittleEndian.Uint16(b[8:]), ackDelay: binary.LittleEndian.Uint16(b[10:]),
 		maxMessage: binary.LittleEndian.Uint32(b[12:]), receiveWindow: binary.LittleEndian.Uint32(b[16:]),
 		silence: binary.LittleEndian.Uint32(b[20:]), features: binary.LittleEndian.Uint32(b[24:]),
+		streams: binary.LittleEndian.Uint16(b[28:]), streamWindow: binary.LittleEndian.Uint16(b[30:]),
 	}
-	if p.maxDatagram < minHello || p.credits == 0 || p.slots == 0 || p.sessions == 0 || p.silence == 0 {
+	if p.maxDatagram < minHello || p.credits == 0 || p.slots == 0 || p.sessions == 0 || p.silence == 0 || p.streams > 0 && p.streamWindow == 0 {
 		return p, errParams
 	}
 	return p, nil

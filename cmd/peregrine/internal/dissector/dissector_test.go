@@ -56,7 +56,8 @@ type datagram struct {
 
 var (
 	types = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response"}
-	kinds = []string{"", "request", "response", "cancel", "close_session", "ping"}
+	kinds = []string{"", "request", "response", "cancel", "close_session", "ping",
+		"stream_header", "stream_data", "stream_end", "stream_window", "stream_reset"}
 )
 
 // shown is what the dissector is to show of d: values by field, in order.
@@ -108,7 +109,7 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 		add("kind", slices.Index(kinds, m.Kind))
 		bit("fragment", m.Options, "fragment")
 		bit("has_deadline", m.Options, "deadline")
-		if m.Kind == "response" {
+		if m.Kind == "response" || m.Kind == "stream_end" || m.Kind == "stream_reset" {
 			add("code", m.Code&^wire.NotExecuted)
 			add("not_executed", m.Code>>7)
 		}
@@ -123,6 +124,18 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 		case "response", "cancel":
 			add("slot", m.Slot)
 			add("sequence", m.Sequence)
+		}
+		if strings.HasPrefix(m.Kind, "stream_") {
+			add("stream.index", m.Slot)
+			add("stream.use", m.Method)
+		}
+		switch m.Kind {
+		case "stream_header":
+			add("method", m.Sequence)
+		case "stream_data", "stream_end":
+			add("stream.place", m.Sequence)
+		case "stream_window":
+			add("stream.limit", m.Sequence)
 		}
 		if slices.Contains(m.Options, "deadline") {
 			add("deadline.us", wire.DecodeTimeout(m.Deadline).Microseconds())
@@ -141,7 +154,7 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 	if greeting != nil {
 		add("own.connection", greeting.Connection)
 		add("own.token", hex(greeting.Token))
-		for _, p := range []string{"max_datagram", "credits", "slots", "sessions", "ack_delay", "max_message", "receive_window", "keep_alive"} {
+		for _, p := range []string{"max_datagram", "credits", "slots", "sessions", "ack_delay", "max_message", "receive_window", "keep_alive", "streams", "stream_window"} {
 			add("params."+p, greeting.Params[p])
 		}
 		add("params.features", fmt.Sprintf("0x%08x", greeting.Params["features"]))
@@ -178,9 +191,9 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 
 // fields are all that shown may show.
 var fields = strings.Fields(`type flags.checksum flags.ack_now checksum.good connection token number ack.largest ack.delay
-	ack.ce ack.bitmap kind fragment has_deadline code not_executed session generation method slot sequence deadline.us total
+	ack.ce ack.bitmap kind fragment has_deadline code not_executed session generation method slot sequence stream.index stream.use stream.place stream.limit deadline.us total
 	index stride body own.connection own.token params.max_datagram params.credits params.slots params.sessions
-	params.ack_delay params.max_message params.receive_window params.keep_alive params.features cookie reason
+	params.ack_delay params.max_message params.receive_window params.keep_alive params.features params.streams params.stream_window cookie reason
 	reset.connection reset.token reset.number path padding`)
 
 // vectors are those of the document.

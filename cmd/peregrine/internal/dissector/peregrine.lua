@@ -11,8 +11,12 @@ local types = {
 }
 local DATA, ACK, HELLO, RETRY, ACCEPT, REFUSE, RESET, CLOSE, CHALLENGE, RESPONSE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
-local kinds = { "Request", "Response", "Cancel", "CloseSession", "Ping" }
+local kinds = {
+	"Request", "Response", "Cancel", "CloseSession", "Ping",
+	"StreamHeader", "StreamData", "StreamEnd", "StreamWindow", "StreamReset",
+}
 local REQUEST, REPLY, CANCEL, CLOSESESSION, PING = 1, 2, 3, 4, 5
+local STREAMHEADER, STREAMDATA, STREAMEND, STREAMWINDOW, STREAMRESET = 6, 7, 8, 9, 10
 
 local codes = {
 	[0] = "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
@@ -53,6 +57,10 @@ local f = {
 	slot = ProtoField.uint16("peregrine.slot", "Slot", base.DEC),
 	method = ProtoField.uint16("peregrine.method", "Method", base.DEC),
 	sequence = ProtoField.uint32("peregrine.sequence", "Sequence", base.DEC),
+	stream_index = ProtoField.uint16("peregrine.stream.index", "Stream of the session", base.DEC),
+	stream_use = ProtoField.uint16("peregrine.stream.use", "Use of that index", base.DEC),
+	stream_place = ProtoField.uint32("peregrine.stream.place", "Place in the stream", base.DEC),
+	stream_limit = ProtoField.uint32("peregrine.stream.limit", "Messages may begin before place", base.DEC),
 	deadline = ProtoField.uint32("peregrine.deadline", "Deadline", base.HEX),
 	deadline_us = ProtoField.uint64("peregrine.deadline.us", "Time left (µs)", base.DEC),
 	total = ProtoField.uint32("peregrine.total", "Total length", base.DEC),
@@ -72,6 +80,8 @@ local f = {
 	receive_window = ProtoField.uint32("peregrine.params.receive_window", "receive_window (bytes)", base.DEC),
 	keep_alive = ProtoField.uint32("peregrine.params.keep_alive", "keep_alive (ms)", base.DEC),
 	features = ProtoField.uint32("peregrine.params.features", "features", base.HEX),
+	streams = ProtoField.uint16("peregrine.params.streams", "streams", base.DEC),
+	stream_window = ProtoField.uint16("peregrine.params.stream_window", "stream_window (KiB)", base.DEC),
 	cookie = ProtoField.bytes("peregrine.cookie", "Cookie"),
 	reason = ProtoField.string("peregrine.reason", "Reason", base.UNICODE),
 	reset_connection = ProtoField.uint32("peregrine.reset.connection", "Connection of the datagram answered", base.DEC),
@@ -281,11 +291,12 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 	end
 	t:add(f.fragment, b(0, 1))
 	t:add(f.has_deadline, b(0, 1))
-	if b(0, 1):bitfield(0, 2) ~= 0 or m.deadline and m.kind ~= REQUEST or m.fragment and m.kind > REPLY then
+	local whole = m.kind > REPLY and (m.kind < STREAMHEADER or m.kind > STREAMEND)
+	if b(0, 1):bitfield(0, 2) ~= 0 or m.deadline and m.kind ~= REQUEST and m.kind ~= STREAMHEADER or m.fragment and whole then
 		wrong("type: options that this kind does not have")
 		return nil
 	end
-	if m.kind == REPLY then
+	if m.kind == REPLY or m.kind == STREAMEND or m.kind == STREAMRESET then
 		t:add(f.code, b(1, 1))
 		t:add(f.not_executed, b(1, 1))
 	end
@@ -302,6 +313,20 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 		end
 		t:add_le(f.sequence, b(12, 4))
 		t:append_text(string.format(", slot %d, sequence %d", m.slot, m.sequence))
+	end
+	if m.kind >= STREAMHEADER then
+		t:add_le(f.stream_index, b(8, 2))
+		t:add_le(f.stream_use, b(10, 2))
+		t:append_text(string.format(", stream %d/%d", m.slot, m.method))
+		if m.kind == STREAMHEADER then
+			t:add_le(f.method, b(12, 2))
+		elseif m.kind == STREAMWINDOW then
+			t:add_le(f.stream_limit, b(12, 4))
+			t:append_text(string.format(", before place %d", m.sequence))
+		elseif m.kind ~= STREAMRESET then
+			t:add_le(f.stream_place, b(12, 4))
+			t:append_text(string.format(", place %d", m.sequence))
+		end
 	end
 	if rest < size then
 		wrong("length: the options end behind the datagram")
@@ -400,6 +425,7 @@ local function params(b, tree)
 		{ f.max_datagram, 4, 1200, "max_datagram" }, { f.credits, 2, 1, "credits" }, { f.slots, 2, 1, "slots" },
 		{ f.sessions, 2, 1, "sessions" }, { f.ack_delay, 2, 0 }, { f.max_message, 4, 0 },
 		{ f.receive_window, 4, 0 }, { f.keep_alive, 4, 1, "keep_alive" }, { f.features, 4, 0 },
+		{ f.streams, 2, 0 }, { f.stream_window, 2, b(28, 2):le_uint() > 0 and 1 or 0, "stream_window" },
 	}) do
 		local range = b(at, p[2])
 		tree:add_le(p[1], range)
