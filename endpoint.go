@@ -177,6 +177,18 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 			o.config.Events(event)
 		}
 	}
+	if o.metrics {
+		l.meter = &meter{loop: l}
+		ended, also := l.meter.ended(), config.Ended
+		config.Ended = ended
+		if also != nil {
+			config.Ended = func(side core.Side, method uint16, code core.Code, since time.Duration) {
+				ended(side, method, code, since)
+				also(side, method, code, since)
+			}
+		}
+	}
+	l.born = l.now()
 	var err error
 	l.idle = idleness{preempted: new(preempt.Watch).Preempted, worked: l.now(), luck: maxLuck}
 	l.engine, err = core.New(config, tr, l.now())

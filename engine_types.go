@@ -186,6 +186,11 @@ const (
 //	// Events, if set, is told of connections made and lost, on the endpoint's
 //	// goroutine. It must not call the endpoint.
 //	Events func(Event)
+//	// Ended, if set, is told on the endpoint's goroutine of each call that has
+//	// completed, just before its Done, and of each request that has been answered,
+//	// by handler or engine. since is when the call was submitted, or when the
+//	// request was taken in. It must not call the endpoint.
+//	Ended func(side Side, method uint16, code Code, since time.Duration)
 //	// Misrouted, if set, is given packets that arrived here but belong to the
 //	// endpoint of another queue of the same address, to Inject there; -1 asks to
 //	// try all others. rx is valid during the call.
@@ -251,6 +256,8 @@ const (
 //
 //	// Calls of this endpoint as a client: started, and how they ended.
 //	CallsStarted, CallsSucceeded, CallsFailed uint64
+//	// CallsQueued is those of them that waited for a slot, or for a connection.
+//	CallsQueued uint64
 //	// Requests of this endpoint as a server: handed to a handler, answered by
 //	// the engine instead (overload, deadline, no such method), and duplicates
 //	// that were not executed again.

@@ -167,7 +167,14 @@ func (l *loop) handle(method uint16, h Handler) {
 		return
 	}
 	l.engine.Handle(method, func(q *core.Request) {
-		h(l.inline(q))
+		if l.occupied.timing != 0 {
+			began := l.now()
+			h(l.inline(q))
+			l.occupied.handled(method, l.now()-began)
+		} else {
+			l.occupied.handling(method)
+			h(l.inline(q))
+		}
 		if l.deferred != nil {
 			l.served()
 		}

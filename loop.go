@@ -39,6 +39,9 @@ type loop struct {
 	next     int       // of taken, to do
 	idle     idleness
 	pinned   bool
+	occupied occupancy
+	meter    *meter // nil without WithMetrics
+	born     time.Duration
 	draining bool
 	stopping bool
 	over     bool // finished
@@ -124,6 +127,7 @@ func (l *loop) turn() (last bool) {
 	now := l.now()
 	began := now
 	l.idle.look(began)
+	l.occupied.begin(began)
 	l.engine.Advance(now)
 	posted := l.posted()
 	if posted {
@@ -133,6 +137,9 @@ func (l *loop) turn() (last bool) {
 	received := l.engine.Receive(now)
 	if received {
 		now = l.now()
+	}
+	if l.meter != nil {
+		l.meter.turned(now)
 	}
 	sent, err := l.engine.Flush(now)
 	if err != nil {
@@ -145,6 +152,7 @@ func (l *loop) turn() (last bool) {
 	busy := received || sent || posted
 	if busy {
 		l.idle.work(began, now)
+		l.occupied.work(began, now)
 	}
 	blocks := !busy && (l.poll == Block || l.poll == Adaptive && !l.idle.spin(now))
 	if blocks || now-l.stats.at >= publishEvery {

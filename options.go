@@ -40,6 +40,7 @@ type options struct {
 	lazy         bool
 	interceptors []func(next Handler) Handler
 	crash        bool // when a handler panics
+	metrics      bool
 }
 
 type methodHandler struct {

@@ -91,6 +91,15 @@ func (p *Pool) Close() error {
 	return nil
 }
 
+// Depth is how many requests wait in the queues, and how many may.
+func (p *Pool) Depth() (queued, capacity int) {
+	for _, w := range p.workers {
+		queued += len(w.queue)
+		capacity += cap(w.queue)
+	}
+	return queued, capacity
+}
+
 // check says why p cannot be used.
 func (p *Pool) check() error {
 	switch {

@@ -41,11 +41,12 @@ type Call struct {
 	// User is the caller's own.
 	User any
 
-	session    *Session    // while under way
-	slot       *clientSlot // while in a slot
-	waiting    bool        // for a slot, in its session's queue
-	view       bool        // Response is to be poisoned after Done
-	next, prev *Call       // in that queue
+	session    *Session      // while under way
+	slot       *clientSlot   // while in a slot
+	waiting    bool          // for a slot, in its session's queue
+	since      time.Duration // when it was submitted, where Config.Ended wants to know
+	view       bool          // Response is to be poisoned after Done
+	next, prev *Call         // in that queue
 	deadline   packet.Timer
 }
 

@@ -74,6 +74,11 @@ type Config struct {
 	// Events, if set, is told of connections made and lost, on the endpoint's
 	// goroutine. It must not call the endpoint.
 	Events func(Event) `yaml:"-"`
+	// Ended, if set, is told on the endpoint's goroutine of each call that has
+	// completed, just before its Done, and of each request that has been answered,
+	// by handler or engine. since is when the call was submitted, or when the
+	// request was taken in. It must not call the endpoint.
+	Ended func(side Side, method uint16, code Code, since time.Duration) `yaml:"-"`
 	// Misrouted, if set, is given packets that arrived here but belong to the
 	// endpoint of another queue of the same address, to Inject there; -1 asks to
 	// try all others. rx is valid during the call.
@@ -86,6 +91,23 @@ type Config struct {
 	// simulations, and the same for the queues of one address, which take each
 	// other's cookies and draw tokens of their own.
 	Seed [32]byte `yaml:"-"`
+}
+
+// Side says at which end of a call something was seen.
+type Side uint8
+
+// The sides of a call.
+const (
+	Client Side = iota
+	Server
+)
+
+// String is "client" or "server".
+func (s Side) String() string {
+	if s == Client {
+		return "client"
+	}
+	return "server"
 }
 
 // Event is something that happened to a connection.

@@ -35,7 +35,8 @@ type Request struct {
 	// *Request beyond its handler has to compare before each use.
 	Serial uint64
 
-	mux      *mux // nil once the request has ended for its client
+	since    time.Duration // when it was taken in, where Config.Ended wants to know
+	mux      *mux          // nil once the request has ended for its client
 	session  *servedSession
 	id       uint32 // in Endpoint.requests
 	slot     uint16
@@ -241,6 +242,9 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 	e.serial++
 	r.Serial = e.serial
 	r.Method = lead.Method()
+	if e.cfg.Ended != nil {
+		r.since = e.packets.Now()
+	}
 	r.state = requestArriving
 	r.out.lead = lead.Answer()
 	fragment := false
@@ -370,6 +374,9 @@ func (r *Request) answer(code Code, data []byte) {
 		code, data = ResourceExhausted, []byte(tooLong(len(data), p.maxMessage).Message)
 	}
 	e := r.endpoint
+	if e.cfg.Ended != nil {
+		e.cfg.Ended(Server, r.Method, code, r.since)
+	}
 	m := &r.out
 	e.begin(m)
 	if code != OK {

@@ -193,6 +193,9 @@ func (s *Session) Submit(c *Call) {
 	e.stats.CallsStarted++
 	c.session = s
 	c.Response, c.Err = nil, nil
+	if e.cfg.Ended != nil {
+		c.since = e.packets.Now()
+	}
 	if c.Timeout > 0 {
 		if at := e.packets.Now() + c.Timeout; at > 0 { // else it is for ever
 			c.deadline = packet.NewTimer((*callDeadline)(c))
@@ -212,6 +215,7 @@ func (s *Session) Submit(c *Call) {
 	case s.waiting.length >= e.cfg.Queue:
 		e.completeLater(c, &Error{Code: ResourceExhausted, Message: "too many calls wait for a slot (queue)"})
 	default:
+		e.stats.CallsQueued++
 		s.waiting.push(c)
 		s.mux.connect()
 	}

@@ -28,6 +28,13 @@ func (e *Endpoint) complete(c *Call, end uint64) {
 		e.stats.CallsFailed++
 	}
 	c.session = nil
+	if e.cfg.Ended != nil {
+		code := OK
+		if c.Err != nil {
+			code = CodeOf(c.Err)
+		}
+		e.cfg.Ended(Client, c.Method, code, c.since)
+	}
 	if e.cfg.Poison && c.view {
 		e.donePoisoned(c)
 		return

@@ -11,6 +11,8 @@ import (
 type Stats struct {
 	// Calls of this endpoint as a client: started, and how they ended.
 	CallsStarted, CallsSucceeded, CallsFailed uint64
+	// CallsQueued is those of them that waited for a slot, or for a connection.
+	CallsQueued uint64
 	// Requests of this endpoint as a server: handed to a handler, answered by
 	// the engine instead (overload, deadline, no such method), and duplicates
 	// that were not executed again.

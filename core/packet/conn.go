@@ -93,6 +93,9 @@ func (c *Conn) Local() netip.Addr { return c.local }
 // RTT is the smoothed round trip; 0 before there is one.
 func (c *Conn) RTT() time.Duration { return c.smoothed }
 
+// Flight is what is sent and not acknowledged, and how many bytes may be.
+func (c *Conn) Flight() (packets, bytes, window int) { return c.inFlight, c.bytes, c.window }
+
 // Touch makes the next Send ask the layer for what it has.
 func (c *Conn) Touch() {
 	if !c.dirty {

@@ -46,6 +46,8 @@ var layers = []layer{
 		"go.uber.org/zap/...", "github.com/goccy/go-yaml/...",
 	}},
 
+	{"metrics", []string{"."}},
+
 	{"cmd/...", []string{anything}},
 	{"examples/...", []string{anything}},
 }

@@ -45,6 +45,8 @@ func allSteps(tests *results, required []string) []step {
 	add("test", func(log io.Writer) error { return plain(log, tests) })
 	add("dpdk", func(log io.Writer) error { return dpdk(log, tests) })
 	add("tools", func(log io.Writer) error { return nestedModule(log, tests, "internal/tools") })
+	add("metrics/prom", func(log io.Writer) error { return nestedModule(log, tests, "metrics/prom") })
+	add("metrics/otel", func(log io.Writer) error { return nestedModule(log, tests, "metrics/otel") })
 	add("bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") })
 	return steps
 }
