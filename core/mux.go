@@ -33,6 +33,10 @@ type shares struct {
 	hoard         int      // 1 + place in Endpoint.hoarders; 0: nothing is arriving
 }
 
+// maxSessions is how many sessions a connection has at most, as many as a handshake
+// can tell of.
+const maxSessions = 1<<16 - 1
+
 // limits are what the handshake agreed on.
 type limits struct {
 	slots      int // a session
@@ -62,7 +66,7 @@ type callers struct {
 func (m *mux) Offer(own *wire.Params) {
 	cfg := &m.e.cfg
 	own.Slots = uint16(cfg.Slots)
-	own.Sessions = uint16(min(cfg.Sessions, 1<<16-1))
+	own.Sessions = uint16(min(cfg.Sessions, maxSessions))
 	own.MaxMessage = uint32(cfg.MaxMessage)
 	own.Streams = uint16(cfg.Streams)
 	own.StreamWindow = uint16(cfg.StreamWindow / wire.WindowUnit)

@@ -22,6 +22,20 @@ func requests(client *secret, number uint32, session uint16) []byte {
 	return data[:n]
 }
 
+// A handshake tells of 65535 sessions at most, so that no index is as much.
+func TestTheLastSessionIndexIsNone(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server := n.add(Config{Sessions: 1 << 17})
+	x := n.byHand(server)
+	_, known := x.join(1)
+	x.take(1, requests(known, 1, 1<<16-1))
+	require.Zero(t, server.Stats().Sessions)
+	require.EqualValues(t, (1472-wire.HeaderSize)/wire.MessageHeaderSize, server.Stats().RequestsRefused)
+	x.take(1, requests(known, 2, 1<<16-2))
+	require.Equal(t, 1, server.Stats().Sessions)
+}
+
 func TestAClientThatAcknowledgesNoRefusalTakesNoMemory(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)

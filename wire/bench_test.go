@@ -47,8 +47,8 @@ func codecs(tb testing.TB) []codec {
 		add("Parse"+name, 0, func() error { _, err := m.Parse(b); return err })
 	}
 
-	hello := wire.HelloBody{Params: wire.Params{MaxDatagram: wire.MinHello, Credits: 1, Slots: 1, Sessions: 1, KeepAlive: 1}}
-	accept := wire.AcceptBody{Params: hello.Params}
+	hello := wire.HelloBody{Token: 1, Params: wire.Params{MaxDatagram: wire.MinHello, Credits: 1, Slots: 1, Sessions: 1, KeepAlive: 1}}
+	accept := wire.AcceptBody{Token: 1, Params: hello.Params}
 	reset := wire.ResetBody{Number: 1}
 	b := make([]byte, wire.MinHello)
 	add("Hello", 0, func() error { hello.Put(b); return hello.Parse(b, wire.MinHello) })

@@ -96,7 +96,8 @@ func (p *Params) valid() bool {
 
 // HelloBody is the body of Hello.
 type HelloBody struct {
-	// Connection and Token are the client's, for the server's Header.
+	// Connection and Token are the client's, for the server's Header. The token is
+	// not 0.
 	Connection uint32
 	Token      uint32
 	Params     Params
@@ -123,7 +124,7 @@ func (h *HelloBody) Parse(b []byte, datagram int) error {
 	h.Token = binary.LittleEndian.Uint32(b[4:])
 	h.Params.parse(b[8:])
 	h.Cookie = [CookieSize]byte(b[8+paramsSize:])
-	if !h.Params.valid() {
+	if h.Token == 0 || !h.Params.valid() {
 		return ErrParams
 	}
 	return nil
@@ -131,7 +132,8 @@ func (h *HelloBody) Parse(b []byte, datagram int) error {
 
 // AcceptBody is the body of Accept.
 type AcceptBody struct {
-	// Connection and Token are the server's, for the client's Header.
+	// Connection and Token are the server's, for the client's Header. The token is
+	// not 0.
 	Connection uint32
 	Token      uint32
 	Params     Params
@@ -154,7 +156,7 @@ func (a *AcceptBody) Parse(b []byte) error {
 	a.Connection = binary.LittleEndian.Uint32(b)
 	a.Token = binary.LittleEndian.Uint32(b[4:])
 	a.Params.parse(b[8:])
-	if !a.Params.valid() {
+	if a.Token == 0 || !a.Params.valid() {
 		return ErrParams
 	}
 	return nil

@@ -156,7 +156,7 @@ func TestABodyCannotBeGrownIntoTheNextMessage(t *testing.T) {
 func TestHelloComesBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		hello := wire.HelloBody{Connection: u32(t, "connection"), Token: u32(t, "token"), Params: anyParams(t)}
+		hello := wire.HelloBody{Connection: u32(t, "connection"), Token: 1 | u32(t, "token"), Params: anyParams(t)}
 		copy(hello.Cookie[:], rapid.SliceOfN(rapid.Byte(), wire.CookieSize, wire.CookieSize).Draw(t, "cookie"))
 		b := make([]byte, wire.HelloSize)
 		require.Equal(t, len(b), hello.Put(b))
@@ -175,7 +175,7 @@ func TestHelloComesBack(t *testing.T) {
 func TestAcceptComesBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		accept := wire.AcceptBody{Connection: u32(t, "connection"), Token: u32(t, "token"), Params: anyParams(t)}
+		accept := wire.AcceptBody{Connection: u32(t, "connection"), Token: 1 | u32(t, "token"), Params: anyParams(t)}
 		b := make([]byte, wire.AcceptSize)
 		require.Equal(t, len(b), accept.Put(b))
 
@@ -200,8 +200,8 @@ func TestLimitsThatNothingCanBeSentWithinAreRejected(t *testing.T) {
 	} {
 		params := wire.Params{MaxDatagram: wire.MinHello, Credits: 1, Slots: 1, Sessions: 1, KeepAlive: 1}
 		b := make([]byte, wire.HelloSize)
-		hello := wire.HelloBody{Params: params}
-		accept := wire.AcceptBody{Params: params}
+		hello := wire.HelloBody{Token: 1, Params: params}
+		accept := wire.AcceptBody{Token: 1, Params: params}
 
 		hello.Put(b)
 		require.NoError(t, hello.Parse(b, wire.MinHello), name)
@@ -214,6 +214,11 @@ func TestLimitsThatNothingCanBeSentWithinAreRejected(t *testing.T) {
 		spoil(&accept.Params)
 		accept.Put(b)
 		require.ErrorIs(t, accept.Parse(b), wire.ErrParams, name)
+
+		(&wire.HelloBody{Params: params}).Put(b)
+		require.ErrorIs(t, hello.Parse(b, wire.MinHello), wire.ErrParams, "no token")
+		(&wire.AcceptBody{Params: params}).Put(b)
+		require.ErrorIs(t, accept.Parse(b), wire.ErrParams, "no token")
 	}
 }
 

@@ -97,6 +97,29 @@ func TestANumberThatNoPacketHasIsNoPackets(t *testing.T) {
 	require.EqualValues(t, 3, x.Stats().RxMalformed)
 }
 
+func TestATokenOfZeroIsNone(t *testing.T) {
+	t.Parallel()
+	x := newByHand(t)
+	hello := helloOf(1, 0)
+	x.take(helloDatagram(hello))
+	require.Zero(t, x.tr.sent, "Hello")
+	require.EqualValues(t, 1, x.Stats().RxMalformed)
+
+	w := newWorld(t, 1)
+	w.fate = func(p *sim.Packet) sim.Verdict {
+		if typeOf(p.Data) == wire.Accept {
+			clear(p.Data[wire.HeaderSize+wire.ChecksumSize+4:][:4])
+			wire.Seal(p.Data, nil)
+		}
+		return sim.Verdict{}
+	}
+	client := w.add()
+	out := client.dial(w.add().addr)
+	w.until(func() bool { return len(out.failures) == 1 })
+	require.Zero(t, out.ups, "Accept")
+	require.NotZero(t, client.Stats().RxMalformed)
+}
+
 func TestADuplicateIsAcknowledgedAndNotLookedAt(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(w *world, at, from *site, to, of *blobs) {

@@ -340,7 +340,9 @@ func decodeGreeting(b []byte, hello bool) (g greeting, err error) {
 	if hello {
 		copy(g.cookie[:], b[40:])
 	}
-	g.params, err = decodeParams(b[8:])
+	if g.params, err = decodeParams(b[8:]); err == nil && g.token == 0 {
+		err = errParams
+	}
 	return g, err
 }
 
