@@ -87,6 +87,18 @@ func (m *outgoing) put(b []byte, fragment, length int, now time.Duration) int {
 	return h.Put(b, length)
 }
 
+// fragmentArrived notes that the remote has a fragment, and says whether it has all
+// of them only now.
+func (m *outgoing) fragmentArrived(fragment uint32) bool {
+	word, bit := &m.arrived[fragment/64], uint64(1)<<(fragment%64)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	m.unacked--
+	return m.unacked == 0
+}
+
 // body is the piece of data that fragment holds.
 func (m *outgoing) body(fragment int) []byte {
 	start := fragment * int(m.stride)

@@ -18,16 +18,16 @@ type taking struct {
 	unread int    // bytes of hand, in messages that were not begun
 }
 
-// Take takes in the messages of a datagram.
+// Take takes in the messages of a datagram. The side that dialed is the client.
 func (m *mux) Take(rest []byte) {
-	e := m.e
+	e, dialed := m.e, m.conn.Dialed()
 	e.taking.mux, e.taking.hand = m, rest
 	messages := uint64(0)
 	for len(rest) > 0 && m.conn.State() == packet.Connected {
 		var body []byte
-		var full *wire.Message
-		lead, end, ok := wire.ParseMessage(rest)
-		if ok {
+		var full *wire.Message // unless it is plain
+		lead, end, plain := wire.ParseMessage(rest)
+		if plain {
 			body, rest = rest[wire.MessageHeaderSize:end:end], rest[end:]
 		} else {
 			full = &e.message
@@ -38,10 +38,17 @@ func (m *mux) Take(rest []byte) {
 			}
 			lead, body = full.Lead(), full.Body
 		}
-		messages++
 		e.taking.unread = len(rest)
-		m.take(lead, body, full)
-		if m.queue.length >= overlapMin && m.queue.length >= m.outstanding/2 && m.conn.Dialed() {
+		messages++
+		switch kind := lead.Kind(); {
+		case kind == wire.Response && dialed:
+			m.response(lead, body, full)
+		case kind == wire.Request && !dialed:
+			m.request(lead, body, full)
+		default:
+			m.other(lead, full)
+		}
+		if m.queue.length >= overlapMin && m.queue.length >= m.outstanding/2 && dialed {
 			// New requests leave before all responses at hand are taken in. Else client and
 			// server would take turns: all calls in flight would travel together, one side
 			// idle while the other works.
@@ -52,6 +59,23 @@ func (m *mux) Take(rest []byte) {
 	e.stats.RxMessages += messages
 }
 
+// other takes in a message that is no request or response, or not this side's. full is
+// there for all kinds that are not for ParseMessage.
+func (m *mux) other(lead wire.MessageLead, full *wire.Message) {
+	dialed := m.conn.Dialed()
+	switch kind := lead.Kind(); {
+	case kind == wire.Cancel && !dialed:
+		m.cancel(lead)
+	case kind == wire.CloseSession && !dialed:
+		m.closeSession(lead)
+	case kind == wire.Ping:
+	case kind >= wire.StreamHeader && m.streams > 0:
+		m.stream(full)
+	default:
+		m.e.stats.RxMalformed++
+	}
+}
+
 // resume ends what a handler or completion left that did not return.
 func (e *Endpoint) resume() {
 	e.Left()
@@ -60,26 +84,5 @@ func (e *Endpoint) resume() {
 		rest := t.hand[len(t.hand)-t.unread:]
 		t.unread = 0
 		t.mux.Take(rest)
-	}
-}
-
-// take takes in one message. full has it decoded, unless it is without flags. The side
-// that dialed is the client.
-func (m *mux) take(lead wire.MessageLead, body []byte, full *wire.Message) {
-	kind, dialed := lead.Kind(), m.conn.Dialed()
-	switch {
-	case kind == wire.Response && dialed:
-		m.response(lead, body, full)
-	case kind == wire.Request && !dialed:
-		m.request(lead, body, full)
-	case kind == wire.Cancel && !dialed:
-		m.cancel(lead)
-	case kind == wire.CloseSession && !dialed:
-		m.closeSession(lead)
-	case kind == wire.Ping:
-	case kind >= wire.StreamHeader && m.streams > 0:
-		m.stream(full) // it has it: these kinds are not for ParseMessage
-	default:
-		m.e.stats.RxMalformed++
 	}
 }

@@ -95,6 +95,16 @@ func (e *Endpoint) Handle(method uint16, h Handler) {
 	e.handlers[method] = h
 }
 
+// handler is the one of a method, or nil.
+func (e *Endpoint) handler(method uint16) Handler {
+	if int(method) < len(e.handlers) {
+		return e.handlers[method]
+	}
+	return nil
+}
+
+const noMethod = "no such method"
+
 // serve returns the session that m names, newly made if it is new; nil if it
 // has ended or there may be no more.
 func (m *mux) serve(lead wire.MessageLead) *servedSession {
@@ -188,7 +198,12 @@ var (
 
 // slotOf returns the slot that m names, or nil with the reason counted.
 func (m *mux) slotOf(lead wire.MessageLead) (*servedSession, *servedSlot) {
-	s := m.serve(lead)
+	var s *servedSession
+	if i := int(lead.Session()); i < len(m.served) && m.served[i].used && m.served[i].generation == lead.Generation() {
+		s = m.served[i].session
+	} else {
+		s = m.serve(lead)
+	}
 	if s == nil || int(lead.Slot()) >= m.slots || lead.Sequence() == 0 {
 		m.e.stats.RxStale++
 		return nil, nil
@@ -259,8 +274,6 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 		r.refuse(Unavailable, "server is shutting down")
 	case !share:
 		r.refuse(ResourceExhausted, "server is overloaded (requests)")
-	case int(lead.Method()) >= len(e.handlers) || e.handlers[lead.Method()] == nil:
-		r.refuse(Unimplemented, "no such method")
 	case !fragment:
 		r.Data = body
 		if e.cfg.Poison {
@@ -268,6 +281,8 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 			return
 		}
 		r.run()
+	case e.handler(r.Method) == nil:
+		r.refuse(Unimplemented, noMethod)
 	case int64(full.Total) > e.cfg.MaxMessage:
 		r.refuse(ResourceExhausted, tooLong(int(full.Total), e.cfg.MaxMessage).Message)
 	default:
@@ -278,13 +293,13 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 // run hands the request to its handler.
 func (r *Request) run() {
 	e := r.endpoint
-	if r.Deadline != 0 && e.packets.Now() >= r.Deadline {
-		r.refuse(DeadlineExceeded, "expired before the handler began")
+	handler := e.handler(r.Method)
+	if handler == nil {
+		r.refuse(Unimplemented, noMethod)
 		return
 	}
-	handler := e.handlers[r.Method]
-	if handler == nil { // removed while the request arrived
-		r.refuse(Unimplemented, "no such method")
+	if r.Deadline != 0 && e.packets.Now() >= r.Deadline {
+		r.refuse(DeadlineExceeded, "expired before the handler began")
 		return
 	}
 	e.stats.RequestsHandled++
@@ -456,9 +471,13 @@ func (e *Endpoint) release(slot *servedSlot) {
 	}
 }
 
-// responseArrived says that the client has the whole response.
-func (e *Endpoint) responseArrived(r *Request) {
-	e.release(&r.session.slots[r.slot])
+// received takes in that the client has the whole response: what release does, of a
+// request that was answered.
+func (r *Request) received() {
+	r.session.slots[r.slot].request = 0
+	r.mux.void(&r.out)
+	r.mux = nil
+	r.free()
 }
 
 // cancel takes in that a client no longer waits for a request.

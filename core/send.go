@@ -179,36 +179,24 @@ func (m *mux) lend(o *outgoing, data []byte, payload *[]byte) {
 func (m *mux) Arrived(first uint32, count int) {
 	for i := range uint32(count) {
 		held := m.queue.at(first + i)
-		if held.message.id == held.id {
-			if m.arrived(held.message, held.fragment); m.conn.State() != packet.Connected {
-				return // a callback closed the endpoint
-			}
+		o := held.message
+		if o.id != held.id || o.stride != 0 && !o.fragmentArrived(held.fragment) {
+			continue
 		}
-	}
-}
-
-// arrived notes that the remote has a message, or a fragment of it.
-func (m *mux) arrived(o *outgoing, fragment uint32) {
-	if o.stride != 0 {
-		word, bit := &o.arrived[fragment/64], uint64(1)<<(fragment%64)
-		if *word&bit != 0 {
-			return
+		o.acked = true
+		switch {
+		case o.response != nil:
+			o.response.received()
+		case o.part != nil:
+			m.e.partArrived(o.part)
+		case o.owner != nil:
+			m.e.recycleControl(o)
+		default:
+			continue // a request, which its slot keeps for the response
 		}
-		*word |= bit
-		if o.unacked--; o.unacked > 0 {
-			return
+		if m.conn.State() != packet.Connected {
+			return // a callback closed the endpoint
 		}
-	}
-	o.acked = true
-	if o.lead.Kind() == wire.Request {
-		return // its slot keeps it for the response
-	}
-	if o.response != nil {
-		m.e.responseArrived(o.response)
-	} else if o.part != nil {
-		m.e.partArrived(o.part)
-	} else {
-		m.e.recycleControl(o)
 	}
 }
 

@@ -29,27 +29,22 @@ func (q *sendQueue) at(i uint32) *entry { return &q.entries[i&uint32(len(q.entri
 
 // push has o wait. Entries before settled are over.
 func (q *sendQueue) push(o *outgoing, settled uint32) {
+	if int(q.tail-settled) >= len(q.entries) {
+		q.makeRoom(settled)
+	}
+	held := q.at(q.tail)
+	held.message, held.id, held.fragment = o, o.id, 0
 	o.waits = true
-	q.add(o, 0, settled)
+	q.tail++
 	q.length++
 }
 
 // note adds a fragment that a datagram holds, where nothing waits.
 func (q *sendQueue) note(o *outgoing, fragment int, settled uint32) {
-	q.add(o, uint32(fragment), settled)
-	q.sent, q.head = q.tail, q.tail
-}
-
-func (q *sendQueue) add(o *outgoing, fragment, settled uint32) {
-	if q.length == 0 {
-		q.head, q.tail = q.sent, q.sent
-	}
-	if int(q.tail-settled) >= len(q.entries) {
-		q.makeRoom(settled)
-	}
-	held := q.at(q.tail)
-	held.message, held.id, held.fragment = o, o.id, fragment
-	q.tail++
+	q.head, q.tail = q.sent, q.sent
+	q.push(o, settled)
+	q.at(q.sent).fragment = uint32(fragment)
+	q.send(o)
 }
 
 // first is the message that has waited for longest; nil: none waits.
@@ -111,6 +106,6 @@ func (q *sendQueue) makeRoom(settled uint32) {
 // shrink gives the ring back if all is over.
 func (q *sendQueue) shrink(settled uint32) {
 	if q.length == 0 && q.sent == settled {
-		q.entries = nil
+		q.entries, q.head, q.tail = nil, q.sent, q.sent
 	}
 }

@@ -27,9 +27,9 @@ func (l MessageLead) Answer() MessageLead {
 }
 
 // ParseMessage is the message at the start of b, if it is a Request or Response
-// without flags; ok is false if it is anything else, which Message.Parse decodes.
+// without flags; plain is false if it is anything else, which Message.Parse decodes.
 // end is where it ends in b.
-func ParseMessage(b []byte) (l MessageLead, end int, ok bool) {
+func ParseMessage(b []byte) (l MessageLead, end int, plain bool) {
 	if len(b) < MessageHeaderSize {
 		return l, 0, false
 	}
