@@ -22,15 +22,16 @@ type Burst struct {
 	handle  uint64
 }
 
-// NewBurst is a message in buffer handle, looked at at a time, or the zero Time
-// where there are no time stamps.
-func NewBurst(data []byte, from netip.AddrPort, c Control, handle uint64, looked time.Time) Burst {
-	b := Burst{data: data, left: true, segment: len(data), from: from, control: c, handle: handle}
-	if c.Segment > 0 {
-		b.segment = c.Segment
+// Fill makes b a message in buffer handle, of a sender and with control messages,
+// looked at at a time, or the zero Time where there are no time stamps.
+func (b *Burst) Fill(data []byte, from netip.AddrPort, control []byte, z Zones, handle uint64, looked time.Time) {
+	b.control.parse(control, z)
+	b.data, b.left, b.from, b.handle = data, true, from, handle
+	b.segment = len(data)
+	if b.control.Segment > 0 {
+		b.segment = b.control.Segment
 	}
 	b.Look(looked)
-	return b
 }
 
 // Packets is how many datagrams the message holds, all told.

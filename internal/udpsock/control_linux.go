@@ -44,13 +44,14 @@ func nextControl(control []byte) (level, kind uint32, data, rest []byte, ok bool
 	return level, kind, data, control[min(len(control), unix.CmsgSpace(len(data))):], true
 }
 
-// ParseControl reads the control messages of a received message. What is cut short
-// or unknown says nothing.
-func ParseControl(control []byte, z Zones) (c Control) {
+// parse reads the control messages of a received message. What is cut short or
+// unknown says nothing.
+func (c *Control) parse(control []byte, z Zones) {
+	*c = Control{}
 	for {
 		level, kind, data, rest, ok := nextControl(control)
 		if !ok {
-			return c
+			return
 		}
 		control = rest
 		switch {

@@ -11,6 +11,11 @@ import (
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
+func parsed(control []byte, z Zones) (c Control) {
+	c.parse(control, z)
+	return c
+}
+
 func TestAllControlMessagesFitTogether(t *testing.T) {
 	t.Parallel()
 	var room [TxControl]byte
@@ -25,7 +30,7 @@ func TestAllControlMessagesFitTogether(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, msgs, 3)
 		require.Len(t, msgs[1].Data, 2, "the kernel wants two bytes exactly")
-		c := ParseControl(b, Zones{})
+		c := parsed(b, Zones{})
 		require.Equal(t, transport.CE, c.ECN)
 		if ipv6 {
 			require.Equal(t, source, c.To, "a mapped address is an IPv4 address")
@@ -46,7 +51,7 @@ func TestTheAddressOfAnAnswerIsTold(t *testing.T) {
 		if c.to != "" {
 			want = netip.MustParseAddr(c.to)
 		}
-		require.Equal(t, want, ParseControl(b, Zones{7: "eth7"}).To, c.header)
+		require.Equal(t, want, parsed(b, Zones{7: "eth7"}).To, c.header)
 	}
 }
 
@@ -54,11 +59,11 @@ func TestGarbledControlMessagesAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	for n := range RxControl {
 		junk := make([]byte, n)
-		require.Zero(t, ParseControl(junk, Zones{}))
+		require.Zero(t, parsed(junk, Zones{}))
 		for i := range junk {
 			junk[i] = 0xff
 		}
-		require.Zero(t, ParseControl(junk, Zones{}))
+		require.Zero(t, parsed(junk, Zones{}))
 	}
 }
 
@@ -70,7 +75,7 @@ func FuzzParseControl(f *testing.F) {
 	f.Add(AppendSource(b, netip.MustParseAddr("2001:db8::1"), 0, true))
 	f.Add(AppendSource(make([]byte, 0, TxControl), netip.MustParseAddr("192.0.2.1"), 0, false))
 	f.Fuzz(func(t *testing.T, control []byte) {
-		c := ParseControl(control, Zones{0: "0"})
+		c := parsed(control, Zones{0: "0"})
 		require.LessOrEqual(t, c.ECN, transport.CE)
 		require.GreaterOrEqual(t, c.Segment, 0)
 		require.False(t, c.To.Is4In6() || c.To.IsMulticast() && c.To.Is6())

@@ -145,8 +145,7 @@ func (q *queue) nextBurst() bool {
 			continue
 		}
 		from := udpsock.ParseSockaddr(m.Name)
-		r.cut = udpsock.NewBurst(m.Payload, from.AddrPort(q.sock.Zones),
-			udpsock.ParseControl(m.Control, q.sock.Zones), uint64(v.buffer), r.looked)
+		r.cut.Fill(m.Payload, from.AddrPort(q.sock.Zones), m.Control, q.sock.Zones, uint64(v.buffer), r.looked)
 		r.views[v.buffer] = uint32(r.cut.Packets())
 	}
 	return true

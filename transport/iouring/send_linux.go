@@ -75,7 +75,7 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 	}
 	t := &q.tx
 	before := q.ring.Enters
-	if q.async() {
+	if q.async() && q.ring.Arrived() {
 		q.reap()
 	}
 	if len(t.free) == len(t.flights) {

@@ -191,8 +191,7 @@ func (s *socket) nextBurst() bool {
 		r.buffer[i] = none
 		start := int(b) * udpsock.Stride(r.size)
 		control := r.control[i][:min(int(m.Hdr.Controllen), udpsock.RxControl)]
-		r.cut = udpsock.NewBurst(r.memory[start:start+int(m.Len)], r.names[i].AddrPort(s.sock.Zones),
-			udpsock.ParseControl(control, s.sock.Zones), uint64(b), r.looked)
+		r.cut.Fill(r.memory[start:start+int(m.Len)], r.names[i].AddrPort(s.sock.Zones), control, s.sock.Zones, uint64(b), r.looked)
 		r.views[b] = uint32(r.cut.Packets())
 	}
 	return true
