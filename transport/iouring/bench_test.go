@@ -35,6 +35,27 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
+// BenchmarkLook is a Recv that finds nothing: an answer waits for the end of one, and
+// half of it on the average.
+func BenchmarkLook(b *testing.B) {
+	for _, url := range []string{"udp", "iouring", "iouring bound"} {
+		b.Run(url, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			near := newEcho(b, url, 1, true).ends[0]
+			rx := make([]transport.RxPacket, 1)
+			for b.Loop() {
+				if q, ok := near.(*queue); ok {
+					q.rx.vain = 0 // or the kernel is told to tell
+				}
+				if n, err := near.Recv(rx); n != 0 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
+
 // echo bounces batches of 48-byte datagrams between two transports.
 type echo struct {
 	ends   [2]transport.Transport
