@@ -105,6 +105,24 @@ func (p plan) pair(name string, serving, calling []string, serve, perf flags) su
 	}}
 }
 
+// ends are the namespaces of a server and of its client, each as a prefix of commands.
+type ends interface {
+	Server(self string) []string
+	Client(self string) []string
+}
+
+// apart has a case run at the ends of something, which may know how to remove what a
+// failed run left there.
+func (p plan) apart(e ends, c suite.Case) suite.Case {
+	pair := c.Runner.(run.Pair)
+	pair.Server.Prefix, pair.Client.Prefix = e.Server(p.self), e.Client(p.self)
+	if cleared, ok := e.(interface{ Clear() error }); ok {
+		pair.Clear = cleared.Clear
+	}
+	c.Runner = pair
+	return c
+}
+
 // both is a case with the same flags on both sides, and more on the client's.
 func (p plan) both(name string, same flags, perf ...string) suite.Case {
 	return p.peregrine(name, same, append(append(flags{}, same...), perf...))

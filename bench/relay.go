@@ -34,22 +34,25 @@ func (p plan) relay() report.Setting {
 	}
 }
 
+// street is ends with a relay between them.
+type street interface {
+	ends
+	Relay(self string) []string
+}
+
 // through is a case of a client and a server with a relay of two URLs between them, or
 // with the kernel if there are none.
-func (p plan) through(s *wire.Street, name string, relay, perf flags) suite.Case {
-	pair := run.Pair{
-		Server: run.Command{Prefix: s.Server(p.self), Program: p.programs.peregrine, Verb: "serve",
-			Common: append(p.serving(), "udp://"+wire.StreetServerAddress+":31850")},
-		Client: run.Command{Prefix: s.Client(p.self), Program: p.programs.peregrine, Verb: "perf", Common: p.calling(), Flags: perf},
-		Limit:  p.duration + p.warmup + spare,
+func (p plan) through(s street, name string, relay, perf flags) suite.Case {
+	c := p.apart(s, p.pair(name, append(p.serving(), "udp://"+wire.StreetServerAddress+":31850"), p.calling(), nil, perf))
+	if relay == nil {
+		return c
 	}
-	if relay != nil {
-		pair.Between = run.Command{Prefix: s.Relay(p.self), Program: p.programs.peregrine, Verb: "relay", Common: flags{"--until-eof"}, Flags: relay}
-	}
+	pair := c.Runner.(run.Pair)
+	pair.Between = run.Command{Prefix: s.Relay(p.self), Program: p.programs.peregrine, Verb: "relay", Common: flags{"--until-eof"}, Flags: relay}
 	return suite.Case{Name: name, Runner: pair}
 }
 
-func (p plan) relayGroups(s *wire.Street) []suite.Group {
+func (p plan) relayGroups(s street) []suite.Group {
 	cases := func(perf ...string) []suite.Case {
 		xdp := func(mode string) flags {
 			return flags{"xdp://" + wire.RelayInside + "?mode=" + mode, "--transport", "xdp://" + wire.RelayOutside + "?mode=" + mode}

@@ -40,26 +40,12 @@ func xdpURLs(mode string) (server, client string) {
 
 // overWire is a case of `peregrine serve` and `peregrine perf` at the ends of the
 // wire, by two URLs.
-func (p plan) overWire(w *wire.Wire, name, server, client string, same flags, perf ...string) suite.Case {
-	pair := run.Pair{
-		Server: run.Command{Program: p.programs.peregrine, Verb: "serve", Common: append(p.serving(), server), Flags: same},
-		Client: run.Command{Program: p.programs.peregrine, Verb: "perf", Common: append(p.calling(), "--transport", client), Flags: slices.Concat(same, perf)},
-		Limit:  p.duration + p.warmup + spare,
-	}
-	return suite.Case{Name: name, Runner: p.on(w, pair)}
-}
-
-// on has a pair run at the two ends.
-func (p plan) on(w *wire.Wire, pair run.Pair) run.Pair {
-	if w != nil {
-		pair.Server.Prefix, pair.Client.Prefix = w.Server(p.self), w.Client(p.self)
-		pair.Clear = w.Clear
-	}
-	return pair
+func (p plan) overWire(w ends, name, server, client string, same flags, perf ...string) suite.Case {
+	return p.apart(w, p.pair(name, append(p.serving(), server), append(p.calling(), "--transport", client), same, slices.Concat(same, perf)))
 }
 
 // asavie is a case of that library's echo.
-func (p plan) asavie(w *wire.Wire, name, window string) suite.Case {
+func (p plan) asavie(w ends, name, window string) suite.Case {
 	const server, client = "02:00:00:09:00:01/" + wire.ServerAddress, "02:00:00:09:00:02/" + wire.ClientAddress
 	pair := run.Pair{
 		Server: run.Command{Program: p.self, Verb: "asavie-serve", Common: flags{"--cpu", serverCPU, "--interface", wire.ServerInterface}},
@@ -68,10 +54,10 @@ func (p plan) asavie(w *wire.Wire, name, window string) suite.Case {
 			Flags:  flags{"--window", window}},
 		Limit: p.duration + p.warmup + spare,
 	}
-	return suite.Case{Name: name, Runner: p.on(w, pair)}
+	return p.apart(w, suite.Case{Name: name, Runner: pair})
 }
 
-func (p plan) xdpGroups(w *wire.Wire) []suite.Group {
+func (p plan) xdpGroups(w ends) []suite.Group {
 	native := func(name string, same flags, perf ...string) suite.Case {
 		server, client := xdpURLs("native")
 		return p.overWire(w, name, server, client, same, perf...)

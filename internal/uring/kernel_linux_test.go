@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 )
 
 // What is told here is about the kernel: each is something that the backend relies
@@ -357,32 +359,12 @@ func TestAnotherThreadThanTheOneIsRefused(t *testing.T) {
 	require.Zero(t, b.next().Result, "and the one may go on")
 }
 
-// onThreadThatEnds runs f on a thread that ends with it, which the program's first one
-// never does.
-func onThreadThatEnds(f func()) {
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			f()
-			return
-		}
-		defer runtime.UnlockOSThread()
-		over := make(chan bool)
-		go func() {
-			defer close(over)
-			runtime.LockOSThread()
-			f()
-		}()
-		<-over
-	}()
-}
-
 func TestAReceiveWhoseThreadHasEndedIsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{}, 4)
 	b.provide(0, 1)
 	ended := make(chan int)
-	onThreadThatEnds(func() {
+	transporttest.OnThreadThatEnds(func() {
 		b.arm(0)
 		ended <- unix.Gettid()
 	})

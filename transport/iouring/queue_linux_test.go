@@ -230,32 +230,12 @@ func TestABoundQueueRefusesOtherThreads(t *testing.T) {
 	require.ErrorContains(t, <-refusal, "bound to the thread that called BindThread")
 }
 
-// onThreadThatEnds runs f on a thread that ends with it, which the program's first one
-// never does.
-func onThreadThatEnds(f func()) {
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			f()
-			return
-		}
-		defer runtime.UnlockOSThread()
-		over := make(chan bool)
-		go func() {
-			defer close(over)
-			runtime.LockOSThread()
-			f()
-		}()
-		<-over
-	}()
-}
-
 // boundHere opens a queue and binds it to a thread that goes on with then.
 func boundHere(t *testing.T, then func(q *queue)) *queue {
 	t.Helper()
 	q := inside(anyone.at(t, loopback))
 	ready := make(chan error)
-	onThreadThatEnds(func() {
+	transporttest.OnThreadThatEnds(func() {
 		_, err := q.BindThread()
 		ready <- err
 		for range expecting + 1 {

@@ -1,23 +1,14 @@
 package xdp
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
-	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 )
 
-// TestMain moves the tests into a network namespace of their own: the devices
-// that they make are nobody else's, and go with them.
 func TestMain(m *testing.M) {
-	if err := netns.Isolate(); err != nil && !errors.Is(err, netns.ErrNotPermitted) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	// DPDK's environment stays for ever, where it is at the other end.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/peregrine-rpc/peregrine/transport/dpdk.(*control).run"))
+	transporttest.Isolated(m, goleak.IgnoreAnyFunction("github.com/peregrine-rpc/peregrine/transport/dpdk.(*control).run"))
 }

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/run"
 	"github.com/peregrine-rpc/peregrine/bench/internal/wire"
 	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 )
 
 // TestMain makes this program play the sides of the echo, too.
@@ -26,11 +26,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if err := netns.Isolate(); err != nil && !errors.Is(err, netns.ErrNotPermitted) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(m)
+	transporttest.Isolated(m)
 }
 
 // One run begins where the last one's queue may still be the kernel's.

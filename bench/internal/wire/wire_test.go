@@ -2,25 +2,17 @@ package wire
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/asavie/xdp"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
-	"go.uber.org/goleak"
 
 	"github.com/peregrine-rpc/peregrine/internal/netns"
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 )
 
-func TestMain(m *testing.M) {
-	if err := netns.Isolate(); err != nil && !errors.Is(err, netns.ErrNotPermitted) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { transporttest.Isolated(m) }
 
 // A program that is attached as this library does stays when its process is gone.
 func TestWhatAKilledProcessLeftOnAnEndIsTakenOff(t *testing.T) {
