@@ -101,8 +101,11 @@ func TestAutoThatComesLateToAFullQueueGetsItsShare(t *testing.T) {
 func TestAutoSharesABufferThatShowsNoDelay(t *testing.T) {
 	t.Parallel()
 	b := newStreet(t, 5*1472)
-	b.add(factory(t, "cubic"))
-	b.add(factory(t, "auto"))
+	b.join(factory(t, "cubic"))
+	b.join(factory(t, "auto"))
+	for _, f := range b.flows {
+		f.begin()
+	}
 	b.Run(time.Second)
 	_, goodput := b.measure(3 * time.Second)
 	share := goodput[1] / total(goodput)

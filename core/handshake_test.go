@@ -125,6 +125,23 @@ func TestAPingOfAnUnreachableServerFails(t *testing.T) {
 	require.Zero(t, client.controlling)
 }
 
+// Nothing else is under way then, and the path carries none of the MTU's probes.
+func TestAPingThatWaitsForTheConnectionIsAnsweredWithoutAnyMessage(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client := n.echoServer(Config{}), n.add(Config{})
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return len(data) > wire.MinHello }
+	s, err := client.Connect(server.addr)
+	require.NoError(t, err)
+	var trip time.Duration
+	s.Ping(func(took time.Duration, err error) {
+		require.NoError(t, err)
+		trip = took
+	})
+	n.run(10 * time.Millisecond)
+	require.InDelta(t, 2*n.delay, trip, float64(10*time.Microsecond))
+}
+
 func TestASparseSessionIndexIsRefused(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)

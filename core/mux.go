@@ -88,7 +88,7 @@ func (m *mux) Up(remote *wire.Params) {
 	}
 	m.failure = nil
 	if m.pings != nil {
-		m.conn.Measure()
+		m.conn.Ping()
 	}
 	m.changed(nil)
 	m.eachSession((*Session).connected)

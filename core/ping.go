@@ -23,7 +23,7 @@ func (s *Session) Ping(done func(time.Duration, error)) {
 		m.wanted = true
 		m.failPings(m.failure)
 	default:
-		m.connect() // the probes of the MTU will answer
+		m.connect() // Up pings
 	}
 }
 

@@ -197,6 +197,7 @@ func (c *Conn) tend() {
 	}
 	c.lossTimer()
 	if c.inFlight == 0 && now-c.lastSent >= min(idleAfter, c.pingEvery) {
+		c.giveUpSoundings()
 		c.shrink()
 		c.layer.Quiet()
 		c.lostFloor = 0
@@ -257,9 +258,6 @@ func (c *Conn) Ping() {
 	c.measuring = true
 	c.ping(0)
 }
-
-// Measure has the layer's Measured be called with the next round trip.
-func (c *Conn) Measure() { c.measuring = true }
 
 // ping sends a message whose arrival is all that matters, in a datagram of size
 // bytes unless that is 0.

@@ -48,7 +48,7 @@ type Layer interface {
 	// Up says that there is a connection, with a remote that said so of itself. Pings
 	// may have been asked for already. remote is valid during the call.
 	Up(remote *wire.Params)
-	// Measured tells of a round trip, after Ping or Measure of the connection.
+	// Measured tells of a round trip, after Ping of the connection.
 	Measured(trip time.Duration)
 	// Quiet says that nothing has been under way for a while: memory that is for
 	// entries only may be given back.

@@ -21,6 +21,9 @@ const (
 )
 
 // pathMTU is how long the datagrams to a remote may be.
+//
+// Its probes delay no message: they count among neither packets nor bytes in flight,
+// the pace does not wait for them, and no probe timeout does.
 type pathMTU struct {
 	mtu        int // datagram bytes known to pass
 	maxMTU     int // that both ends allow
@@ -55,8 +58,33 @@ func (c *Conn) probeMTU() {
 	}
 }
 
-// mtuProbed notes that a datagram of size bytes arrived.
+// sound has the packet that was sent last, now, be a probe.
+func (c *Conn) sound(now time.Duration) {
+	c.settle(c.packet(c.next-1), packetSounding)
+	if c.inFlight == 0 {
+		c.lastSent = now
+	}
+}
+
+// giveUp takes a probe as lost.
+func (c *Conn) giveUp(probe *sentPacket) {
+	probe.state = packetAcked
+	c.e.stats.LostPackets++
+	c.layer.Lost(probe.first, int(probe.count))
+}
+
+// giveUpSoundings takes as lost the probes that are older than all that is in flight.
+func (c *Conn) giveUpSoundings() {
+	for ; c.first < c.next && c.packet(c.first).state == packetSounding; c.advance() {
+		c.giveUp(c.packet(c.first))
+	}
+}
+
+// mtuProbed notes that a probe of size bytes arrived.
 func (c *Conn) mtuProbed(size int) {
+	if size <= c.mtu {
+		return // a longer one has
+	}
 	c.mtu = size
 	if c.mtu == c.maxMTU {
 		c.mtuRetryAt = 0

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
@@ -70,4 +72,45 @@ func TestAnOutageDoesNotShrinkTheMTU(t *testing.T) {
 	w.until(func() bool { return out.arrived == 1 })
 	w.run(5 * time.Second)
 	require.Equal(t, 1472, out.conn.MTU())
+}
+
+// On a path that carries no large datagrams probes are lost, and on any they take
+// room. Neither is a message's matter: not where the remote takes one packet at a
+// time, nor where window or rate let hardly anything out.
+func TestProbesOfTheMTUDelayNoMessage(t *testing.T) {
+	t.Parallel()
+	for _, carries := range []int{1200, 1472, 8972} {
+		for name, set := range map[string]func(*packet.Config){
+			"1 credit": func(c *packet.Config) { c.Credits = 1 },
+			"a small window": func(c *packet.Config) {
+				c.Controller = func(cc.Path) cc.Controller { return &dictate{window: 1200} }
+			},
+			"a low rate": func(c *packet.Config) {
+				c.Controller = func(cc.Path) cc.Controller { return &dictate{window: 1 << 20, rate: 1 << 20} }
+			},
+		} {
+			w := newWorld(t, 1)
+			w.link.MTU = 9000
+			w.narrow(carries)
+			server, client := w.add(set), w.add(set)
+			out := client.dial(server.addr)
+			began := w.Now()
+			w.until(func() bool { return out.ups == 1 })
+			in := server.accepted[0]
+			for i := range 5 {
+				for _, b := range []*blobs{out, in} {
+					b.send(blobOf(i, 32))
+					w.until(func() bool { return b.arrived == i+1 })
+				}
+			}
+			// Of each blob it takes as long to hear that it arrived as an acknowledgement
+			// may wait.
+			require.Less(t, w.Now()-began, 10*(500*time.Microsecond+3*oneWay)+8*oneWay, "%s, %d bytes", name, carries)
+			w.run(time.Second)
+			require.Equal(t, carries, out.conn.MTU(), name)
+			require.Equal(t, carries, in.conn.MTU(), name)
+			require.Zero(t, client.Stats().ProbeTimeouts+server.Stats().ProbeTimeouts, name)
+			w.settled(server, client)
+		}
+	}
 }

@@ -153,7 +153,7 @@ func (c *Conn) moved() {
 	c.addr, c.route, c.local = to, route, local
 
 	for n := c.first; n < c.next; n++ {
-		if packet := c.packet(n); packet.state == packetInFlight {
+		if packet := c.packet(n); packet.state <= packetSounding {
 			c.lose(n, packet, packetProbed)
 		}
 	}

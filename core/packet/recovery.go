@@ -163,8 +163,15 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 				if c.layer.Arrived(packet.first, int(packet.count)); c.state != Connected {
 					return // the layer closed the endpoint
 				}
-				if int(packet.size) > c.mtu {
-					c.mtuProbed(int(packet.size))
+			case packetSounding:
+				if n == largest {
+					sent = packet.at
+				}
+				packet.state = packetAcked
+				packets++
+				c.mtuProbed(int(packet.size))
+				if c.layer.Arrived(packet.first, int(packet.count)); c.state != Connected {
+					return
 				}
 			case packetLost:
 				c.spurious(n, largest, packet)
@@ -259,12 +266,12 @@ func (c *Conn) detectLosses() {
 	lost, lastSent := 0, time.Duration(0)
 	for n := c.first; n < largest && n < c.next; n++ {
 		packet := c.packet(n)
-		if packet.state != packetInFlight {
+		if packet.state > packetSounding {
 			continue
 		}
 		if largest-n >= c.reorder || packet.at+tolerance <= now {
-			if int(packet.size) <= c.mtu {
-				lost += int(packet.size) // not an MTU probe
+			if packet.state == packetInFlight {
+				lost += int(packet.size)
 				lastSent = max(lastSent, packet.at)
 			}
 			c.lose(n, packet, packetLost)
@@ -281,6 +288,10 @@ func (c *Conn) detectLosses() {
 
 // lose takes packet n as lost, or as sent again by a probe.
 func (c *Conn) lose(n uint64, packet *sentPacket, as packetState) {
+	if packet.state == packetSounding {
+		c.giveUp(packet)
+		return
+	}
 	c.settle(packet, as)
 	if size := int(packet.size); size > wire.MinHello && size <= c.mtu && c.aliveAt != 0 && packet.at >= c.aliveAt {
 		c.largeLost++
@@ -305,15 +316,14 @@ func (c *Conn) lossTimer() {
 		c.detectLosses()
 		return
 	}
+	c.giveUpSoundings()
 	c.probes++
 	c.e.stats.ProbeTimeouts++
 	if c.measuring {
 		c.e.stats.PingsRepeated++
 	}
-	if int(c.packet(c.first).size) <= c.mtu { // not an MTU probe
-		c.controller.TimedOut(c.e.now)
-		c.refreshWindow()
-	}
+	c.controller.TimedOut(c.e.now)
+	c.refreshWindow()
 	c.probe()
 }
 

@@ -44,7 +44,7 @@ func (c *Conn) SendNow() {
 // takes no more.
 func (c *Conn) flush() bool {
 	e := c.e
-	before, first := c.bytes, c.next
+	before := c.bytes
 	next := c.layer.Next()
 	ok := true
 	if c.in.pending > 0 && next == Bulk {
@@ -57,7 +57,7 @@ func (c *Conn) flush() bool {
 		}
 		next, more = c.fill(t, next)
 	}
-	if c.steered && c.next != first {
+	if c.steered && c.bytes != before {
 		c.controller.Sent(e.now, c.bytes-before, c.bytes)
 		c.refreshWindow()
 	}
@@ -108,16 +108,20 @@ func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
 	number := c.next
 	e.place(c, number)
 	c.push(e.now, size, entries)
-	c.probing = false
-	c.lastSent = e.now // acknowledgements do not put the probe timeout off
-	if c.rate != 0 {
-		c.spend(size, e.now)
-		if c.gap() > c.smoothed/4 {
-			c.ackNow = true // few packets tell what the path is like: none should wait
+	if next == Padded && size > c.mtu {
+		c.sound(e.now)
+	} else {
+		c.probing = false
+		c.lastSent = e.now // acknowledgements do not put the probe timeout off
+		if c.rate != 0 {
+			c.spend(size, e.now)
+			if c.gap() > c.smoothed/4 {
+				c.ackNow = true // few packets tell what the path is like: none should wait
+			}
 		}
+		c.unasked += size
 	}
 	more = c.mayProceed()
-	c.unasked += size
 	flags := c.flags
 	if c.ackNow || !more || c.unasked >= c.window/4 || next == Padded {
 		// Several times a window, or it would leave in one burst every round trip. A

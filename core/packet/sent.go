@@ -30,9 +30,10 @@ type packetState uint8
 
 const (
 	packetInFlight packetState = iota + 1
-	packetAcked
-	packetLost   // overtaken
-	packetProbed // sent again by a probe
+	packetSounding             // a probe of the MTU; counts for nothing else
+	packetAcked                // or a probe that was given up
+	packetLost                 // overtaken
+	packetProbed               // sent again by a probe
 )
 
 // Ring sizes, all powers of two. A ring starts small, because most connections
@@ -88,7 +89,7 @@ func (s *sent) delayed(n uint64, now time.Duration) {
 	if n < s.first || n >= s.next {
 		return // of a former connection
 	}
-	if p := s.packet(n); p.state == packetInFlight {
+	if p := s.packet(n); p.state <= packetSounding {
 		p.at = now
 	}
 }
@@ -102,7 +103,7 @@ func (s *sent) settle(p *sentPacket, state packetState) {
 
 // advance forgets settled packets from the front.
 func (s *sent) advance() {
-	for s.first < s.next && s.packet(s.first).state != packetInFlight {
+	for s.first < s.next && s.packet(s.first).state > packetSounding {
 		s.first++
 	}
 	s.firstEntry = s.nextEntry
