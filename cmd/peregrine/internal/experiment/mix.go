@@ -33,8 +33,13 @@ type Latency struct {
 	Calls int     `json:"calls"`
 }
 
-func latency(s series) Latency {
+// latency is that of the calls that were made in so much time. Where none was
+// answered it is that time: at least as long was it for each.
+func latency(s series, in time.Duration) Latency {
 	q := s.quantiles(0.5, 0.99, 0.999)
+	if len(s) == 0 {
+		q = []time.Duration{in, in, in}
+	}
 	return Latency{micros(q[0]), micros(q[1]), micros(q[2]), len(s)}
 }
 
@@ -77,8 +82,8 @@ func mix(c conditions, clients int, d time.Duration) (*MixRun, error) {
 	run := &MixRun{
 		Controller: c.controller, Rate: c.rate, Credits: c.credits, Clients: clients,
 		Goodput: total(rates(flows, from, r.Now())),
-		Victim:  latency(victim.took.during(from, r.Now())),
-		Peers:   latency(peers.took.during(from, r.Now())),
+		Victim:  latency(victim.took.during(from, r.Now()), measured),
+		Peers:   latency(peers.took.during(from, r.Now()), measured),
 		Drops:   server.in.Stats().Overflows - early.Overflows,
 		took:    victim.took.during(from, r.Now()),
 	}
