@@ -43,6 +43,13 @@
 // the session's loop already: it costs nothing but the call itself, allocates
 // nothing, and is how to reach millions of calls a second.
 //
+// # Streams
+//
+// [Session.Stream] opens a stream, which [Endpoint.HandleStream] has served on a
+// goroutine of its own: messages both ways, in order, at any time, between a header and
+// a trailer. A [Stream] is used as gRPC's are: Send, Recv until io.EOF or an error,
+// CloseSend. It takes no request slot, so that thousands may be open.
+//
 // # When a call fails
 //
 // Every call completes once: with a response, or with an [*Error] that has one of

@@ -3,6 +3,7 @@ package peregrine_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"time"
 
@@ -354,4 +355,49 @@ func ExampleRequest_Defer() {
 	reply, err := session.Call(context.Background(), 1, []byte("it"), nil)
 	fmt.Println(string(reply), err)
 	// Output: backend saw it <nil>
+}
+
+// A stream is for more than one message: here the handler answers each one, and ends
+// when the client sends no more. Either side may send at any time.
+func ExampleSession_Stream() {
+	server := listen()
+	defer server.Close()
+	server.HandleStream(echo, func(st *peregrine.Stream) error {
+		var message []byte
+		for {
+			var err error
+			switch message, err = st.Recv(message); {
+			case err == io.EOF:
+				st.SetTrailer([]byte("that was all"))
+				return nil
+			case err != nil:
+				return err
+			}
+			if err := st.Send(append([]byte("you said "), message...)); err != nil {
+				return err
+			}
+		}
+	})
+
+	session := dial(server)
+	defer session.Close()
+	st, err := session.Stream(context.Background(), echo, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	st.Send([]byte("hello"))
+	st.Send([]byte("goodbye"))
+	st.CloseSend()
+	for {
+		message, err := st.Recv(nil)
+		if err != nil {
+			fmt.Println(err, string(st.Trailer()))
+			return
+		}
+		fmt.Println(string(message))
+	}
+	// Output:
+	// you said hello
+	// you said goodbye
+	// EOF that was all
 }

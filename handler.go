@@ -141,9 +141,14 @@ func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) error 
 	if err != nil {
 		return err
 	}
+	return e.onLoops(func(l *loop) { l.handle(method, h) })
+}
+
+// onLoops has each loop do f, and waits for that, unless it is called on one of them.
+func (e *Endpoint) onLoops(f func(*loop)) error {
 	here := e.here()
 	for _, l := range e.loops {
-		set := func() { l.handle(method, h) }
+		set := func() { f(l) }
 		switch {
 		case here && !l.here(): // to wait for a loop that does the same would be for ever
 			if !l.post(message{do: set}) {

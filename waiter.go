@@ -37,7 +37,7 @@ func (w *waiter) abandon(ctx context.Context, s *Session, at place) ([]byte, err
 }
 
 // ended is the error of a call whose context has ended.
-func ended(ctx context.Context, began bool) error {
+func ended(ctx context.Context, began bool) *Error {
 	if ctx.Err() == context.Canceled {
 		return &Error{Code: Canceled, Message: "canceled by the caller", MayHaveExecuted: began}
 	}

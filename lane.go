@@ -1,0 +1,69 @@
+package peregrine
+
+import (
+	"encoding/binary"
+	"sync"
+)
+
+// lane is a queue of messages between a stream's user and its loop. It keeps copies,
+// in memory that streams share: one that is empty has none.
+type lane struct {
+	filling, reading *frames
+	waiting          int // bytes that were put and not taken
+}
+
+// frames are messages, each behind its length.
+type frames struct {
+	bytes []byte
+	read  int
+}
+
+const (
+	frameHead = 4
+	// laneRoom is how many bytes a lane takes before its writer waits.
+	laneRoom = 32 << 10
+	// keptFrames is the most memory that is kept for other streams.
+	keptFrames = 8 * laneRoom
+)
+
+var framesPool = sync.Pool{New: func() any { return new(frames) }}
+
+func (l *lane) put(message []byte) {
+	if l.filling == nil {
+		l.filling = framesPool.Get().(*frames)
+	}
+	f := l.filling
+	f.bytes = binary.LittleEndian.AppendUint32(f.bytes, uint32(len(message)))
+	f.bytes = append(f.bytes, message...)
+	l.waiting += frameHead + len(message)
+}
+
+// take returns the next message, which is valid until the next take.
+func (l *lane) take() (message []byte, ok bool) {
+	if f := l.reading; f != nil && f.read == len(f.bytes) {
+		f.bytes, f.read = f.bytes[:0], 0
+		if cap(f.bytes) <= keptFrames {
+			framesPool.Put(f)
+		}
+		l.reading = nil
+	}
+	if l.reading == nil {
+		l.reading, l.filling = l.filling, nil
+	}
+	f := l.reading
+	if f == nil {
+		return nil, false
+	}
+	n := int(binary.LittleEndian.Uint32(f.bytes[f.read:]))
+	message = f.bytes[f.read+frameHead:][:n:n]
+	f.read += frameHead + n
+	l.waiting -= frameHead + n
+	return message, true
+}
+
+// tidy gives up memory that holds nothing any more.
+func (l *lane) tidy() {
+	if l.waiting == 0 {
+		l.take()
+	}
+}
