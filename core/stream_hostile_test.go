@@ -51,6 +51,8 @@ func TestAStreamThatBreaksTheRulesEndsAndHarmsNobody(t *testing.T) {
 			ofStream(wire.StreamData, 0, 1, 1000, pattern(500, 1)), ofStream(wire.StreamData, 0, 1, 1400, nil)}, 1, true},
 		{"messages that overlap, the other way round", []wire.Message{
 			ofStream(wire.StreamData, 0, 1, 1400, nil), ofStream(wire.StreamData, 0, 1, 1000, pattern(500, 1))}, 1, true},
+		{"a message that a header runs into", []wire.Message{
+			ofStream(wire.StreamData, 1, 1, 20, nil), ofStream(wire.StreamHeader, 1, 1, talking, []byte("0123456789"))}, 1, false},
 		{"no header", []wire.Message{ofStream(wire.StreamData, 1, 1, 0, []byte("hello"))}, 1, false},
 		{"a grant of everything", []wire.Message{ofStream(wire.StreamWindow, 0, 1, 1<<31-1, nil)}, 1, false},
 		{"a grant of what was granted", []wire.Message{ofStream(wire.StreamWindow, 0, 1, 0, nil)}, 1, false},

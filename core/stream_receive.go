@@ -198,7 +198,7 @@ func (s *Stream) take(m *wire.Message) {
 		s.fail(ResourceExhausted, tooLong(int(length), min(e.cfg.MaxMessage, wire.MaxStreamMessage)).Message)
 		return
 	}
-	if ahead == 0 && !fragment && s.takes(m.Kind) && (in.held == nil || in.held.live()[0].place != place) {
+	if ahead == 0 && !fragment && s.takes(m.Kind) && (in.held == nil || int32(in.held.live()[0].place-place-wire.StreamPlace-length) >= 0) {
 		s.show(m.Kind, m.Code, timeLeft(e, m), m.Body, length)
 		s.lookAhead()
 		return
