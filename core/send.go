@@ -32,7 +32,10 @@ func (m *mux) enqueue(o *outgoing) {
 		o.size += wire.DeadlineSize
 	}
 	if len(o.data) <= m.singleLimit() {
-		m.queue.push(o, m.conn.Settled())
+		if settled := m.conn.Settled(); m.queue.full(settled) {
+			m.queue.makeRoom(settled)
+		}
+		m.queue.put(o) // that is push, in line, since it is done for each message
 	} else {
 		m.bulk.push(o)
 	}

@@ -29,9 +29,16 @@ func (q *sendQueue) at(i uint32) *entry { return &q.entries[i&uint32(len(q.entri
 
 // push has o wait. Entries before settled are over.
 func (q *sendQueue) push(o *outgoing, settled uint32) {
-	if int(q.tail-settled) >= len(q.entries) {
+	if q.full(settled) {
 		q.makeRoom(settled)
 	}
+	q.put(o)
+}
+
+func (q *sendQueue) full(settled uint32) bool { return int(q.tail-settled) >= len(q.entries) }
+
+// put is push where there is room.
+func (q *sendQueue) put(o *outgoing) {
 	held := q.at(q.tail)
 	held.message, held.id, held.fragment = o, o.id, 0
 	o.waits = true

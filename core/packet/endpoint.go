@@ -60,6 +60,7 @@ type Endpoint struct {
 	draining, closed, injected bool
 	failure                    error                         // of the transport
 	unreachable                transport.UnreachableReporter // tr, if it can tell
+	heeded                     time.Duration                 // when it was asked last
 }
 
 // New makes an endpoint on tr, whose owner it becomes: nobody else may call

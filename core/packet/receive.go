@@ -46,8 +46,8 @@ func (e *Endpoint) Receive() (progress bool) {
 		e.tr.Release(e.rx[:n])
 	}
 	e.fetched, e.begun = 0, 0
-	if e.unreachable != nil && !e.closed {
-		e.heedUnreachable()
+	if e.unreachable != nil && (n == 0 || e.now >= e.heeded+granularity) {
+		e.heedUnreachable() // seldom while there is other work: it is for who waits
 	}
 	return n > 0
 }

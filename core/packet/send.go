@@ -80,7 +80,6 @@ func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
 	e := c.e
 	b := t.Head
 	n, words := c.overhead(), uint8(0)
-	acks := b[n:]
 	if next > 0 {
 		b = b[:min(c.mtu, len(b))]
 		if c.in.pending > 0 {
@@ -99,7 +98,7 @@ func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
 	}
 	if words > 0 {
 		c.in.report(&e.acks, words, e.now)
-		e.acks.Put(acks)
+		e.acks.Put(b[c.overhead():])
 	}
 	t.Head = b[:n+size]
 	t.Route = c.route

@@ -11,7 +11,12 @@ import (
 // heedUnreachable takes in what the transport has heard of datagrams that could
 // not be delivered.
 func (e *Endpoint) heedUnreachable() {
-	for u, ok := e.unreachable.NextUnreachable(); ok && !e.closed; u, ok = e.unreachable.NextUnreachable() {
+	e.heeded = e.now
+	for !e.closed {
+		u, ok := e.unreachable.NextUnreachable()
+		if !ok {
+			return
+		}
 		e.stats.RxUnreachable++
 		e.heed(u)
 	}
