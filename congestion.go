@@ -65,7 +65,8 @@ func (c *CongestionConfig) setRaw(key string, raw any) error {
 }
 
 // WithCongestionControl chooses the congestion controller as a configuration
-// file does: "swift", or "{name: swift, target_delay: 50us}".
+// file does: "swift", or "{name: swift, target_delay: 50us}". Unless told it is
+// "auto", which may share a network with others.
 func WithCongestionControl(text string) Option {
 	return func(o *options) {
 		var c CongestionConfig

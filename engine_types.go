@@ -181,7 +181,7 @@ const (
 //	// after its end, is overwritten with 0xDB, and what is a view of receive memory
 //	// otherwise is a copy, so that it can be.
 //	Poison bool
-//	// Controller makes the congestion controllers, a cc.Factory; nil means cc.None.
+//	// Controller makes the congestion controllers, a cc.Factory; nil means cc.Default.
 //	Controller packet.Controllers
 //	// Events, if set, is told of connections made and lost, on the endpoint's
 //	// goroutine. It must not call the endpoint.

@@ -10,19 +10,34 @@ const (
 	// Within a data centre or a region a base RTT is at most autoNear. Beyond, what
 	// is queued is small beside the noise of a long path, and others are met.
 	autoNear = 2 * time.Millisecond
-	// A queue that stands for so long, and for autoTrips round trips, although this
-	// sender made room in each, is someone's who does not. Incasts of a thousand
-	// under one control settle within 5 ms (docs/congestion.md). The most is less than
-	// what delay takes for another route.
-	// The delay is then so many times what is tolerated, or more, in each sample.
+	// Who came with many others may have seen as much of a short one. So it has to be
+	// the least for so long, in which room is made several times.
+	autoFar = 250 * time.Millisecond
+	// A queue that stands for twice as long, and for twice autoTrips round trips,
+	// although this sender made room in each, is someone's who does not. Incasts of a
+	// thousand under one control settle within 5 ms (docs/congestion.md). Twice the most
+	// is less than what delay takes for another route.
+	// The delay is then so many times what is tolerated, or more, in each sample, and
+	// does not shrink from one half of that time to the other: senders that came together
+	// and make room take it down by at least so much, however many they are.
 	autoOver                       = 2
-	autoPatience, autoPatienceMost = 10 * time.Millisecond, rebaseAfter * 4 / 5
+	autoPatience, autoPatienceMost = 10 * time.Millisecond, rebaseAfter * 2 / 5
 	autoTrips                      = 4
+	autoSamples                    = 4
+	autoShrinks                    = 8
 	// After autoHold among others it is tried whether they are still there, and after
-	// twice as long each time that they are, up to autoHoldMost. To see below the own
-	// queue takes some round trips.
+	// twice as long each time that they are, up to autoHoldMost. That is done when
+	// something is lost, or else after autoLate times as long: a queue that overflows
+	// tells all who share it at once, and only together do many see below their own
+	// queue. It takes some round trips.
 	autoHold, autoHoldMost = 250 * time.Millisecond, 4 * time.Second
-	autoLookRounds         = 3
+	autoLate               = 4
+	// Who then thought wrongly to be alone takes so many times as long to the next.
+	autoWrong, autoHoldWrong = 4, 8 * time.Second
+	autoLookRounds           = 3
+	// A queue that falls to this part, since all others looked as well, is nobody
+	// else's.
+	autoLookPart = 4
 	// A look is so rare, in round trips, that it costs next to nothing, and rarer on
 	// a long way, which is hardly ever found to be a short one.
 	autoRare, autoRareFar = 100, 1000
@@ -52,6 +67,9 @@ func init() {
 	})
 }
 
+// Default makes what is used where nobody chose: "auto" with its defaults.
+func Default() Factory { return newAuto(defaultAuto()) }
+
 // auto is swift where the path is ours, and cubic where it is shared with others
 // who fill its queue or where its switches mark, in the manner of Copa's mode
 // switch (Arun and Balakrishnan, NSDI 2018). What shows it:
@@ -75,17 +93,20 @@ type auto struct {
 	// fair is the window before the present congestion; 0: there is none.
 	fair float64
 
-	overs     int // samples in a row that are far above the limit
-	overSince time.Duration
+	overs                 int // samples in a row that are far above the limit
+	overSince             time.Duration
+	overLeast, overBefore time.Duration // the least queue of them, and before; 0: none
 
 	sharedAt time.Duration // or looked at since, or marked
 	keptAt   time.Duration // it was swift since
 	hold     time.Duration
+	kept     float64 // cubic's window before that
 	// A look: since when, for how many round trips by now, the least RTT of it, and
-	// how much was in flight before.
+	// the RTT and how much was in flight before.
 	lookAt    time.Duration // 0: none
 	looks     int
 	lookLeast time.Duration
+	lookFrom  time.Duration
 	lookPeak  int
 }
 
@@ -96,7 +117,9 @@ func newAuto(c AutoConfig) Factory {
 	byDelay.DelayConfig, byDelay.WindowConfig, byLoss.WindowConfig = c.DelayConfig, c.WindowConfig, c.WindowConfig
 	makeSwift, makeCubic := newSwift(byDelay), newCubic(byLoss)
 	return func(p Path) Controller {
-		return &auto{swift: makeSwift(p).(*swift), cubic: makeCubic(p).(*cubic), hold: autoHold}
+		a := &auto{swift: makeSwift(p).(*swift), cubic: makeCubic(p).(*cubic), hold: autoHold}
+		a.swift.stays = true
+		return a
 	}
 }
 
@@ -106,7 +129,7 @@ func (a *auto) Window() int {
 	case !a.sharing:
 		return a.swift.Window()
 	case a.lookAt != 0:
-		return min(a.cubic.Window(), cubicLeast*a.cubic.datagram)
+		return a.cubic.datagram
 	}
 	return a.cubic.Window()
 }
@@ -141,6 +164,11 @@ func (a *auto) Acked(k Ack) {
 		}
 		return
 	}
+	if a.idle(&k) {
+		a.swift.timeouts = 0
+		a.swift.ageLeast = min(a.swift.ageLeast, k.RTT)
+		return
+	}
 	if a.firstAt == 0 {
 		a.firstAt = k.Now
 	}
@@ -154,7 +182,7 @@ func (a *auto) Acked(k Ack) {
 		a.fair = reach
 	}
 	switch {
-	case s.base > autoNear && k.Now-a.firstAt >= max(autoPatience, autoTrips*s.base):
+	case s.base > autoNear && s.run == 0 && s.window >= lossFloor*float64(s.datagram) && a.settled(k.Now):
 		a.share(&k, s.window)
 		if !s.crowded && s.starting {
 			a.cubic.threshold = math.Inf(1)
@@ -163,10 +191,29 @@ func (a *auto) Acked(k Ack) {
 		a.share(&k, reach)
 		a.cubic.Acked(Ack{Now: k.Now, CE: k.CE, Sent: k.Sent, InFlight: k.InFlight})
 	case a.stands(k.Now, min(k.RTT, maxRTT)):
+		if a.kept > 0 && k.Now-a.keptAt < autoHoldMost {
+			a.hold = min(autoWrong*a.hold, autoHoldWrong)
+			a.share(&k, a.kept) // they were there still
+			break
+		}
 		// As one who comes: in slow start, until something is lost.
 		a.share(&k, max(a.fair, s.window))
 		a.cubic.threshold = math.Inf(1)
 	}
+}
+
+// idle says whether an acknowledgement tells of a short way on which nothing waits,
+// and that little is sent: there is nothing to learn then, and so it costs nothing.
+func (a *auto) idle(k *Ack) bool {
+	s := a.swift
+	return k.RTT >= s.base && k.RTT <= s.base+s.slack/2 && s.base <= autoNear && k.CE == 0 &&
+		s.run == 0 && !s.crowded && !s.limited() && s.drainSince == 0 &&
+		k.Datagram == s.datagram && k.Now-s.aged < ageAfter && s.base != 0
+}
+
+// settled says whether the base RTT is what it was for a while.
+func (a *auto) settled(now time.Duration) bool {
+	return now-max(a.swift.aged, a.firstAt) >= max(autoFar, autoTrips*a.swift.base)
 }
 
 // stands says whether a queue stands that is not of this sender's making.
@@ -175,14 +222,20 @@ func (a *auto) stands(now, rtt time.Duration) bool {
 	if rtt <= 0 {
 		return false
 	}
-	if rtt < s.base+autoOver*(s.limit-s.base) || s.run == 0 {
-		a.overs = 0
+	if rtt < s.base+autoOver*(s.limit-s.base) || s.run == 0 || !s.exceeds(rtt, s.tolerance()) {
+		a.overs, a.overBefore = 0, 0
 		return false
 	}
 	if a.overs++; a.overs == 1 {
-		a.overSince = now
+		a.overSince, a.overLeast = now, rtt-s.base
 	}
-	return s.crowded && a.overs > rebaseSamples && now-a.overSince >= min(max(autoPatience, autoTrips*s.smoothed), autoPatienceMost)
+	a.overLeast = min(a.overLeast, rtt-s.base)
+	if !s.crowded || a.overs < autoSamples || now-a.overSince < min(max(autoPatience, autoTrips*s.smoothed), autoPatienceMost) {
+		return false
+	}
+	before := a.overBefore
+	a.overs, a.overBefore = 0, a.overLeast
+	return before != 0 && a.overLeast > before-before/autoShrinks
 }
 
 // Lost implements Controller.
@@ -193,7 +246,7 @@ func (a *auto) Lost(l Loss) {
 			s.Lost(l) // delay answers to it
 			return
 		}
-		if s.starting && (a.startLost == 0 || l.Now-a.startLost > autoHoldMost) {
+		if s.starting && (a.startLost == 0 || l.Now-a.startLost > autoHoldMost) || s.base > autoNear && !a.settled(l.Now) {
 			a.startLost = l.Now
 			s.recede() // went too far
 			return
@@ -201,6 +254,9 @@ func (a *auto) Lost(l Loss) {
 		a.share(&Ack{Now: l.Now, InFlight: l.InFlight}, s.reach())
 	}
 	a.cubic.Lost(l)
+	if a.lookAt == 0 && l.Now-a.sharedAt >= a.pause() {
+		a.begin(l.Now)
+	}
 }
 
 // Spurious implements Controller.
@@ -242,6 +298,7 @@ func (a *auto) share(k *Ack, window float64) {
 func (a *auto) keep(now time.Duration) {
 	s, u := a.swift, a.cubic
 	a.sharing, a.keptAt, a.lookAt = false, now, 0
+	a.kept = u.window
 	window := u.window
 	if u.smoothed > s.base && s.base > 0 {
 		window *= float64(s.base) / float64(u.smoothed)
@@ -256,32 +313,49 @@ func (a *auto) keep(now time.Duration) {
 	s.crowdedAt = now
 }
 
+// rare is how long it stays among others at least before it looks again.
+func (a *auto) rare() time.Duration {
+	if a.swift.base > autoNear {
+		return autoRareFar * a.cubic.smoothed
+	}
+	return autoRare * a.cubic.smoothed
+}
+
+// pause is how long it stays among others before it looks again.
+func (a *auto) pause() time.Duration { return max(a.hold, a.rare()) }
+
+// begin begins a look.
+func (a *auto) begin(now time.Duration) {
+	u := a.cubic
+	a.lookAt, a.looks, a.lookLeast = now, 0, maxRTT
+	a.lookFrom, a.lookPeak = u.smoothed, max(u.peak, u.lastPeak)
+}
+
 // look sees below the own queue now and then.
 func (a *auto) look(now, sent, rtt time.Duration) {
 	u, s := a.cubic, a.swift
 	if a.lookAt == 0 {
-		rare := autoRare * u.smoothed
-		if s.base > autoNear {
-			rare = autoRareFar * u.smoothed
-		}
-		shared, hold := now-a.sharedAt, max(a.hold, rare)
-		if shared >= hold || shared >= hold/2 && rtt < u.smoothed/8*7 {
-			a.lookAt, a.looks, a.lookLeast, a.lookPeak = now, 0, rtt, max(u.peak, u.lastPeak)
+		shared, pause := now-a.sharedAt, a.pause()
+		if shared >= autoLate*pause ||
+			shared >= pause/2 && rtt < u.smoothed/8*7 ||
+			shared >= a.rare()/2 && rtt-s.base < (u.smoothed-s.base)/2 { // most others look
+			a.begin(now)
 		}
 		return
 	}
 	u.peak = a.lookPeak // the window is as good as used
+	a.lookLeast = min(a.lookLeast, rtt)
 	if sent < a.lookAt {
 		return
 	}
 	a.looks++
-	a.lookAt, a.lookLeast = now, min(a.lookLeast, rtt)
+	a.lookAt = now
 	switch {
-	case a.lookLeast <= s.limit && s.base <= autoNear:
+	case s.base <= autoNear && a.lookLeast <= max(s.limit, s.base+(a.lookFrom-s.base)/autoLookPart):
 		a.keep(now)
-		a.hold = min(2*a.hold, autoHoldMost)
+		a.hold = min(2*a.hold, max(a.hold, autoHoldMost))
 	case a.looks >= autoLookRounds:
 		a.lookAt, a.sharedAt = 0, now
-		a.hold = min(2*a.hold, autoHoldMost)
+		a.hold = min(2*a.hold, max(a.hold, autoHoldMost))
 	}
 }

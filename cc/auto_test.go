@@ -50,15 +50,14 @@ func autos(t *testing.T, b *neck, n int) (flows []*flow) {
 
 func TestAutoQueuesLittleWhereNobodyElseIs(t *testing.T) {
 	t.Parallel()
-	for _, n := range some(4, 1) {
+	for _, n := range some(8, 1, 4) {
 		b := newStreet(t, 250_000)
 		flows := autos(t, b, n)
-		b.Run(500 * time.Millisecond)
-		require.Zero(t, b.watched(time.Second, flows...), "%d flows", n)
+		require.Zero(t, b.watched(2*time.Second, flows...), "%d flows", n)
 		queue, goodput := b.measure(500 * time.Millisecond)
 		require.LessOrEqual(t, queue, time.Millisecond, "%d flows", n)
 		require.GreaterOrEqual(t, total(goodput), 0.95, "%d flows", n)
-		require.GreaterOrEqual(t, jain(goodput), 0.85, "%d flows", n)
+		require.GreaterOrEqual(t, jain(goodput), 0.8, "%d flows", n)
 	}
 }
 
@@ -75,7 +74,7 @@ func TestAutoSharesWithWhoFillsTheQueueAndIsBackOnceItIsAlone(t *testing.T) {
 		require.LessOrEqual(t, b.watched(2*time.Second, flows...), 2*n, "it does not swing")
 
 		other.active = false
-		b.Run(9 * time.Second)
+		b.Run(12 * time.Second) // it may have looked in vain just before
 		require.Zero(t, b.watched(time.Second, flows...))
 		queue, goodput := b.measure(time.Second)
 		require.LessOrEqual(t, queue, time.Millisecond, "%d flows", n)

@@ -30,6 +30,7 @@ type delay struct {
 	deviation time.Duration    // from it: a queue of steady senders has little, a noisy path much
 	crowded   bool             // there is congestion
 	crowdedAt time.Duration    // when the mean was last above half the slack
+	stays     bool             // what stands above the limit for long is others' queue, and no longer route
 
 	silentAt time.Duration // latest timeout: what was sent before measures a stall
 
@@ -80,7 +81,7 @@ func (d *delay) above(now, rtt time.Duration) bool {
 		d.runLeast = rtt // the queue may still grow, or drain
 	}
 	d.runLeast = min(d.runLeast, rtt)
-	if d.run >= rebaseSamples && lasted >= rebaseAfter {
+	if !d.stays && d.run >= rebaseSamples && lasted >= rebaseAfter {
 		d.rebase(d.runLeast)
 		d.run = 0
 		return false

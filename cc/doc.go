@@ -6,8 +6,8 @@
 // with yaml tags:
 //
 //   - none: a constant window. For links of one's own, and for measuring.
-//   - auto: swift where the path is its own, cubic where others fill its queue or
-//     its switches mark. The one to use where nobody knows what else there is.
+//   - auto, the default: swift where the path is its own, cubic where others fill
+//     its queue or its switches mark. For wherever nobody knows what else there is.
 //   - cubic: loss and marks, as TCP takes them. The one to use where TCP and
 //     others share the way: it takes what they take, and queues as they do.
 //   - swift: a target for queueing delay. The one to use where many senders

@@ -69,7 +69,7 @@ type Config struct {
 	// after its end, is overwritten with 0xDB, and what is a view of receive memory
 	// otherwise is a copy, so that it can be.
 	Poison bool `yaml:"-"`
-	// Controller makes the congestion controllers, a cc.Factory; nil means cc.None.
+	// Controller makes the congestion controllers, a cc.Factory; nil means cc.Default.
 	Controller packet.Controllers `yaml:"-"`
 	// Events, if set, is told of connections made and lost, on the endpoint's
 	// goroutine. It must not call the endpoint.
@@ -150,7 +150,7 @@ func Defaults() Config {
 		AckDelay:         500 * time.Microsecond,
 		KeepAlive:        3 * time.Second,
 		ConnectTimeout:   5 * time.Second,
-		Controller:       packet.NoControl(),
+		Controller:       packet.UsualControl(),
 	}
 }
 

@@ -41,7 +41,7 @@ func (f *endpointFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noCoalesce, "no-coalesce", false, "send every message in a datagram of its own")
 	flags.BoolVar(&f.noOffload, "no-offload", false, "do without segmentation offload (adds segment=false&gro=false to the URL)")
 	flags.DurationVar(&f.patience, "patience", 0, "how long a peer may be silent, also when it is first called (default: keep_alive and connect_timeout of the engine)")
-	flags.StringVar(&f.cc, "cc", "", "congestion controller: a name, or as in '{name: swift, target_delay: 50us}'; there are "+strings.Join(cc.Names(), ", "))
+	flags.StringVar(&f.cc, "cc", "", "congestion controller, auto unless told: a name, or as in '{name: swift, target_delay: 50us}'; there are "+strings.Join(cc.Names(), ", "))
 	flags.StringVar(&f.fault, "fault", "", "make the network bad, both ways: loss=0.01,dup=0.01,reorder=0.05,delay=1ms,corrupt=0.001,seed=7")
 }
 

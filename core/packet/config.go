@@ -54,8 +54,8 @@ type Config struct {
 // Controllers makes a congestion controller for each path: one of package cc's.
 type Controllers = cc.Factory
 
-// NoControl makes controllers that leave the window as it is.
-func NoControl() Controllers { return cc.None(cc.DefaultWindow) }
+// UsualControl makes controllers of the kind that is used unless told otherwise.
+func UsualControl() Controllers { return cc.Default() }
 
 // Event is something that happened to a connection.
 type Event struct {

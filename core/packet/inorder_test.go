@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/mem"
 	"github.com/peregrine-rpc/peregrine/wire"
@@ -47,7 +48,7 @@ func newHalf(t *rapid.T, dialed, checksum bool) *half {
 	near, far := mem.Pair()
 	e, err := New(Config{
 		Peers: 2, Credits: 16, MaxDatagram: 1472, AckDelay: time.Millisecond, KeepAlive: time.Second,
-		ConnectTimeout: time.Second, Controller: NoControl(),
+		ConnectTimeout: time.Second, Controller: cc.None(cc.DefaultWindow),
 	}, near, func(*Conn) Layer { return mute{} }, time.Second)
 	require.NoError(t, err)
 	h := &half{Endpoint: e, layer: &scribe{}, other: far}

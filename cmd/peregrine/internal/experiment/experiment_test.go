@@ -92,7 +92,7 @@ func TestJainsIndex(t *testing.T) {
 func TestAnUnknownExperimentIsAnErrorThatListsThem(t *testing.T) {
 	t.Parallel()
 	_, err := Find("outcast")
-	require.ErrorContains(t, err, "incast, fairness, mix, reverse, beside, share, change, loss, or all")
+	require.ErrorContains(t, err, "incast, fairness, mix, reverse, beside, share, slow, change, loss, or all")
 	all, err := Find("all")
 	require.NoError(t, err)
 	require.Len(t, all, len(All))

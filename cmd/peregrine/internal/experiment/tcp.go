@@ -11,11 +11,11 @@ import (
 
 // tcp is a model of a TCP connection that always has data to send, to compare
 // with: segments of 1448 bytes, SACK, an acknowledgement for every second segment,
-// CUBIC (RFC 9438, with HyStart's delay as Linux has it) or Reno (RFC 5681), and a
-// least timeout of 200 ms. It shares no code with package cc.
+// CUBIC (RFC 9438, with HyStart's delay as Linux has it) or Reno (RFC 5681), ECN
+// (RFC 3168), and a least timeout of 200 ms. It shares no code with package cc.
 //
 // A segment is lost once three that were sent after it have arrived. What is not in
-// the model: a handshake, pacing, windows of receivers, the kernel.
+// the model: a handshake, pacing, the kernel.
 type tcp struct {
 	net   *sim.Network
 	port  *sim.Port
@@ -62,6 +62,7 @@ const (
 	tcpDatagram = 1472 // as long on the wire as a full segment
 	tcpTimeout  = 200 * time.Millisecond
 	tcpDelay    = 40 * time.Millisecond
+	tcpReceive  = 6 << 20 / tcpSegment // the receiver's window: the most of tcp_rmem
 	tcpC        = 0.4
 	tcpBeta     = 0.7
 )
@@ -75,6 +76,7 @@ type tcpSink struct {
 	pending int
 	due     time.Duration
 	latest  uint32
+	marked  bool // since the last acknowledgement
 	net     *sim.Network
 	start   time.Duration
 	bytes   []int // by tick
@@ -82,14 +84,20 @@ type tcpSink struct {
 
 // tcp adds a connection between two hosts of their own.
 func (r *rack) tcp(from, to *sim.Switch, algorithm string) *tcp {
-	source, sink := r.Host("tcp", sim.HostConfig{}), r.Host("tcp sink", sim.HostConfig{})
-	r.Link(source, from, r.cable)
+	sink := r.Host("tcp sink", sim.HostConfig{})
 	r.Link(sink, to, r.cable)
+	return r.tcpTo(from, sink, algorithm)
+}
+
+// tcpTo adds a connection from a host of its own to one that is there.
+func (r *rack) tcpTo(from *sim.Switch, sink *sim.Host, algorithm string) *tcp {
+	source := r.Host("tcp", sim.HostConfig{SendQueue: tcpReceive})
+	r.Link(source, from, r.cable)
 	t := &tcp{
 		net: r.Network, port: source.Open(number), reno: algorithm == "reno",
 		segments: map[uint32]*segment{}, window: 10, threshold: math.Inf(1),
 	}
-	t.sink = &tcpSink{net: r.Network, port: sink.Open(number), early: map[uint32]bool{}, start: r.start}
+	t.sink = &tcpSink{net: r.Network, port: sink.Open(number + 1), early: map[uint32]bool{}, start: r.start}
 	t.route, _ = t.port.Resolve(t.sink.port.LocalAddr(), t.port.LocalAddr().Addr())
 	t.sink.route, _ = t.sink.port.Resolve(t.port.LocalAddr(), t.sink.port.LocalAddr().Addr())
 	sink.Run(t.sink, t.sink.port)
@@ -111,14 +119,14 @@ func (t *tcp) Poll(now time.Duration) (bool, error) {
 		return false, err
 	}
 	for i := range pkts[:n] {
-		t.hear(now, binary.LittleEndian.Uint32(pkts[i].Data), binary.LittleEndian.Uint32(pkts[i].Data[4:]))
+		t.hear(now, binary.LittleEndian.Uint32(pkts[i].Data), binary.LittleEndian.Uint32(pkts[i].Data[4:]), pkts[i].Data[8] != 0)
 	}
 	t.port.Release(pkts[:n])
 	if t.inFlight > 0 && now >= t.timeoutAt {
 		t.timeout(now)
 	}
 	sent := false
-	for t.inFlight < int(t.window) && t.send(now) {
+	for t.inFlight < min(int(t.window), tcpReceive) && t.send(now) {
 		sent = true
 	}
 	return n > 0 || sent, nil
@@ -151,7 +159,7 @@ func (t *tcp) send(now time.Duration) bool {
 	t.sent = append(t.sent, transmission{number, t.order})
 	head := pkt[0].Head[:tcpDatagram]
 	binary.LittleEndian.PutUint32(head, number)
-	pkt[0].Head, pkt[0].Route = head, t.route
+	pkt[0].Head, pkt[0].Route, pkt[0].ECN = head, t.route, transport.ECT0
 	if n, _ := t.port.Send(pkt[:]); n == 0 {
 		return false
 	}
@@ -166,8 +174,9 @@ func (t *tcp) arm(now time.Duration) {
 	t.timeoutAt = now + max(tcpTimeout, t.smoothed+4*t.variance)<<min(t.backoff, 6)
 }
 
-// hear takes in an acknowledgement of all before a segment, and of one.
-func (t *tcp) hear(now time.Duration, all, one uint32) {
+// hear takes in an acknowledgement of all before a segment, and of one, and whether
+// something was marked since the last.
+func (t *tcp) hear(now time.Duration, all, one uint32, marked bool) {
 	arrived := 0
 	for ; t.acked < all; t.acked++ {
 		arrived += t.arrived(now, t.acked)
@@ -190,7 +199,11 @@ func (t *tcp) hear(now time.Duration, all, one uint32) {
 			}
 		}
 	}
-	if t.newest > t.recover {
+	switch {
+	case t.newest <= t.recover:
+	case marked:
+		t.cut()
+	default:
 		t.grow(now, float64(arrived))
 	}
 }
@@ -293,6 +306,7 @@ func (s *tcpSink) Poll(now time.Duration) (bool, error) {
 		return false, err
 	}
 	for i := range pkts[:n] {
+		s.marked = s.marked || pkts[i].ECN == transport.CE
 		s.take(now, binary.LittleEndian.Uint32(pkts[i].Data))
 	}
 	s.port.Release(pkts[:n])
@@ -336,7 +350,11 @@ func (s *tcpSink) acknowledge() {
 	if s.port.Reserve(pkt[:]) == 0 {
 		return
 	}
-	pkt[0].Head = pkt[0].Head[:8]
+	pkt[0].Head = pkt[0].Head[:9]
+	pkt[0].Head[8] = 0
+	if s.marked {
+		pkt[0].Head[8], s.marked = 1, false
+	}
 	binary.LittleEndian.PutUint32(pkt[0].Head, s.next)
 	binary.LittleEndian.PutUint32(pkt[0].Head[4:], s.latest)
 	pkt[0].Route = s.route
