@@ -92,7 +92,7 @@ const (
 	Unimplemented      = core.Unimplemented      // no handler of that method (the engine's)
 	Internal           = core.Internal           // the handler broke its promise: panic, or no reply (the engine's)
 	Unavailable        = core.Unavailable        // no connection, or it was lost; try again (the engine's)
-	DataLoss           = core.DataLoss           // what was stored is lost or damaged
+	DataLoss           = core.DataLoss           // what was stored is lost or damaged, or a response (the engine's)
 	Unauthenticated    = core.Unauthenticated    // the caller has not said who it is
 )
 

@@ -18,7 +18,7 @@ type arrival struct {
 	total        int           // length of the message
 	arrived      int           // bytes of it
 	early        []early       // fragments from beyond the end of buf
-	heard        time.Duration // when the latest fragment came
+	heard        time.Duration // when the latest new fragment came
 	timer        packet.Timer  // while it arrives
 	older, newer *arrival      // of the same client that are arriving
 }
@@ -76,13 +76,13 @@ func (a *arrival) take(message *wire.Message) {
 	}
 	r := a.request
 	e := r.endpoint
-	a.heard = e.packets.Now()
 	if int(message.Stride) < a.stride {
 		a.forget()
 		a.arrived = 0
 		a.restart(int(message.Stride), a.total)
 	}
 	if a.note(message) {
+		a.heard = e.packets.Now()
 		a.arrived += len(message.Body)
 		if at := int(message.Index) * a.stride; at+len(message.Body) <= len(a.buf) {
 			copy(a.buf[at:], message.Body)

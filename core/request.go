@@ -164,6 +164,11 @@ func (m *mux) reject(lead wire.MessageLead, code Code, reason []byte) {
 	m.e.stats.RequestsRefused++
 	// Not wire.NotExecuted: since it is not remembered, the same request sent
 	// again may find room.
+	m.answer(lead, code, reason)
+}
+
+// answer answers a request of which nothing is remembered, or no more than that it was.
+func (m *mux) answer(lead wire.MessageLead, code Code, reason []byte) {
 	answer := m.newControl(lead.Answer().WithCode(uint8(code)))
 	answer.data = reason
 	m.enqueue(answer)
@@ -234,6 +239,9 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 				}
 			}
 			e.stats.RequestsDuplicate++
+			if slot.request == 0 {
+				m.answer(lead, DataLoss, gone)
+			}
 			return
 		}
 	}

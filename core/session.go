@@ -47,6 +47,8 @@ type clientSlot struct {
 	call  *Call
 	id    uint32    // in Endpoint.slots
 	index uint16    // in its session
+	turns uint16    // of tidy, that the call has waited for
+	asked uint32    // id of the request that it waits with
 	in    *assembly // of a response of several packets
 	out   outgoing
 }

@@ -30,7 +30,7 @@ const (
 	Unimplemented                  // no handler of that method (the engine's)
 	Internal                       // the handler broke its promise: panic, or no reply (the engine's)
 	Unavailable                    // no connection, or it was lost; try again (the engine's)
-	DataLoss                       // what was stored is lost or damaged
+	DataLoss                       // what was stored is lost or damaged, or a response (the engine's)
 	Unauthenticated                // the caller has not said who it is
 	numCodes
 )

@@ -13,7 +13,7 @@ const tidyEvery = time.Second
 const few = 16
 
 // tidy gives back what a burst needed and nobody has needed for a second. It
-// runs as long as there is anything to give back.
+// runs as long as there is anything to give back, or any call under way.
 type tidy struct {
 	e        *Endpoint
 	timer    packet.Timer
@@ -31,6 +31,7 @@ func (e *Endpoint) tidySoon() {
 func (t *tidy) Expired() {
 	e := t.e
 	t.squeezed = false
+	e.askAgain()
 	e.buffers.trim()
 	e.slots.trim(func(*clientSlot) {})
 	e.requests.trim(e.forgetCopies)

@@ -1,5 +1,7 @@
 package reference
 
+import "slices"
+
 // serving is a connection's sessions at the server (§8).
 type serving struct {
 	sessions map[uint16]*session
@@ -121,7 +123,12 @@ func (c *conn) request(m *message) {
 			return
 		}
 		slot.in = newAssembly(m.fragment)
-	case slot.sequence != m.sequence || slot.in == nil || m.fragment == nil:
+	case slot.sequence != m.sequence:
+		return
+	case slot.in == nil || m.fragment == nil:
+		if slot.in == nil && !slices.ContainsFunc(slot.out, func(p *piece) bool { return !p.done }) {
+			c.queue = append(c.queue, c.answer(m, 15, []byte("the response is gone"))...) // it asks again (§8)
+		}
 		return
 	}
 	if whole, ok := slot.in.take(m); ok {
