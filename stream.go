@@ -142,6 +142,7 @@ func (l *loop) handleStream(method uint16, h StreamHandler) {
 			st.ctx, st.cancel = context.WithCancel(context.Background())
 		}
 		st.prepare(s)
+		s.Hold()
 		s.Receive()
 		go st.serve(h)
 	})
@@ -156,6 +157,7 @@ func (st *Stream) serve(h StreamHandler) {
 			text = st.loop.endpoint.mishaps.caught(recover(), st.method, st.peer)
 		}
 		st.finish(code, text)
+		st.loop.post(message{do: st.stream.Release})
 	}()
 	err := h(st)
 	returned = true

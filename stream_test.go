@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -425,4 +426,42 @@ func TestAnIdleStreamKeepsNoBuffer(t *testing.T) {
 		_, err := st.Recv(nil)
 		require.Equal(t, io.EOF, err)
 	}
+}
+
+// A client that opens streams and cancels them has no more handlers run than it may have
+// streams, twice: those that do not look at their context keep their place.
+func TestStreamsThatAreOpenedAndCanceledDoNotPileUpHandlers(t *testing.T) {
+	t.Parallel()
+	const limit = 4
+	server := serve(t, peregrine.WithConfig(peregrine.Config{Streams: limit}))
+	free := make(chan struct{})
+	var running, most atomic.Int32
+	require.NoError(t, server.HandleStream(talk, func(st *peregrine.Stream) error {
+		most.Store(max(most.Load(), running.Add(1)))
+		st.Send(nil)
+		<-free
+		running.Add(-1)
+		return nil
+	}))
+	s := connect(t, server)
+	refused := 0
+	for range 50 {
+		st, err := s.Stream(within(t, time.Minute), talk, nil)
+		require.NoError(t, err)
+		if _, err = st.Recv(nil); err != nil {
+			require.Equal(t, peregrine.ResourceExhausted, code(t, err))
+			refused++
+		}
+		st.Cancel()
+	}
+	require.LessOrEqual(t, int(most.Load()), 2*limit)
+	require.Positive(t, refused)
+	close(free)
+	require.Eventually(t, func() bool {
+		st, err := s.Stream(within(t, time.Minute), talk, nil)
+		require.NoError(t, err)
+		defer st.Cancel()
+		_, err = st.Recv(nil)
+		return err == nil
+	}, time.Minute, time.Millisecond)
 }

@@ -70,6 +70,7 @@ type servedSession struct {
 	mux     *mux
 	slots   []servedSlot // grown as used
 	streams []streamEntry
+	serving int // streams that are open or held
 }
 
 // servedSlot remembers the newest request of a slot, so that none executes

@@ -43,7 +43,9 @@ type Stream struct {
 	Trailer []byte
 
 	mux      *mux
-	session  *Session // of a client; nil: served
+	session  *Session       // of a client; nil: served
+	served   *servedSession // else
+	held     bool           // by its handler
 	names    streamNames
 	state    streamState
 	turn     bool // in Endpoint.turns
@@ -320,16 +322,38 @@ func (s *Stream) over(why *Error) {
 
 // detach frees the index of s. Its use stays known.
 func (s *Stream) detach() {
-	m := s.mux
 	if s.session != nil {
 		own := s.session.streams
 		own.entries[s.names.index].stream = nil
 		own.free = append(own.free, s.names.index)
 		return
 	}
-	m.e.servedStreams--
-	m.streaming--
-	m.served[s.names.session].session.streams[s.names.index].stream = nil
+	s.served.streams[s.names.index].stream = nil
+	if !s.held {
+		s.uncount()
+	}
+}
+
+// Hold has a served stream count as one that is open until Release, also when it has
+// ended: for a handler that goes on working. Else a client that opens streams and
+// resets them at once would have any number of handlers work.
+func (s *Stream) Hold() { s.held = s.session == nil && s.state == streamOpen }
+
+// Release ends a Hold.
+func (s *Stream) Release() {
+	if s.held {
+		s.held = false
+		if s.state == streamOver {
+			s.uncount()
+		}
+	}
+}
+
+// uncount gives a served stream's place to another one.
+func (s *Stream) uncount() {
+	s.mux.e.servedStreams--
+	s.mux.streaming--
+	s.served.serving--
 }
 
 // streamEnded tells the user of a stream that it is over.

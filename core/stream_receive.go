@@ -144,12 +144,16 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	case e.draining:
 		m.refuseStream(message.Lead(), Unavailable, "server is shutting down")
 		return nil
+	case session.serving >= 2*m.streams: // an index may be used again before its handler is done
+		m.refuseStream(message.Lead(), ResourceExhausted, "handlers of streams that have ended are still at work")
+		return nil
 	case !fair(int64(m.streaming), int64(e.cfg.Requests-e.servedStreams)):
 		m.refuseStream(message.Lead(), ResourceExhausted, "server has as many streams as it is configured for (requests)")
 		return nil
 	}
-	s := &Stream{names: streamNames{message.Session, message.Generation, message.Slot, message.Method}}
+	s := &Stream{served: session, names: streamNames{message.Session, message.Generation, message.Slot, message.Method}}
 	s.begin(m)
+	session.serving++
 	entry.stream = s
 	e.servedStreams++
 	m.streaming++
