@@ -188,6 +188,9 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 			}
 		}
 	}
+	if o.flight != nil {
+		config.Recorder = l.record(o.flight)
+	}
 	l.born = l.now()
 	var err error
 	l.idle = idleness{preempted: new(preempt.Watch).Preempted, worked: l.now(), luck: maxLuck}

@@ -191,6 +191,8 @@ const (
 //	// by handler or engine. since is when the call was submitted, or when the
 //	// request was taken in. It must not call the endpoint.
 //	Ended func(side Side, method uint16, code Code, since time.Duration)
+//	// Recorder, if set, keeps what happens. Each endpoint has one of its own.
+//	Recorder *Recorder
 //	// Misrouted, if set, is given packets that arrived here but belong to the
 //	// endpoint of another queue of the same address, to Inject there; -1 asks to
 //	// try all others. rx is valid during the call.

@@ -42,6 +42,7 @@ type loop struct {
 	occupied occupancy
 	meter    *meter // nil without WithMetrics
 	born     time.Duration
+	recorder *core.Recorder // nil without WithFlightRecorder
 	draining bool
 	stopping bool
 	over     bool // finished

@@ -41,6 +41,7 @@ type options struct {
 	interceptors []func(next Handler) Handler
 	crash        bool // when a handler panics
 	metrics      bool
+	flight       *FlightRecorder
 }
 
 type methodHandler struct {

@@ -44,7 +44,8 @@ type Call struct {
 	session    *Session      // while under way
 	slot       *clientSlot   // while in a slot
 	waiting    bool          // for a slot, in its session's queue
-	since      time.Duration // when it was submitted, where Config.Ended wants to know
+	since      time.Duration // when it was submitted, where Endpoint.timed
+	begun      time.Duration // when it got a slot, likewise; 0: it has had none
 	view       bool          // Response is to be poisoned after Done
 	next, prev *Call         // in that queue
 	deadline   packet.Timer

@@ -79,6 +79,8 @@ type Config struct {
 	// by handler or engine. since is when the call was submitted, or when the
 	// request was taken in. It must not call the endpoint.
 	Ended func(side Side, method uint16, code Code, since time.Duration) `yaml:"-"`
+	// Recorder, if set, keeps what happens. Each endpoint has one of its own.
+	Recorder *Recorder `yaml:"-"`
 	// Misrouted, if set, is given packets that arrived here but belong to the
 	// endpoint of another queue of the same address, to Inject there; -1 asks to
 	// try all others. rx is valid during the call.
@@ -198,11 +200,15 @@ func (c Config) withDefaults() (Config, error) {
 
 // packets is what of the configuration concerns packets.
 func (c *Config) ofPackets() packet.Config {
-	return packet.Config{
+	p := packet.Config{
 		Peers: c.Peers, Credits: c.Credits, MaxDatagram: c.MaxDatagram, AckDelay: c.AckDelay, KeepAlive: c.KeepAlive,
 		ConnectTimeout: c.ConnectTimeout, Checksum: c.Checksum, ClientOnly: c.ClientOnly, Controller: c.Controller,
 		Events: c.Events, Misrouted: c.Misrouted, Misreported: c.Misreported, Seed: c.Seed,
 	}
+	if c.Recorder != nil {
+		p.Lost = c.Recorder.lost
+	}
+	return p
 }
 
 // setting gives a zero value its fallback and checks its range.

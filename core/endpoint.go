@@ -23,6 +23,7 @@ type Endpoint struct {
 	packets *packet.Endpoint
 	tr      transport.Transport // packets', for what it says of memory
 	stats   Stats
+	timed   bool // Config.Ended or Recorder want to know when calls and requests began
 
 	handlers       []Handler
 	streamHandlers map[uint16]StreamHandler
@@ -69,6 +70,7 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 		return nil, err
 	}
 	e := &Endpoint{cfg: cfg, tr: tr, buffers: buffers{bound: cfg.ReassemblyMemory, poison: cfg.Poison}}
+	e.timed = cfg.Ended != nil || cfg.Recorder != nil
 	e.tidy.timer = packet.NewTimer(&e.tidy)
 	e.tidy.e = e
 	e.packets, err = packet.New(cfg.ofPackets(), tr, func(c *packet.Conn) packet.Layer { return &mux{e: e, conn: c} }, now)

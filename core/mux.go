@@ -87,6 +87,7 @@ func (m *mux) Up(remote *wire.Params) {
 		streamWindow: uint32(remote.StreamWindow) * wire.WindowUnit,
 	}
 	m.failure = nil
+	m.connection(true, "")
 	if m.pings != nil {
 		m.conn.Ping()
 	}
@@ -98,6 +99,7 @@ func (m *mux) Up(remote *wire.Params) {
 // with the next call.
 func (m *mux) Down(failure *packet.Failure) {
 	why := failed(failure)
+	m.connection(false, failure.Reason)
 	m.drop()
 	m.failPings(why)
 	m.eachSession(func(s *Session) { s.failActive(why) })
@@ -109,6 +111,7 @@ func (m *mux) Down(failure *packet.Failure) {
 
 // Gone ends a client's sessions at their server.
 func (m *mux) Gone() {
+	m.connection(false, "its client is gone")
 	m.drop()
 	m.dropServed()
 	m.e.tidySoon()

@@ -35,7 +35,7 @@ type Request struct {
 	// *Request beyond its handler has to compare before each use.
 	Serial uint64
 
-	since    time.Duration // when it was taken in, where Config.Ended wants to know
+	since    time.Duration // when it was taken in, where Endpoint.timed
 	mux      *mux          // nil once the request has ended for its client
 	session  *servedSession
 	id       uint32 // in Endpoint.requests
@@ -266,7 +266,7 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 	e.serial++
 	r.Serial = e.serial
 	r.Method = lead.Method()
-	if e.cfg.Ended != nil {
+	if e.timed {
 		r.since = e.packets.Now()
 	}
 	r.state = requestArriving
@@ -400,6 +400,9 @@ func (r *Request) answer(code Code, data []byte) {
 	e := r.endpoint
 	if e.cfg.Ended != nil {
 		e.cfg.Ended(Server, r.Method, code, r.since)
+	}
+	if e.cfg.Recorder != nil {
+		r.recordAnswer(code)
 	}
 	m := &r.out
 	e.begin(m)

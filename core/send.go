@@ -230,6 +230,9 @@ func (m *mux) retransmit(o *outgoing, fragment uint32) {
 		m.queue.push(o, m.conn.Settled())
 	}
 	m.e.stats.Retransmits++
+	if m.e.cfg.Recorder != nil {
+		m.recordAgain(o)
+	}
 	m.conn.Touch()
 }
 

@@ -195,8 +195,8 @@ func (s *Session) Submit(c *Call) {
 	e.stats.CallsStarted++
 	c.session = s
 	c.Response, c.Err = nil, nil
-	if e.cfg.Ended != nil {
-		c.since = e.packets.Now()
+	if e.timed {
+		c.since, c.begun = e.packets.Now(), 0
 	}
 	if c.Timeout > 0 {
 		if at := e.packets.Now() + c.Timeout; at > 0 { // else it is for ever
@@ -270,6 +270,9 @@ func (s *Session) start(c *Call) {
 		record.sequence = 1
 	}
 
+	if e.timed {
+		c.begun = e.packets.Now()
+	}
 	o := &slot.out
 	e.begin(o)
 	o.lead = wire.NewMessageLead(wire.Request, s.index, s.generation, index, c.Method, record.sequence)
@@ -290,6 +293,9 @@ func (s *Session) startWaiting() {
 // transport no longer reads c.Request.
 func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	slot := c.slot
+	if s.mux.e.cfg.Recorder != nil {
+		s.recordCall(c, slot.out.lead)
+	}
 	c.slot = nil
 	s.mux.outstanding--
 	payloadEnd = slot.out.payloadEnd
@@ -327,6 +333,7 @@ func (s *Session) abandon(c *Call, failure *Error) {
 	if slot.out.started && m.conn.State() == packet.Connected {
 		s.tellCanceled(slot)
 	}
+	c.Err = failure
 	end := s.vacate(c)
 	s.startWaiting()
 	m.e.fail(c, failure, end)
@@ -347,6 +354,7 @@ func (s *Session) failActive(why *Error) {
 			c := slot.call
 			failure := *why
 			failure.MayHaveExecuted = slot.out.started
+			c.Err = &failure
 			s.mux.e.failLater(c, &failure, s.vacate(c))
 		}
 	}

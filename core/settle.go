@@ -1,5 +1,7 @@
 package core
 
+import "github.com/peregrine-rpc/peregrine/wire"
+
 // parked is a completion that waits for the transport to let go of memory.
 type parked struct {
 	end     uint64
@@ -26,6 +28,9 @@ func (e *Endpoint) complete(c *Call, end uint64) {
 		e.stats.CallsSucceeded++
 	} else {
 		e.stats.CallsFailed++
+	}
+	if e.cfg.Recorder != nil && c.begun == 0 {
+		c.session.recordCall(c, wire.MessageLead{})
 	}
 	c.session = nil
 	if e.cfg.Ended != nil {

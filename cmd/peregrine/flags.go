@@ -14,6 +14,7 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
+	"github.com/peregrine-rpc/peregrine/flight"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -27,6 +28,7 @@ type endpointFlags struct {
 	patience   time.Duration
 	noCoalesce bool
 	noOffload  bool
+	flight     string
 }
 
 // unpinned is the value of --cpu that leaves threads where the system puts them.
@@ -42,6 +44,7 @@ func (f *endpointFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noOffload, "no-offload", false, "do without segmentation offload (adds segment=false&gro=false to the URL)")
 	flags.DurationVar(&f.patience, "patience", 0, "how long a peer may be silent, also when it is first called (default: keep_alive and connect_timeout of the engine)")
 	flags.StringVar(&f.cc, "cc", "", "congestion controller, auto unless told: a name, or as in '{name: swift, target_delay: 50us}'; there are "+strings.Join(cc.Names(), ", "))
+	flags.StringVar(&f.flight, "flight", "", "save what happened in this `folder` when a call fails, or at SIGUSR1; explain reads it")
 	flags.StringVar(&f.fault, "fault", "", "make the network bad, both ways: loss=0.01,dup=0.01,reorder=0.05,delay=1ms,corrupt=0.001,seed=7")
 }
 
@@ -65,6 +68,9 @@ func (f *endpointFlags) options() ([]peregrine.Option, error) {
 			return nil, err
 		}
 		opts = append(opts, peregrine.WithConfig(peregrine.Config{KeepAlive: f.patience, ConnectTimeout: f.patience}))
+	}
+	if f.flight != "" {
+		opts = append(opts, flight.Keep(f.flight, complain))
 	}
 	if f.fault != "" {
 		if _, err := transport.ParseFaults(f.fault); err != nil {

@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 		Long: `Peregrine is an RPC framework: one protocol engine over interchangeable
 transports. This tool offers a server, a load generator, a ping, a relay, a
 demonstration, a doctor for hosts, simulations of congestion, recordings of what
-passes, and a dissector for Wireshark.`,
+passes and what went wrong, and a dissector for Wireshark.`,
 		Example: `  peregrine demo
   peregrine serve                                 # in one terminal
   peregrine perf ` + defaultAddr + `                  # in another`,
@@ -28,6 +28,6 @@ passes, and a dissector for Wireshark.`,
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newCapture(), newDissector())
+	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newCapture(), newExplain(), newDissector())
 	return root
 }

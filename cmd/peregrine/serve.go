@@ -151,6 +151,7 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
 	service.Register(e, s.cpu)
+	defer s.saveAtSignal(e)()
 	announce(s.out, e.Addr().String(), e.Caps())
 
 	<-ctx.Done()

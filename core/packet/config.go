@@ -37,6 +37,9 @@ type Config struct {
 	// Events, if set, is told of connections made and lost. It must not call the
 	// endpoint.
 	Events func(Event)
+	// Lost, if set, is told of each packet that is taken as lost, before the layer is:
+	// when it was sent, and whether it is sent again in silence, to probe.
+	Lost func(sent time.Duration, probed bool)
 	// Misrouted, if set, is given packets that arrived here but belong to the
 	// endpoint of another queue of the same address, to Inject there; -1 asks to
 	// try all others. rx is valid during the call.

@@ -93,6 +93,10 @@ func (c *Conn) Local() netip.Addr { return c.local }
 // RTT is the smoothed round trip; 0 before there is one.
 func (c *Conn) RTT() time.Duration { return c.smoothed }
 
+// Index is the number by which the remote calls the connection. Of two that exist at
+// a time it differs.
+func (c *Conn) Index() uint32 { return c.index }
+
 // Flight is what is sent and not acknowledged, and how many bytes may be.
 func (c *Conn) Flight() (packets, bytes, window int) { return c.inFlight, c.bytes, c.window }
 

@@ -300,6 +300,9 @@ func (c *Conn) lose(n uint64, packet *sentPacket, as packetState) {
 		c.lostFloor = n
 	}
 	c.e.stats.LostPackets++
+	if c.e.cfg.Lost != nil {
+		c.e.cfg.Lost(packet.at, as == packetProbed)
+	}
 	c.layer.Lost(packet.first, int(packet.count))
 	if as == packetLost && len(c.packets) < lateSpan {
 		c.growPackets(lateSpan)

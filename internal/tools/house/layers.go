@@ -47,6 +47,7 @@ var layers = []layer{
 	}},
 
 	{"metrics", []string{"."}},
+	{"flight", []string{".", "core", "wire"}},
 
 	{"cmd/...", []string{anything}},
 	{"examples/...", []string{anything}},
