@@ -6,6 +6,7 @@ BENCH_IOURING ?= -runs 7 -duration 1s -out ../docs/benchmarks-iouring.md
 BENCH_XDP ?= -duration 2s -out ../docs/benchmarks-xdp.md
 SHARE ?= -out ../docs/sharing.md
 BENCH_RELAY ?= -out ../docs/benchmarks-relay.md
+AGAINST ?=
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
 # cgo has to be told to take what libdpdk is compiled with: docs/dpdk.md.
@@ -13,7 +14,7 @@ export CGO_CFLAGS_ALLOW ?= -mrtm|-moutline-atomics
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test test-dpdk-versions lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share
+.PHONY: help test test-dpdk-versions lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -68,3 +69,6 @@ share: ## measure beside the kernel's TCP at one bottleneck, as root, into docs/
 
 congestion: ## simulate congestion control, into docs/congestion.md: takes minutes
 	@go run ./cmd/peregrine sim all --document docs/congestion.md
+
+instructions: ## count the instructions of a small RPC with valgrind, and AGAINST=revision those of another one
+	@go -C internal/tools run ./instructions -root "$(CURDIR)" -against "$(AGAINST)"
