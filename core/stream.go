@@ -46,6 +46,7 @@ type Stream struct {
 	session  *Session       // of a client; nil: served
 	served   *servedSession // else
 	held     bool           // by its handler
+	handled  bool           // its handler has begun
 	names    streamNames
 	state    streamState
 	turn     bool // in Endpoint.turns
@@ -275,7 +276,11 @@ func (s *Stream) Reset(code Code, text string) {
 	}
 	why := &Error{Code: failing(uint8(code)), Message: text, MayHaveExecuted: s.session == nil || s.out.started()}
 	if s.state == streamOpen && s.mux.conn.State() == packet.Connected {
-		s.mux.tellReset(s.names, uint8(why.Code), text)
+		told := uint8(why.Code)
+		if s.session == nil && !s.handled {
+			told |= wire.NotExecuted
+		}
+		s.mux.tellReset(s.names, told, text)
 	}
 	s.over(why)
 }

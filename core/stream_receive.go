@@ -15,6 +15,8 @@ import (
 const (
 	// maxStreamWindow bounds the window of a stream that is read as fast as it comes.
 	maxStreamWindow = 4 << 20
+	// slowStream is how long half a window lasts where it is far too large.
+	slowStream = time.Second
 	// heldSmall is the longest message that is held in memory of its own.
 	heldSmall = 1 << 10
 )
@@ -507,9 +509,12 @@ func (s *Stream) serve(deadline time.Duration, header []byte) {
 		s.setDeadline(deadline)
 	}
 	e.stats.StreamsServed++
-	s.Header = header
-	handler(s)
-	s.Header = nil
+	s.handled = true
+	s.tell(func(s *Stream, header []byte) {
+		s.Header = header
+		handler(s)
+		s.Header = nil
+	}, header)
 	if s.User == nil {
 		s.fail(Internal, "the handler did not take the stream")
 	}
@@ -517,7 +522,7 @@ func (s *Stream) serve(deadline time.Duration, header []byte) {
 
 // grantMore grants more, if enough was taken that it is worth a message. A stream that
 // is read as fast as it comes has its window doubled, as long as the connection's
-// streams have memory for it.
+// streams have memory for it, and halved again when it is read slowly.
 func (s *Stream) grantMore() {
 	in := &s.in
 	if s.state != streamOpen || in.closed {
@@ -535,14 +540,19 @@ func (s *Stream) grantMore() {
 	}
 	m := s.mux
 	now := m.e.packets.Now()
-	if now-in.granted < 2*m.conn.RTT() && in.window < maxStreamWindow && int64(m.widened)+int64(in.window) <= m.e.cfg.StreamMemory {
+	switch pause := now - in.granted; {
+	case pause < 2*m.conn.RTT() && in.window < maxStreamWindow && int64(m.widened)+int64(in.window) <= m.e.cfg.StreamMemory:
 		m.widened += int(in.window)
 		in.window *= 2
-		limit = base + in.window
+	case pause > slowStream && int(in.window) > m.e.cfg.StreamWindow:
+		in.window /= 2 // of which at least as much was taken
+		m.widened -= int(in.window)
 	}
 	in.granted = now
-	in.limit = limit
-	s.grantWindow()
+	if limit = base + in.window; limit != in.limit {
+		in.limit = limit
+		s.grantWindow()
+	}
 }
 
 // stopReceiving gives up what is held.

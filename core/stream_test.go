@@ -249,6 +249,7 @@ func TestAStreamThatNobodyServesIsRefused(t *testing.T) {
 	u.says(t, "a")
 	n.run(time.Millisecond)
 	require.Equal(t, Unimplemented, u.code())
+	require.False(t, u.Err.(*Error).MayHaveExecuted)
 
 	served := server.listens(talking, false)
 	a, b, c := talk(s, Stream{Method: talking}), talk(s, Stream{Method: talking}), talk(s, Stream{Method: talking})
@@ -338,6 +339,38 @@ func TestAHeaderThatIsOvertakenByItsWindowHoldsNothingUp(t *testing.T) {
 	require.NoError(t, err)
 	n.until(func() bool { return len(*served) == 1 && len((*served)[0].got) == 1 })
 	require.True(t, lost)
+	u.Reset(Canceled, "")
+	n.settled(server, client)
+}
+
+func TestAStreamsWindowIsAsLargeAsItsReaderIsFast(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{StreamWindow: 4 << 10, StreamMemory: 100 << 10})
+	served := server.listens(talking, false)
+	u := talk(s, Stream{Method: talking})
+	message := pattern(1000, 1)
+	say := func() {
+		sent := u.sent
+		more, err := u.Send(message)
+		require.NoError(t, err)
+		n.until(func() bool { return more || u.sent > sent })
+	}
+	for range 1000 {
+		say()
+	}
+	n.run(time.Millisecond)
+	v := (*served)[0]
+	require.EqualValues(t, 64<<10, v.in.window, "as far as the memory goes")
+	require.Equal(t, 60<<10, muxOf(server.onlyClient()).widened)
+	for range 200 {
+		say()
+		n.run(400 * time.Millisecond)
+		server.checkAccounts(0, 0)
+	}
+	require.EqualValues(t, 4<<10, v.in.window)
+	require.Zero(t, muxOf(server.onlyClient()).widened)
+	require.Len(t, v.got, 1200)
 	u.Reset(Canceled, "")
 	n.settled(server, client)
 }
