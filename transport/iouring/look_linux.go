@@ -137,9 +137,12 @@ func (r *receiver) askForOne(g *rig, flags uint32) {
 }
 
 func (r *receiver) askForAll(g *rig, flags uint32) {
-	places := rxProvided
-	if r.small < rxProvided {
-		places = rxFew
+	places := r.places
+	switch {
+	case g.mode == poller:
+		places = rxProvided // it may be a while until they are replaced
+	case r.small < rxProvided:
+		places = min(places, rxFew)
 	}
 	for r.provided < places && len(r.free) > 0 {
 		b := r.free[len(r.free)-1]
@@ -159,6 +162,7 @@ func (r *receiver) askForAll(g *rig, flags uint32) {
 	if e == nil {
 		return
 	}
+	r.asked = r.provided
 	e.RecvMultishot(&r.all, group, flags)
 	e.Flags |= uring.FixedFile
 	e.UserData = dataReceive
@@ -187,6 +191,9 @@ func (r *receiver) received(e *uring.CQE) {
 			r.arrive(b, e.Result)
 		}
 	}
+	if kind == several && r.out == none {
+		r.fit()
+	}
 	if e.Result >= 0 {
 		return
 	}
@@ -196,6 +203,17 @@ func (r *receiver) received(e *uring.CQE) {
 		r.broken = fmt.Errorf("iouring: the kernel refuses to receive: %w", errno)
 	default:
 		r.told = true
+	}
+}
+
+// fit chooses how many buffers the kernel is given next: more where all were filled,
+// fewer where few were.
+func (r *receiver) fit() {
+	switch filled := r.asked - r.provided; {
+	case r.provided == 0:
+		r.places = min(4*r.places, rxProvided)
+	case 4*filled <= r.places:
+		r.places = max(r.places/2, rxLeast)
 	}
 }
 

@@ -157,6 +157,28 @@ func TestAnOwnerThatHoldsAllItMayGetsTheNextDatagram(t *testing.T) {
 	})
 }
 
+// Memory that was filled long ago is in no cache any more.
+func TestTheKernelHasFewMoreBuffersThanAreFilled(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		a, b := v.at(t, loopback), v.at(t, loopback, func(c *Config) { c.GRO = false })
+		q, r := inside(b), transporttest.To(t, a, b)
+		if q.mode == poller {
+			return // its thread is asked once, and for all
+		}
+		for range 3 {
+			transporttest.Send(t, a, r, transporttest.Numbered(60, 100)...)
+			transporttest.Texts(t, b, 60)
+		}
+		require.GreaterOrEqual(t, q.rx.places, 32, "a burst does not take one call for each few")
+		for range 4 * rxProvided {
+			transporttest.Send(t, a, r, "alone")
+			transporttest.Texts(t, b, 1)
+		}
+		require.Equal(t, rxLeast, q.rx.places)
+		require.LessOrEqual(t, q.rx.provided, rxLeast)
+	})
+}
+
 // One at a time and in bursts, whichever way the kernel is asked next.
 func TestDatagramsKeepTheirOrder(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {

@@ -14,9 +14,11 @@ const (
 	// rxHeld is how many buffers the caller can hold while the kernel has its own.
 	rxHeld = 256
 	// rxProvided is how many the kernel has at most: enough for what arrives between
-	// two calls. While messages are large, rxFew are, so that the same memory, which
-	// is in the cache, is filled again.
+	// two calls. It fills them in the order in which they were given, so it has few
+	// more than calls bring, from rxLeast on, and while messages are large rxFew at
+	// most: then the same memory is filled again, which is in the cache.
 	rxProvided = 64
+	rxLeast    = 2
 	rxFew      = 8
 	rxLarge    = 16 << 10
 
@@ -36,6 +38,8 @@ type receiver struct {
 	views    []uint32         // of each buffer, not yet released
 	with     [rxBuffers]bool  // the kernel may choose it
 	provided int              // how many those are
+	places   int              // how many they may be
+	asked    int              // how many they were when the kernel was last asked
 	arrived  [rxBuffers]valid // messages that Recv has not come to, from next on
 	next     int
 	count    int
@@ -71,7 +75,7 @@ func (r *receiver) init(caps transport.Caps, memory []byte) {
 	for b := range uint16(rxBuffers) {
 		r.free = append(r.free, b)
 	}
-	r.small = rxProvided
+	r.small, r.places = rxProvided, rxLeast
 	r.inquiry.init()
 }
 
