@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
 
 const (
@@ -17,21 +19,21 @@ const (
 
 // backendRows says of each transport whether its tests ran on this host. A required one must have run. One with a step of
 // its own has not if that was skipped. What the host refuses is not required of it.
-func backendRows(tests *results, steps []row, required []string, refused func(string) error) []row {
+func backendRows(tests *results, ran []steps.Row, required []string, refused func(string) error) []steps.Row {
 	names := append(backendFolders(), required...)
 	slices.Sort(names)
-	var rows []row
+	var rows []steps.Row
 	for _, name := range slices.Compact(names) {
 		r := backendRow(tests, name)
-		own := slices.IndexFunc(steps, func(s row) bool { return s.name == name && s.result == skipped })
-		if own >= 0 && r.result == passed {
-			r.result, r.reason = skipped, steps[own].reason
+		own := slices.IndexFunc(ran, func(s steps.Row) bool { return s.Name == name && s.Result == steps.Skipped })
+		if own >= 0 && r.Result == steps.Passed {
+			r.Result, r.Reason = steps.Skipped, ran[own].Reason
 		}
-		if r.result == skipped && slices.Contains(required, name) {
+		if r.Result == steps.Skipped && slices.Contains(required, name) {
 			if err := refused(name); err != nil {
-				r.reason = err.Error()
+				r.Reason = err.Error()
 			} else {
-				r.result, r.reason = failed, "this host can run it, but: "+r.reason
+				r.Result, r.Reason = steps.Failed, "this host can run it, but: "+r.Reason
 			}
 		}
 		rows = append(rows, r)
@@ -62,30 +64,30 @@ func backendFolders() []string {
 
 // backendRow counts a backend as skipped when any test of it was, subtests aside: those may need what a capable host
 // still lacks, such as IPv6.
-func backendRow(tests *results, name string) row {
+func backendRow(tests *results, name string) steps.Row {
 	ran, missed, broken := 0, "", false
 	for _, id := range tests.order {
 		t := tests.tests[id]
 		switch {
 		case id.pkg != transports+name:
-		case t.result == failed:
+		case t.result == steps.Failed:
 			broken = true
 		case id.name == "":
-		case t.result == passed:
+		case t.result == steps.Passed:
 			ran++
-		case t.result == skipped && missed == "" && !strings.Contains(id.name, "/"):
+		case t.result == steps.Skipped && missed == "" && !strings.Contains(id.name, "/"):
 			missed = fmt.Sprintf("; skipped %s: %s", id.name, t.skipReason())
 		}
 	}
-	row := row{name: "transport/" + name, result: passed}
-	row.reason = fmt.Sprintf("%d tests passed%s", ran, missed)
+	row := steps.Row{Name: "transport/" + name, Result: steps.Passed}
+	row.Reason = fmt.Sprintf("%d tests passed%s", ran, missed)
 	switch {
 	case broken:
-		row.result = failed
+		row.Result = steps.Failed
 	case ran == 0 && missed == "":
-		row.result, row.reason = skipped, "no test of it is built on "+host
+		row.Result, row.Reason = steps.Skipped, "no test of it is built on "+host
 	case missed != "":
-		row.result = skipped
+		row.Result = steps.Skipped
 	}
 	return row
 }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
 
 // The tag dpdk changes the backend, and what the tool's tests of that name use.
@@ -18,13 +20,13 @@ const (
 // debian is what their tests take: the library, what finds it, and what decodes their packets.
 var debian = []string{"libdpdk-dev", "pkg-config", "tshark"}
 
-// libdpdk returns a skipError where the library is missing.
+// libdpdk returns a Skip where the library is missing.
 func libdpdk() error {
 	if runtime.GOOS != "linux" {
-		return skipError("DPDK needs Linux")
+		return steps.Skip("DPDK needs Linux")
 	}
 	if exec.Command("pkg-config", "--atleast-version=22.11", "libdpdk").Run() != nil {
-		return skipError("libdpdk 22.11 or newer is not installed: apt-get install libdpdk-dev pkg-config")
+		return steps.Skip("libdpdk 22.11 or newer is not installed: apt-get install libdpdk-dev pkg-config")
 	}
 	return nil
 }

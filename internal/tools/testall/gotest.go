@@ -6,6 +6,8 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
 
 // goTest runs tests of the module in dir, adds them to the results, and logs what the failed ones printed. args are
@@ -29,7 +31,7 @@ func goTest(log io.Writer, tests *results, dir string, args ...string) error {
 	err = errors.Join(run.read(out, log), wait(cmd))
 	run.writeFailures(log)
 	tests.merge(run)
-	if n := len(run.with(failed)); n > 0 {
+	if n := len(run.with(steps.Failed)); n > 0 {
 		return fmt.Errorf("%d failed", n)
 	}
 	return err

@@ -6,15 +6,12 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
 
 func main() {
@@ -29,7 +26,7 @@ func main() {
 	}
 	underWay.endAllOnSignal()
 	tests, required := newResults(), splitList(*require)
-	rows, err := runSteps(allSteps(tests, required), flag.Args(), *together)
+	rows, err := steps.Run(os.Stdout, allSteps(tests, required), flag.Args(), *together)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -38,58 +35,9 @@ func main() {
 		rows = append(rows, backendRows(tests, rows, required, refused)...)
 	}
 	report(os.Stdout, rows, tests)
-	if len(tests.with(failed)) > 0 || slices.ContainsFunc(rows, func(r row) bool { return r.result == failed }) {
+	if len(tests.with(steps.Failed)) > 0 || steps.Count(rows, steps.Failed) > 0 {
 		os.Exit(1)
 	}
-}
-
-// runSteps runs the wanted steps, all of them if none is named, and so many at a time: while some wait for a kernel, others
-// have the processors. They begin in their order, and their rows have it. A failed step does not stop the others.
-func runSteps(steps []step, wanted []string, together int) ([]row, error) {
-	for _, name := range wanted {
-		if !slices.ContainsFunc(steps, func(s step) bool { return s.name == name }) {
-			return nil, fmt.Errorf("no step %q; the steps are: %s", name, strings.Join(stepNames(steps), ", "))
-		}
-	}
-	if len(wanted) > 0 {
-		steps = slices.DeleteFunc(steps, func(s step) bool { return !slices.Contains(wanted, s.name) })
-	}
-	rows := make([]row, len(steps))
-	free := make(chan struct{}, max(1, together))
-	var all sync.WaitGroup
-	for i, s := range steps {
-		free <- struct{}{}
-		all.Go(func() {
-			rows[i] = runStep(s)
-			<-free
-		})
-		if s.first {
-			all.Wait()
-		}
-	}
-	all.Wait()
-	return rows, nil
-}
-
-func runStep(s step) row {
-	start := time.Now()
-	var log bytes.Buffer
-	err := s.run(&log)
-	r := row{name: s.name, result: passed, took: time.Since(start)}
-
-	var skip skipError
-	switch {
-	case errors.As(err, &skip):
-		r.result, r.reason = skipped, string(skip)
-	case err != nil:
-		r.result, r.reason = failed, err.Error()
-	}
-	if r.result != failed {
-		log.Reset()
-	}
-	// In one piece: others write as well.
-	fmt.Printf("%-20s %-8s %7s  %s\n%s", s.name, r.result, seconds(r.took), r.reason, &log)
-	return r
 }
 
 func splitList(s string) []string {

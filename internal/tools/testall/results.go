@@ -7,14 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-)
 
-type result string
-
-const (
-	passed  result = "ok"
-	failed  result = "failed"
-	skipped result = "skipped"
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
 
 // results gathers what `go test -json` reports.
@@ -30,7 +24,7 @@ type results struct {
 type testID struct{ pkg, name string }
 
 type test struct {
-	result result // empty until the test ends
+	result steps.Result // empty until the test ends
 	output strings.Builder
 }
 
@@ -69,11 +63,11 @@ func (r *results) add(e event) {
 			r.coverage[e.Package] = m[1]
 		}
 	case "pass":
-		t.result = passed
+		t.result = steps.Passed
 	case "fail":
-		t.result = failed
+		t.result = steps.Failed
 	case "skip":
-		t.result = skipped
+		t.result = steps.Skipped
 	}
 }
 
@@ -92,7 +86,7 @@ func (r *results) get(id testID) *test {
 func (r *results) merge(other *results) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rank := map[result]int{"": 0, skipped: 1, passed: 2, failed: 3}
+	rank := map[steps.Result]int{"": 0, steps.Skipped: 1, steps.Passed: 2, steps.Failed: 3}
 	for _, id := range other.order {
 		if t, o := r.get(id), other.tests[id]; rank[o.result] > rank[t.result] {
 			r.tests[id] = o
@@ -105,16 +99,16 @@ func (r *results) merge(other *results) {
 
 // with lists the tests that ended so, in the order they began. A package is listed if it failed though none of its
 // tests did.
-func (r *results) with(want result) []testID {
+func (r *results) with(want steps.Result) []testID {
 	failedTest := map[string]bool{}
 	for id, t := range r.tests {
-		if id.name != "" && t.result == failed {
+		if id.name != "" && t.result == steps.Failed {
 			failedTest[id.pkg] = true
 		}
 	}
 	var ids []testID
 	for _, id := range r.order {
-		if r.tests[id].result == want && (id.name != "" || want == failed && !failedTest[id.pkg]) {
+		if r.tests[id].result == want && (id.name != "" || want == steps.Failed && !failedTest[id.pkg]) {
 			ids = append(ids, id)
 		}
 	}
@@ -124,7 +118,7 @@ func (r *results) with(want result) []testID {
 // writeFailures prints the output of what failed, and of what a crash cut short.
 func (r *results) writeFailures(log io.Writer) {
 	for _, id := range r.order {
-		if t := r.tests[id]; t.result == failed || t.result == "" {
+		if t := r.tests[id]; t.result == steps.Failed || t.result == "" {
 			io.WriteString(log, t.output.String())
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
 
 const udp = transports + "udp"
@@ -28,10 +30,10 @@ func TestATestSkippedInOneRunAndPassedInAnotherCountsAsPassed(t *testing.T) {
 	t.Parallel()
 	all := readEvents(t, line("pass", "TestAllocations", ""))
 	all.merge(readEvents(t, line("skip", "TestAllocations", "")))
-	if got := all.with(passed); len(got) != 1 {
+	if got := all.with(steps.Passed); len(got) != 1 {
 		t.Errorf("passed: %v", got)
 	}
-	if got := all.with(skipped); len(got) != 0 {
+	if got := all.with(steps.Skipped); len(got) != 0 {
 		t.Errorf("skipped: %v", got)
 	}
 }
@@ -40,7 +42,7 @@ func TestATestFailedInAnyRunCountsAsFailed(t *testing.T) {
 	t.Parallel()
 	all := readEvents(t, line("fail", "TestEcho", ""))
 	all.merge(readEvents(t, line("pass", "TestEcho", "")))
-	if got := all.with(failed); !slices.Equal(got, []testID{{udp, "TestEcho"}}) {
+	if got := all.with(steps.Failed); !slices.Equal(got, []testID{{udp, "TestEcho"}}) {
 		t.Errorf("failed: %v", got)
 	}
 }
@@ -48,11 +50,11 @@ func TestATestFailedInAnyRunCountsAsFailed(t *testing.T) {
 func TestAPackageCountsAsFailedOnlyWhenNoTestOfItDid(t *testing.T) {
 	t.Parallel()
 	withTest := readEvents(t, line("fail", "TestEcho", ""), line("fail", "", ""))
-	if got := withTest.with(failed); !slices.Equal(got, []testID{{udp, "TestEcho"}}) {
+	if got := withTest.with(steps.Failed); !slices.Equal(got, []testID{{udp, "TestEcho"}}) {
 		t.Errorf("failed: %v", got)
 	}
 	alone := readEvents(t, line("pass", "TestEcho", ""), line("fail", "", ""))
-	if got := alone.with(failed); !slices.Equal(got, []testID{{udp, ""}}) {
+	if got := alone.with(steps.Failed); !slices.Equal(got, []testID{{udp, ""}}) {
 		t.Errorf("failed: %v", got)
 	}
 }
@@ -85,14 +87,14 @@ func TestASkippedTestTellsItsReason(t *testing.T) {
 func TestABackendIsSkippedWithItsFirstSkippedTest(t *testing.T) {
 	t.Parallel()
 	subtestOnly := readEvents(t, line("pass", "TestEcho", ""), line("skip", "TestEcho/IPv6", ""))
-	if row := backendRow(subtestOnly, "udp"); row.result != passed {
+	if row := backendRow(subtestOnly, "udp"); row.Result != steps.Passed {
 		t.Errorf("a skipped subtest: %+v", row)
 	}
 	whole := readEvents(t, line("pass", "TestURL", ""), line("skip", "TestConformance", ""))
-	if row := backendRow(whole, "udp"); row.result != skipped || !strings.Contains(row.reason, "TestConformance") {
+	if row := backendRow(whole, "udp"); row.Result != steps.Skipped || !strings.Contains(row.Reason, "TestConformance") {
 		t.Errorf("a skipped test: %+v", row)
 	}
-	if row := backendRow(newResults(), "udp"); row.result != skipped {
+	if row := backendRow(newResults(), "udp"); row.Result != steps.Skipped {
 		t.Errorf("no test at all: %+v", row)
 	}
 }
@@ -103,7 +105,7 @@ func TestWhatTheHostRefusesIsNotRequired(t *testing.T) {
 	t.Parallel()
 	unable := func(string) error { return errors.New("the kernel gives none") }
 	rows := backendRows(newResults(), nil, []string{"udp"}, unable)
-	if len(rows) != 1 || rows[0].result != skipped || rows[0].reason != "the kernel gives none" {
+	if len(rows) != 1 || rows[0].Result != steps.Skipped || rows[0].Reason != "the kernel gives none" {
 		t.Errorf("rows: %+v", rows)
 	}
 }
@@ -111,7 +113,7 @@ func TestWhatTheHostRefusesIsNotRequired(t *testing.T) {
 func TestARequiredBackendMustRun(t *testing.T) {
 	t.Parallel()
 	rows := backendRows(newResults(), nil, []string{"udp"}, able)
-	if len(rows) != 1 || rows[0].result != failed {
+	if len(rows) != 1 || rows[0].Result != steps.Failed {
 		t.Errorf("rows: %+v", rows)
 	}
 }
@@ -119,9 +121,9 @@ func TestARequiredBackendMustRun(t *testing.T) {
 func TestABackendIsSkippedWithItsStepThoughSomeOfItsTestsRan(t *testing.T) {
 	t.Parallel()
 	tests := readEvents(t, line("pass", "TestURL", ""))
-	step := row{name: "udp", result: skipped, reason: "no network"}
-	rows := backendRows(tests, []row{step}, []string{"udp"}, able)
-	if len(rows) != 1 || rows[0].result != failed || !strings.Contains(rows[0].reason, "no network") {
+	step := steps.Row{Name: "udp", Result: steps.Skipped, Reason: "no network"}
+	rows := backendRows(tests, []steps.Row{step}, []string{"udp"}, able)
+	if len(rows) != 1 || rows[0].Result != steps.Failed || !strings.Contains(rows[0].Reason, "no network") {
 		t.Errorf("rows: %+v", rows)
 	}
 }

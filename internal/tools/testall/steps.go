@@ -9,31 +9,23 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/steps"
 )
-
-// A step is one check. It writes what a reader needs to understand a failure, and returns a skipError when this host
-// cannot run it.
-type step struct {
-	name  string
-	run   func(log io.Writer) error
-	first bool // nothing else runs before it has ended
-}
-
-type skipError string
-
-func (e skipError) Error() string { return string(e) }
 
 // platforms must keep compiling; all but the host's own are cross-compiled.
 var platforms = []string{"linux/amd64", "linux/arm64", "linux/386", "darwin/arm64", "windows/amd64"}
 
 // allSteps are in the order in which they begin: with three at a time, the long ones are under way while the others, which
 // compile, take their turns.
-func allSteps(tests *results, required []string) []step {
-	var steps []step
-	add := func(name string, run func(log io.Writer) error) { steps = append(steps, step{name: name, run: run}) }
+func allSteps(tests *results, required []string) []steps.Step {
+	var all []steps.Step
+	add := func(name string, run func(log io.Writer) error) {
+		all = append(all, steps.Step{Name: name, Run: func(log io.Writer) (string, error) { return "", run(log) }})
+	}
 	if wouldInstall(required) {
 		add("install libdpdk", install)
-		steps[0].first = true
+		all[0].First = true
 	}
 	add("gofmt", checkFormat)
 	add("race", func(log io.Writer) error { return race(log, tests) })
@@ -48,15 +40,7 @@ func allSteps(tests *results, required []string) []step {
 	add("metrics/prom", func(log io.Writer) error { return nestedModule(log, tests, "metrics/prom") })
 	add("metrics/otel", func(log io.Writer) error { return nestedModule(log, tests, "metrics/otel") })
 	add("bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") })
-	return steps
-}
-
-func stepNames(steps []step) []string {
-	var names []string
-	for _, s := range steps {
-		names = append(names, s.name)
-	}
-	return names
+	return all
 }
 
 func checkFormat(log io.Writer) error {
@@ -112,10 +96,10 @@ func race(log io.Writer, tests *results) error {
 	return goTest(log, tests, ".", append([]string{"-race", "-short"}, inOrder...)...)
 }
 
-// raceDetector returns a skipError where there is none.
+// raceDetector returns a Skip where there is none.
 func raceDetector() error {
 	if out, err := exec.Command("go", "list", "-race", "runtime/race").CombinedOutput(); err != nil {
-		return skipError(strings.TrimSpace(string(out)))
+		return steps.Skip(strings.TrimSpace(string(out)))
 	}
 	return nil
 }
@@ -123,7 +107,7 @@ func raceDetector() error {
 // nestedModule checks a folder with its own go.mod, which ./... does not reach.
 func nestedModule(log io.Writer, tests *results, dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-		return skipError("no " + dir + "/go.mod")
+		return steps.Skip("no " + dir + "/go.mod")
 	}
 	if err := run(log, exec.Command("go", "-C", dir, "vet", "./..."), log); err != nil {
 		return err
