@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/peregrine-rpc/peregrine/internal/tools/debian"
 )
 
 // pages are followed by a user in this order, from a machine that has nothing.
@@ -33,13 +35,8 @@ func blocksOf(page string) ([]block, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only what is below this heading of a page is about DPDK.
-	from := max(0, bytes.Index(text, []byte("\n# DPDK")))
 	var blocks []block
 	for _, m := range fence.FindAllSubmatchIndex(text, -1) {
-		if m[0] < from {
-			continue
-		}
 		commands := string(text[m[4]:m[5]])
 		if end := beyond.FindStringIndex(commands); end != nil {
 			commands = commands[:end[0]]
@@ -57,74 +54,104 @@ func (b block) online() bool {
 }
 
 // documents follows the pages on a fresh machine, and then does more with that.
-func documents(log io.Writer, suite string, more ...func(io.Writer, string) error) error {
-	d := debian{suite, "amd64", []string{"ca-certificates", "sudo", "kmod", "procps"}} // what a cloud's image has
-	root, remove, err := d.copied(log)
+func documents(log io.Writer, suite string, more ...func(log io.Writer, root string) (string, error)) (string, error) {
+	d := debian.System{Suite: suite, Arch: "amd64", Packages: []string{"ca-certificates", "sudo", "kmod", "procps"}} // what a cloud's image has
+	root, remove, err := d.Copied(log)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer remove()
 	if err := rebooted(log, root); err != nil {
-		return err
+		return "", err
 	}
-	cache, err := cacheFolder()
+	folders, remove, err := outside(log, suite)
 	if err != nil {
-		return err
+		return "", err
 	}
-	clone, err := os.MkdirTemp("", "peregrine-clone")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(clone)
-	if err := run(log, "git", "clone", "-q", "--bare", ".", filepath.Join(clone, "peregrine")); err != nil {
-		return err
-	}
-	// Go's proxy may be one that only this host trusts.
-	if roots, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt"); err == nil {
-		if err := os.WriteFile(filepath.Join(clone, "ca.crt"), roots, 0o644); err != nil {
-			return err
-		}
-	}
-	settings := "[url \"file:///clone/\"]\n\tinsteadOf = https://github.com/peregrine-rpc/\n[safe]\n\tdirectory = *\n"
-	if err := os.WriteFile(filepath.Join(root, "etc/gitconfig"), []byte(settings), 0o644); err != nil {
-		return err
-	}
-	binds := []bind{
-		{clone, "/clone"},
-		{filepath.Join(cache, "debs-"+suite), "/var/cache/apt/archives"},
-		{filepath.Join(cache, "modules"), "/root/go/pkg/mod"},
-		{filepath.Join(cache, "build-"+suite), "/root/.cache/go-build"},
-	}
+	defer remove()
+	ran := 0
 	for _, page := range pages {
 		blocks, err := blocksOf(page)
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, b := range blocks {
-			// A block begins where the last one ended; its variables are its own.
-			script := "cd \"$(cat /root/.cwd 2>/dev/null || echo /root)\"\nset -eu\n" + b.text + "\npwd > /root/.cwd\n"
-			var said bytes.Buffer
-			env := []string{"GOPROXY=" + goEnv("GOPROXY"), "GOSUMDB=" + goEnv("GOSUMDB"), "SSL_CERT_FILE=/clone/ca.crt"}
-			if err := inside(&said, root, b.online(), binds, env, "bash", "-c", script); err != nil {
-				fmt.Fprintf(log, "%s\n%s", b.text, said.Bytes())
-				return fmt.Errorf("%s:%d does not run on %s: %w", b.page, b.line, suite, err)
+			if err := b.run(log, root, folders); err != nil {
+				return "", fmt.Errorf("%s:%d does not run on %s: %w", b.page, b.line, suite, err)
 			}
 		}
+		ran += len(blocks)
 	}
+	if err := debian.Inside(log, root, false, folders, nil, "apt-get", "-qq", "autoclean"); err != nil { // of the cache
+		return "", err
+	}
+	found := fmt.Sprintf("%d blocks ran", ran)
 	for _, f := range more {
-		if err := f(log, root); err != nil {
-			return err
+		also, err := f(log, root)
+		if err != nil {
+			return "", err
 		}
+		found += "; " + also
 	}
-	return nil
+	return found, nil
+}
+
+// outside is what a machine has of the rest of the world: this clone, where the documents' address leads, and caches of what
+// the network would bring.
+func outside(log io.Writer, suite string) (folders map[string]string, remove func(), err error) {
+	cache, err := debian.CacheFolder()
+	if err != nil {
+		return nil, nil, err
+	}
+	clone, err := os.MkdirTemp("", "peregrine-clone")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove = func() { _ = os.RemoveAll(clone) }
+	settings := "[url \"file:///clone/\"]\n\tinsteadOf = https://github.com/peregrine-rpc/\n[safe]\n\tdirectory = *\n"
+	err = os.WriteFile(filepath.Join(clone, "gitconfig"), []byte(settings), 0o644)
+	if err == nil {
+		git := exec.Command("git", "clone", "-q", "--bare", ".", filepath.Join(clone, "peregrine"))
+		git.Env = append(git.Environ(), "GIT_CONFIG_GLOBAL="+filepath.Join(clone, "gitconfig")) // this clone may be another user's
+		err = debian.Run(log, git)
+	}
+	// Go's proxy may be one that only this host trusts.
+	if roots, missing := os.ReadFile("/etc/ssl/certs/ca-certificates.crt"); err == nil && missing == nil {
+		err = os.WriteFile(filepath.Join(clone, "ca.crt"), roots, 0o644)
+	}
+	if err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return map[string]string{
+		"/clone":                  clone,
+		"/var/cache/apt/archives": filepath.Join(cache, "debs-"+suite),
+		"/root/go/pkg/mod":        filepath.Join(cache, "modules"),
+		"/root/.cache/go-build":   filepath.Join(cache, "build-"+suite),
+	}, remove, nil
+}
+
+// run runs a block where the last one ended; its variables are its own.
+func (b block) run(log io.Writer, root string, folders map[string]string) error {
+	script := "cd \"$(cat /root/.cwd 2>/dev/null || echo /root)\"\nset -eu\n" + b.text + "\npwd > /root/.cwd\n"
+	env := []string{
+		"GOPROXY=" + goEnv("GOPROXY"), "GOSUMDB=" + goEnv("GOSUMDB"),
+		"SSL_CERT_FILE=/clone/ca.crt", "GIT_CONFIG_GLOBAL=/clone/gitconfig",
+	}
+	var said bytes.Buffer
+	err := debian.Inside(&said, root, b.online(), folders, env, "bash", "-c", script)
+	if err != nil {
+		fmt.Fprintf(log, "%s\n%s", b.text, said.Bytes())
+	}
+	return err
 }
 
 // rebooted has the root's uname name the kernel that the archive has now, as on a machine that was upgraded and rebooted.
 func rebooted(log io.Writer, root string) error {
 	var said bytes.Buffer
-	if err := inside(&said, root, true, nil, nil, "sh", "-c", "apt-get update -qq && apt-cache depends linux-image-cloud-amd64"); err != nil {
+	if err := debian.Inside(&said, root, true, nil, nil, "sh", "-c", "apt-get update -qq && apt-cache depends linux-image-cloud-amd64"); err != nil {
 		log.Write(said.Bytes())
-		return err
+		return debian.OutOfReach(said.String(), err)
 	}
 	kernel := regexp.MustCompile(`Depends: linux-image-(\S+?)(-unsigned)?\n`).FindSubmatch(said.Bytes())
 	if kernel == nil {
