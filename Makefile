@@ -14,7 +14,7 @@ export CGO_CFLAGS_ALLOW ?= -mrtm|-moutline-atomics
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test test-dpdk-versions lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions
+.PHONY: help test test-dpdk-versions dist test-dist lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -24,6 +24,12 @@ test: ## run every check this host can run; REQUIRE=mem,udp,iouring fails if one
 
 test-dpdk-versions: ## as root: try DPDK 22.11 to the newest of Debian's archives, on amd64 and arm64, and the documents' steps on fresh Debians
 	@go -C internal/tools run ./dpdkversions -root "$(CURDIR)"
+
+dist: ## build what is handed out, of the current commit, into dist: static programs, Debian packages, images, lists of parts, sums
+	@go -C internal/tools run ./dist -root "$(CURDIR)"
+
+test-dist: ## as root: do that twice, compare, and use the packages on fresh Debians
+	@go -C internal/tools run ./dist -root "$(CURDIR)" -try
 
 lint: ## run staticcheck and the architecture's rules
 	@$(TESTALL) lint

@@ -28,6 +28,11 @@ type System struct {
 	Packages []string
 }
 
+// Cloud is what a cloud's image of a suite has.
+func Cloud(suite string) System {
+	return System{Suite: suite, Arch: "amd64", Packages: []string{"ca-certificates", "sudo", "kmod", "procps"}}
+}
+
 // freshFor is how long a root is as good as a new one.
 const freshFor = 14 * 24 * time.Hour
 

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/peregrine-rpc/peregrine/internal/tools/clone"
 	"github.com/peregrine-rpc/peregrine/internal/tools/debian"
 )
 
@@ -55,8 +56,7 @@ func (b block) online() bool {
 
 // documents follows the pages on a fresh machine, and then does more with that.
 func documents(log io.Writer, suite string, more ...func(log io.Writer, root string) (string, error)) (string, error) {
-	d := debian.System{Suite: suite, Arch: "amd64", Packages: []string{"ca-certificates", "sudo", "kmod", "procps"}} // what a cloud's image has
-	root, remove, err := d.Copied(log)
+	root, remove, err := debian.Cloud(suite).Copied(log)
 	if err != nil {
 		return "", err
 	}
@@ -103,28 +103,26 @@ func outside(log io.Writer, suite string) (folders map[string]string, remove fun
 	if err != nil {
 		return nil, nil, err
 	}
-	clone, err := os.MkdirTemp("", "peregrine-clone")
+	folder, err := os.MkdirTemp("", "peregrine-clone")
 	if err != nil {
 		return nil, nil, err
 	}
-	remove = func() { _ = os.RemoveAll(clone) }
+	remove = func() { _ = os.RemoveAll(folder) }
 	settings := "[url \"file:///clone/\"]\n\tinsteadOf = https://github.com/peregrine-rpc/\n[safe]\n\tdirectory = *\n"
-	err = os.WriteFile(filepath.Join(clone, "gitconfig"), []byte(settings), 0o644)
+	err = os.WriteFile(filepath.Join(folder, "gitconfig"), []byte(settings), 0o644)
 	if err == nil {
-		git := exec.Command("git", "clone", "-q", "--bare", ".", filepath.Join(clone, "peregrine"))
-		git.Env = append(git.Environ(), "GIT_CONFIG_GLOBAL="+filepath.Join(clone, "gitconfig")) // this clone may be another user's
-		err = debian.Run(log, git)
+		err = clone.Of(log, ".", filepath.Join(folder, "peregrine"), "--bare")
 	}
 	// Go's proxy may be one that only this host trusts.
 	if roots, missing := os.ReadFile("/etc/ssl/certs/ca-certificates.crt"); err == nil && missing == nil {
-		err = os.WriteFile(filepath.Join(clone, "ca.crt"), roots, 0o644)
+		err = os.WriteFile(filepath.Join(folder, "ca.crt"), roots, 0o644)
 	}
 	if err != nil {
 		remove()
 		return nil, nil, err
 	}
 	return map[string]string{
-		"/clone":                  clone,
+		"/clone":                  folder,
 		"/var/cache/apt/archives": filepath.Join(cache, "debs-"+suite),
 		"/root/go/pkg/mod":        filepath.Join(cache, "modules"),
 		"/root/.cache/go-build":   filepath.Join(cache, "build-"+suite),
