@@ -69,3 +69,25 @@ func indexes(n int) []int {
 	}
 	return x
 }
+
+// Else the rest of the memory would show what was in it.
+func TestFragmentsOfAShorterMessageCompleteNone(t *testing.T) {
+	t.Parallel()
+	var a assembly
+	fragment := func(total, index int) *wire.Message {
+		return &wire.Message{
+			MessageHeader: wire.MessageHeader{Total: uint32(total), Index: uint32(index), Stride: 1000},
+			Body:          pattern(min(1000, total-index*1000), byte(index)),
+		}
+	}
+	a.begin(fragment(3000, 0), make([]byte, 3000))
+	for _, total := range []int{1000, 2000, 2999, 3001} {
+		for index := range (total + 999) / 1000 {
+			require.False(t, a.add(fragment(total, index)), "%d bytes", total)
+		}
+	}
+	require.Equal(t, make([]byte, 3000), a.buf)
+	require.False(t, a.add(fragment(3000, 0)))
+	require.False(t, a.add(fragment(3000, 1)))
+	require.True(t, a.add(fragment(3000, 2)))
+}

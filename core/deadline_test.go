@@ -138,3 +138,60 @@ func TestAVeryLongDeadlineStillPasses(t *testing.T) {
 	n.run(time.Second)
 	require.Equal(t, DeadlineExceeded, failure(t, &c).Code)
 }
+
+// timeouts notes those of the requests that a client sends; 0 is of one without.
+func (n *network) timeouts(client *node) *[]time.Duration {
+	var all []time.Duration
+	n.drop = func(from, _ netip.AddrPort, data []byte) bool {
+		var h wire.Header
+		rest, err := h.Parse(data)
+		if err != nil || h.Type != wire.Data || from != client.addr {
+			return false
+		}
+		var m wire.Message
+		for len(rest) > 0 {
+			rest, err = m.Parse(rest)
+			require.NoError(n.t, err)
+			if m.Kind == wire.Request {
+				timeout := time.Duration(0)
+				if m.Flags&wire.FlagDeadline != 0 {
+					timeout = wire.DecodeTimeout(m.Deadline)
+				}
+				all = append(all, timeout)
+			}
+		}
+		return len(all) == 1 // the first is lost
+	}
+	return &all
+}
+
+func TestADeadlineIsNearerWhenTheRequestIsSentAgain(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	_, client, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	for _, size := range []int{10, 1400} { // copied and lent
+		timeouts := n.timeouts(client)
+		began := n.Now()
+		c := Call{Method: echo, Request: pattern(size, 1), Timeout: 50 * time.Millisecond}
+		n.call(s, &c)
+		require.NoError(t, c.Err)
+		took := n.Now() - began
+		require.Len(t, *timeouts, 2)
+		require.InDelta(t, 50*time.Millisecond, (*timeouts)[0], float64(time.Microsecond))
+		require.InDelta(t, 50*time.Millisecond-took+2*n.delay, (*timeouts)[1], float64(time.Millisecond/10))
+	}
+}
+
+func TestADeadlineIsOneCallsAndNotTheNextOnesOfItsSlot(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	_, client, s := pair(n, Config{Slots: 1})
+	n.run(10 * time.Millisecond)
+	n.call(s, &Call{Method: echo, Request: pattern(10, 1), Timeout: 50 * time.Millisecond})
+	timeouts := n.timeouts(client)
+	c := Call{Method: echo, Request: pattern(10, 1)}
+	n.call(s, &c)
+	require.NoError(t, c.Err)
+	require.Equal(t, []time.Duration{0, 0}, *timeouts)
+}

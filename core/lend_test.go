@@ -282,3 +282,25 @@ func TestDamageIsFoundWhereTheTransportDoesNotLook(t *testing.T) {
 	n.drop = nil
 	n.settled(server, client)
 }
+
+// A response that comes before the transport has let go of the request waits for that,
+// longer than what it came in.
+func TestAResponseThatWaitsForTheTransportIsKeptWhole(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	reply := pattern(40, 7)
+	server.Handle(later, func(r *Request) { r.Reply(reply) })
+	n.run(10 * time.Millisecond)
+	client.port.Withhold(1000)
+	c := Call{Method: later, Request: pattern(20_000, 1)}
+	done := n.submit(s, &c)
+	n.run(100 * time.Millisecond) // the memory that it came in is used again
+	require.Zero(t, *done)
+	require.Equal(t, reply, c.Response)
+	client.port.Withhold(0)
+	n.run(100 * time.Millisecond)
+	require.Equal(t, 1, *done)
+	require.NoError(t, c.Err)
+	require.Equal(t, reply, c.Response)
+}

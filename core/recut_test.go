@@ -1,0 +1,32 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A path that shrinks has a message cut anew. That a fragment of the former cut arrives
+// after all says nothing of the one that has its number now.
+func TestAFragmentOfTheFormerCutCountsForNoneOfTheNext(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{})
+	n.run(10 * time.Millisecond)
+	client.port.Stuck(true)
+	n.submit(s, &Call{Method: echo, Request: pattern(60_000, 1)})
+	m, o := muxOf(client.toward(server)), &s.activeSlot(0).out
+	o.split(m.stride() + 300) // as while the path was wider
+	first := m.queue.sent
+	for range 3 {
+		fragment, _ := o.take()
+		m.queue.note(o, fragment, m.conn.Settled())
+	}
+	var payload []byte
+	_, entries, _ := m.Fill(make([]byte, m.conn.Room()), &payload)
+	require.Equal(t, 1, entries)
+	require.Equal(t, m.stride(), int(o.stride), "it is cut anew")
+	m.Arrived(first, 3)
+	require.Equal(t, o.fragments, o.unacked)
+}
