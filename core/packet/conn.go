@@ -204,7 +204,6 @@ func (c *Conn) tend() {
 		c.giveUpSoundings()
 		c.shrink()
 		c.layer.Quiet()
-		c.lostFloor = 0
 	}
 	if c.dialed && now-c.lastHeard >= c.pingEvery && c.inFlight == 0 && c.layer.Next() <= 0 && c.layer.Next() != Padded {
 		c.ping(0)

@@ -100,6 +100,65 @@ func TestLargeTransfersNeedFewAcknowledgements(t *testing.T) {
 	require.Less(t, float64(server.Stats().TxControl), 0.06*float64(client.Stats().TxData))
 }
 
+// Else each round trip would be as long as an acknowledgement may wait.
+func TestFewCreditsAreAskedForBackAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20)
+	_, _, out, in := w.pair(func(c *packet.Config) { c.Credits, c.AckDelay = 4, 10*time.Millisecond })
+	began := w.Now()
+	w.deliver(out, in, 1, 1, 1_000_000)
+	trips := 1_000_000 / (4 * (1472 - wire.HeaderSize - blobHead))
+	require.Less(t, w.Now()-began, time.Duration(trips+10)*(2*oneWay+time.Microsecond)+10*time.Millisecond)
+}
+
+// Of few packets in flight none is overtaken by many, but by time.
+func TestReorderingInTimeIsLearntToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 21)
+	w.link.Delay = 5 * time.Millisecond // a round trip is 20 ms
+	_, client, out, in := w.pair()
+	out.alone = true
+	w.deliver(out, in, 1, 50, 32)
+	first := false
+	w.fate = func(p *sim.Packet) (v sim.Verdict) {
+		if first = holdsBlobs(p.Data) && !first; first {
+			v.Delay = 30 * time.Millisecond
+		}
+		return v
+	}
+	send := func(count int) (lost uint64) {
+		before := client.Stats().LostPackets
+		for range count {
+			for range 2 {
+				out.send(blobOf(out.sent, 32))
+			}
+			w.run(200 * time.Millisecond)
+		}
+		return client.Stats().LostPackets - before
+	}
+	require.NotZero(t, send(50))
+	require.Zero(t, send(50), "by now it is borne")
+}
+
+// What was overtaken is lost after a while even if nothing else is acknowledged.
+func TestWhatWasOvertakenIsLostBeforeThereIsSilence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 22)
+	w.link.Delay = 5 * time.Millisecond
+	_, client, out, in := w.pair()
+	out.alone = true
+	w.deliver(out, in, 1, 20, 32)
+	w.losing(1)
+	began := w.Now()
+	out.send(blobOf(out.sent, 32))
+	out.send(blobOf(out.sent, 32))
+	w.until(func() bool { return out.arrived == out.sent })
+	// The second one's acknowledgement comes after a round trip and its delay, and the
+	// first is lost a quarter later; then it travels.
+	require.Less(t, w.Now()-began, 45*time.Millisecond+2*time.Millisecond)
+	require.Zero(t, client.Stats().ProbeTimeouts)
+}
+
 func TestAStuckTransportDelaysAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 28)

@@ -170,3 +170,25 @@ func TestAChecksumThatIsThereIsRight(t *testing.T) {
 		}, func(c *packet.Config) { c.Checksum = asked })
 	}
 }
+
+// An idle connection has given its records back.
+func TestAnOldAcknowledgementToAnIdleConnectionIsIgnored(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(w *world, at, from *site, to, of *blobs) {
+		w.fate = func(p *sim.Packet) sim.Verdict { return sim.Verdict{Drop: holdsBlobs(p.Data) && w.Rand().IntN(2) == 0} }
+		w.deliver(to, of, 20, 100, 1000) // some are declared lost
+		w.heal()
+		w.run(5 * time.Second)
+		require.LessOrEqual(t, to.conn.Inside().Rings, to.conn.Inside().LeastRings)
+		for back := range uint32(200) {
+			old := wire.Header{Type: wire.Ack}
+			old.Acks = wire.AckBlock{Words: 7, Largest: uint32(to.conn.Inside().Next) - 1 - back}
+			for i := range old.Acks.Bitmap {
+				old.Acks.Bitmap[i] = ^uint64(0)
+			}
+			w.forge(at, from, to, old, nil)
+		}
+		w.deliver(to, of, 1, 1, 100)
+		require.Zero(t, at.Stats().PeersFailed)
+	})
+}

@@ -70,3 +70,23 @@ func TestAPacketOfAQueueThatDoesNotExistIsDropped(t *testing.T) {
 	require.EqualValues(t, 1, queues[0].Stats().RxUnknown)
 	require.Zero(t, queues[1].Stats().RxUnknown)
 }
+
+// A Reset names no connection of ours, and may arrive at any queue.
+func TestAResetFindsTheQueueWhoseConnectionItEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server := w.add()
+	var all []*blobs
+	for _, s := range w.addQueues(4) {
+		out, _ := w.connect(s, server)
+		all = append(all, out)
+	}
+	server.restart()
+	for i, out := range all {
+		began := w.Now()
+		out.send(blobOf(0, 100))
+		w.until(func() bool { return out.downs == 1 })
+		require.Contains(t, out.failures[0].Reason, "has restarted", "queue %d", i)
+		require.LessOrEqual(t, w.Now()-began, 2*oneWay+time.Microsecond)
+	}
+}
