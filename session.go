@@ -61,7 +61,8 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 	if ok {
 		timeout = time.Until(deadline)
 	}
-	if ctx.Err() != nil || ok && timeout <= 0 {
+	done := ctx.Done()
+	if done != nil && ctx.Err() != nil || ok && timeout <= 0 {
 		return nil, ended(ctx, false)
 	}
 	w := waiters.Get().(*waiter)
@@ -74,12 +75,12 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 	if err != nil {
 		return nil, err
 	}
-	if ctx.Done() == nil {
+	if done == nil {
 		<-w.done
 	} else {
 		select {
 		case <-w.done:
-		case <-ctx.Done():
+		case <-done:
 			response, err := w.abandon(ctx, s, at) // and w is not reused: the loop may be about to look at it
 			return response, late(ctx, err)
 		}

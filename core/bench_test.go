@@ -105,6 +105,12 @@ func controlled(tb testing.TB, name string) core.Config {
 	return core.Config{Controller: factory}
 }
 
+// uncoalesced is cfg with a datagram for each message.
+func uncoalesced(cfg core.Config) core.Config {
+	cfg.NoCoalesce = true
+	return cfg
+}
+
 func BenchmarkSmallRPC(b *testing.B) {
 	for _, bench := range []struct {
 		name             string
@@ -112,10 +118,12 @@ func BenchmarkSmallRPC(b *testing.B) {
 		cfg              core.Config
 	}{
 		{"window=64", 64, 1, core.Config{}},
-		{"window=64/uncoalesced", 64, 1, core.Config{NoCoalesce: true}},
+		{"window=64/uncoalesced", 64, 1, uncoalesced(core.Config{})},
 		{"window=1", 1, 1, core.Config{}},
 		{"window=64/sessions=20000", 64, 20000, core.Config{}},
 		{"cc=none", 64, 1, controlled(b, "none")},
+		{"uncoalesced/cc=none", 64, 1, uncoalesced(controlled(b, "none"))},
+		{"alone/cc=none", 1, 1, controlled(b, "none")},
 		{"cc=timely", 64, 1, controlled(b, "timely")},
 		{"cc=swift", 64, 1, controlled(b, "swift")},
 		{"cc=dctcp", 64, 1, controlled(b, "dctcp")},

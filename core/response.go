@@ -7,29 +7,14 @@ import (
 )
 
 // response takes in a response, or a fragment of one.
-func (m *mux) response(lead wire.MessageLead, body []byte, full *wire.Message) {
-	if s := m.client(lead); s != nil && int(lead.Slot()) < len(s.slots) {
-		if record := s.slots[lead.Slot()]; record.active != 0 && record.sequence == lead.Sequence() {
-			m.respond(s, m.e.slots.at(record.active), lead.Code(), body, full)
-			return
-		}
-	}
-	m.e.stats.RxStale++
-}
-
-// client returns the session that a message names, if it still exists.
-func (m *mux) client(lead wire.MessageLead) *Session {
-	if int(lead.Session()) >= len(m.clients) {
-		return nil
-	}
-	if s := m.clients[lead.Session()].session; s != nil && s.generation == lead.Generation() {
-		return s
-	}
-	return nil
-}
-
-func (m *mux) respond(s *Session, slot *clientSlot, code uint8, body []byte, message *wire.Message) {
+func (m *mux) response(lead wire.MessageLead, body []byte, message *wire.Message) {
 	e := m.e
+	s := m.client(lead)
+	slot := s.awaits(lead)
+	if slot == nil {
+		e.stats.RxStale++
+		return
+	}
 	c := slot.call
 	view := true
 	if message != nil && message.Flags&wire.FlagFragment != 0 {
@@ -46,7 +31,7 @@ func (m *mux) respond(s *Session, slot *clientSlot, code uint8, body []byte, mes
 		}
 		body, view = slot.in.buf, false
 	}
-	if code != uint8(OK) {
+	if code := lead.Code(); code != uint8(OK) {
 		if slot.out.stride != 0 && !slot.out.acked {
 			s.tellCanceled(slot) // refused while it arrived; the rest may have found room
 		}
@@ -65,6 +50,29 @@ func (m *mux) respond(s *Session, slot *clientSlot, code uint8, body []byte, mes
 		s.startWaiting()
 	}
 	e.complete(c, end)
+}
+
+// client returns the session that a message names, if it still exists.
+func (m *mux) client(lead wire.MessageLead) *Session {
+	if int(lead.Session()) >= len(m.clients) {
+		return nil
+	}
+	if s := m.clients[lead.Session()].session; s != nil && s.generation == lead.Generation() {
+		return s
+	}
+	return nil
+}
+
+// awaits is the request under way that a response answers; nil: there is none.
+func (s *Session) awaits(lead wire.MessageLead) *clientSlot {
+	if s == nil || int(lead.Slot()) >= len(s.slots) {
+		return nil
+	}
+	record := &s.slots[lead.Slot()]
+	if record.active == 0 || record.sequence != lead.Sequence() {
+		return nil
+	}
+	return s.mux.e.slots.at(record.active)
 }
 
 // sized returns buf at length n, or new memory if it is too small.

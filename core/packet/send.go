@@ -106,7 +106,8 @@ func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
 	size = len(t.Head) + len(t.Payload)
 	number := c.next
 	e.place(c, number)
-	c.push(e.now, size, entries)
+	c.makeRoom()
+	c.put(e.now, size, entries)
 	if next == Padded && size > c.mtu {
 		c.sound(e.now)
 	} else {

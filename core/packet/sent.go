@@ -63,12 +63,16 @@ func (s *sent) full() bool {
 	return s.next-s.first >= maxPackets || s.nextEntry-s.firstEntry > MaxEntries-maxMessages
 }
 
-// push records packet next, sent now, of which the layer made so many entries.
-// The ring must not be full.
-func (s *sent) push(now time.Duration, size, entries int) {
+// makeRoom readies the ring for one more packet.
+func (s *sent) makeRoom() {
 	if s.next-s.first == uint64(len(s.packets)) {
 		s.growPackets(max(minPackets, 2*len(s.packets)))
 	}
+}
+
+// put records packet next, sent now, of which the layer made so many entries. There
+// must be room: the ring is not full, and makeRoom was called.
+func (s *sent) put(now time.Duration, size, entries int) {
 	*s.packet(s.next) = sentPacket{now, s.nextEntry, uint32(size), uint16(entries), packetInFlight}
 	s.nextEntry += uint32(entries)
 	s.next++
@@ -84,7 +88,7 @@ func (s *sent) growPackets(size int) {
 	s.packets = grown
 }
 
-// delayed notes that packet n, pushed before now, left only now.
+// delayed notes that packet n, put before now, left only now.
 func (s *sent) delayed(n uint64, now time.Duration) {
 	if n < s.first || n >= s.next {
 		return // of a former connection

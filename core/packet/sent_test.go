@@ -33,7 +33,8 @@ func TestSentAgreesWithAList(t *testing.T) {
 					h.fragments = append(h.fragments, fragment)
 					fragment++
 				}
-				s.push(time.Duration(h.number), h.size, len(h.fragments))
+				s.makeRoom()
+				s.put(time.Duration(h.number), h.size, len(h.fragments))
 				model = append(model, h)
 			case 2:
 				if len(model) == 0 {

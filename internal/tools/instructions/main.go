@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -17,19 +18,21 @@ import (
 	"strings"
 )
 
-// benchmark is one of a package's.
+// benchmark is one of a package's. Revisions whose default was no control know it by
+// another name.
 type benchmark struct {
-	name, pkg, pattern string
-	rpcs               int // of the first run
+	name, pkg, pattern, former string
+	rpcs                       int // of the first run
 }
 
 var benchmarks = []benchmark{
-	{"64 in flight, no control", "./core", "^BenchmarkSmallRPC$/^cc=none$", 10_000},
-	{"64 in flight, swift", "./core", "^BenchmarkSmallRPC$/^cc=swift$", 10_000},
-	{"64 in flight, a datagram each", "./core", "^BenchmarkSmallRPC$/^window=64$/^uncoalesced$", 10_000},
-	{"one in flight", "./core", "^BenchmarkSmallRPC$/^window=1$", 10_000},
-	{"Submit, 64 in flight", ".", "^BenchmarkSubmit$", 20_000},
-	{"Call, 64 goroutines", ".", "^BenchmarkCall$", 20_000},
+	{"64 in flight, no control", "./core", "^BenchmarkSmallRPC$/^cc=none$", "", 10_000},
+	{"64 in flight, swift", "./core", "^BenchmarkSmallRPC$/^cc=swift$", "", 10_000},
+	{"64 in flight, auto", "./core", "^BenchmarkSmallRPC$/^cc=auto$", "", 10_000},
+	{"a datagram each, no control", "./core", "^BenchmarkSmallRPC$/^uncoalesced$/^cc=none$", "^BenchmarkSmallRPC$/^window=64$/^uncoalesced$", 10_000},
+	{"one in flight, no control", "./core", "^BenchmarkSmallRPC$/^alone$/^cc=none$", "^BenchmarkSmallRPC$/^window=1$", 10_000},
+	{"Submit, 64 in flight", ".", "^BenchmarkSubmit$", "", 20_000},
+	{"Call, 64 goroutines", ".", "^BenchmarkCall$", "", 20_000},
 }
 
 func main() {
@@ -64,13 +67,17 @@ func run(root, against string, functions int, names []string) error {
 		if !chosen(b.name, names) {
 			continue
 		}
-		now, err := b.count(root, scratch)
+		now, err := b.count(root, b.pattern, scratch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 		line := fmt.Sprintf("%-32s %8.0f", b.name, now.total)
 		if before != "" {
-			if was, err := b.count(before, scratch); err != nil {
+			was, err := b.count(before, b.pattern, scratch)
+			if errors.Is(err, errNoBenchmark) && b.former != "" {
+				was, err = b.count(before, b.former, scratch)
+			}
+			if err != nil {
 				line += fmt.Sprintf("  %s: %v", against, err)
 			} else {
 				line += fmt.Sprintf("  %s: %8.0f  ratio %.3f", against, was.total, now.total/was.total)
@@ -94,17 +101,17 @@ func chosen(name string, parts []string) bool {
 	return len(parts) == 0
 }
 
-// count counts one benchmark in the work tree at a root.
-func (b *benchmark) count(root, scratch string) (profile, error) {
+// count counts a benchmark, by its pattern, in the work tree at a root.
+func (b *benchmark) count(root, pattern, scratch string) (profile, error) {
 	binary := filepath.Join(scratch, "test")
 	if err := command(root, []string{"CGO_ENABLED=0"}, "go", "test", "-c", "-o", binary, b.pkg); err != nil {
 		return profile{}, err
 	}
-	short, err := callgrind(binary, b.pattern, b.rpcs, scratch)
+	short, err := callgrind(binary, pattern, b.rpcs, scratch)
 	if err != nil {
 		return profile{}, err
 	}
-	long, err := callgrind(binary, b.pattern, 3*b.rpcs, scratch)
+	long, err := callgrind(binary, pattern, 3*b.rpcs, scratch)
 	if err != nil {
 		return profile{}, err
 	}
