@@ -10,8 +10,13 @@ type Ack struct {
 	Packets, Bytes int
 	// RTT is the sample this acknowledgement gave, less what the endpoints are
 	// known to have added: the peer's delay in acknowledging, and time in
-	// receive queues where the backend stamps arrivals. 0 if it gave none.
+	// receive queues where the backend stamps arrivals; and less what the
+	// acknowledgement waited for in queues on the way back, where the peer says when
+	// packets arrive. 0 if it gave none.
 	RTT time.Duration
+	// Trip is RTT and what the acknowledgement waited for on the way back, where the
+	// peer says when packets arrive, so that RTT does not have it; 0 if it gave none.
+	Trip time.Duration
 	// Sent is when the packet left that gave the sample. It is not Now less RTT,
 	// by what the endpoints added.
 	Sent time.Duration

@@ -27,6 +27,11 @@ const (
 // spikes, and the increase is less than the full one, which it reaches there.
 const fewSamples = 8
 
+// Acknowledgements that waited on the way back come in bursts, and what they let out
+// would be a burst that fills a queue on the way there. So it is paced where both ways
+// take paceTrips times as long as the one.
+const paceTrips = 4
+
 // SwiftConfig holds the parameters of "swift".
 type SwiftConfig struct {
 	DelayConfig `yaml:",inline"`
@@ -100,7 +105,8 @@ type swift struct {
 	// sent before it comes in: their delays may size it better.
 	before  float64
 	cutAt   time.Duration
-	leaving bool // slow start
+	leaving bool          // slow start
+	trip    time.Duration // moving average, of both ways; 0: no sample yet
 }
 
 var _ Controller = (*swift)(nil)
@@ -123,7 +129,13 @@ func (s *swift) Window() int { return max(s.drained(int(s.window)), s.datagram) 
 
 // Rate implements Controller.
 func (s *swift) Rate() uint64 {
-	if s.window >= float64(s.datagram) || s.mean == 0 {
+	if s.mean == 0 {
+		return 0
+	}
+	if s.window >= float64(s.datagram) {
+		if s.trip > paceTrips*s.mean {
+			return max(1, uint64(paceAvoid*s.window/s.trip.Seconds()))
+		}
 		return 0
 	}
 	// Flows that started together would send together for ever: the last digits
@@ -138,6 +150,7 @@ func (s *swift) Acked(a Ack) {
 	if a.RTT <= 0 {
 		return
 	}
+	s.trip += (max(a.Trip, a.RTT) - s.trip) / 8
 	was := s.window
 	switch {
 	case s.sample(&a) && s.exceeds(a.RTT, s.tolerance()):

@@ -29,6 +29,7 @@ type acks struct {
 	Largest uint32      `json:"largest"`
 	Delay   uint16      `json:"delay"`
 	CE      uint16      `json:"ce"`
+	Arrival *uint32     `json:"arrival"`
 	Bitmap  []hexNumber `json:"bitmap"`
 }
 
@@ -128,6 +129,10 @@ func decode(b []byte) (*datagram, error) {
 		for _, word := range h.Acks.Bitmap[:h.Acks.Words] {
 			d.Acks.Bitmap = append(d.Acks.Bitmap, hexNumber(word))
 		}
+	}
+	if at, told := wire.Arrival(rest); told && h.Type == wire.Ack && d.Acks != nil {
+		d.Acks.Arrival = &at
+		rest = rest[wire.ArrivalSize:]
 	}
 	var err error
 	if h.Type == wire.Data {
@@ -245,6 +250,10 @@ func (d *datagram) encode() []byte {
 	n := h.Put(b)
 	for i := range d.Messages {
 		n += d.Messages[i].put(b[n:])
+	}
+	if d.Acks != nil && d.Acks.Arrival != nil {
+		wire.PutArrival(b[n:], *d.Acks.Arrival)
+		n += wire.ArrivalSize
 	}
 	n += d.putControl(b[n:])
 	b = b[:n+d.Padding]

@@ -91,6 +91,21 @@ type AckBlock struct {
 // microseconds.
 const MaxAckDelay = 1<<16 - 1
 
+// ArrivalSize is the length of an encoded arrival time in bytes.
+const ArrivalSize = 4
+
+// PutArrival encodes, behind the block of an Ack datagram, when the block's Largest
+// arrived by the receiver's own clock, in microseconds modulo 2^32.
+func PutArrival(b []byte, at uint32) { binary.LittleEndian.PutUint32(b, at) }
+
+// Arrival decodes what follows the block of an Ack datagram; false: nothing does.
+func Arrival(rest []byte) (at uint32, ok bool) {
+	if len(rest) < ArrivalSize {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(rest), true
+}
+
 // Size is the length of the encoded header in bytes.
 func (h *Header) Size() int {
 	n := HeaderSize

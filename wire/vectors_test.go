@@ -123,7 +123,8 @@ func TestNoPrefixOfAVectorMakesTheDecoderPanic(t *testing.T) {
 	for _, v := range vectors(t) {
 		for n := range v.bytes {
 			_, err := decode(v.bytes[:n:n])
-			if v.error == "" && v.fields.Type != "data" && v.fields.Padding == 0 {
+			told := v.fields != nil && v.fields.Acks != nil && v.fields.Acks.Arrival != nil // without that it is whole, too
+			if v.error == "" && v.fields.Type != "data" && v.fields.Padding == 0 && !told {
 				require.Error(t, err, "%s cut to %d bytes", v.name, n)
 			}
 		}

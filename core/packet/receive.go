@@ -116,6 +116,9 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		}
 	}
 	if h.Acks.Words > 0 {
+		if h.Type == wire.Ack {
+			c.forth.arrival, c.forth.told = wire.Arrival(rest)
+		}
 		c.acknowledged(largest, &h.Acks, rx.Waited)
 	}
 	if take && c.state == Connected {

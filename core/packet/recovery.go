@@ -52,6 +52,7 @@ func (r *rtt) sample(d time.Duration) {
 type recovery struct {
 	sent
 	rtt
+	forth      forth
 	controller cc.Controller
 	steered    bool // by a controller that reacts
 	window     int  // as the controller last said, and the peer's own bound
@@ -191,7 +192,7 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 		c.aliveAt = c.packet(largest).at
 	}
 	c.probes = 0
-	var trip, network time.Duration
+	var trip, network, both time.Duration // network without what waited on the way back, and with it
 	if sent != 0 && a.Delay < wire.MaxAckDelay {
 		// Recovery waits for hosts as well as for the network, of which it is told
 		// only how long the peer may take to acknowledge (RFC 9002, section 5.3).
@@ -206,8 +207,13 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 		if trip > 0 {
 			c.sample(trip)
 		}
-		network = max(0, now-sent-waited-delay)
+		both = max(0, now-sent-waited-delay)
+		network = both
+		if c.forth.told {
+			network = c.forth.less(now, sent, network)
+		}
 	}
+	c.forth.told = false
 	bytes -= c.bytes
 	c.advance()
 	c.detectLosses()
@@ -217,7 +223,7 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 	if c.steered {
 		marked := max(0, int(int16(a.CE-c.ce))) // negative: a later one overtook it
 		c.ce += uint16(marked)
-		c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Sent: sent, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
+		c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Trip: both, Sent: sent, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
 		c.refreshWindow()
 	}
 	if trip > 0 && c.measuring {

@@ -1,6 +1,8 @@
 package packet
 
 import (
+	"time"
+
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -155,7 +157,9 @@ func (c *Conn) sendAck() bool {
 	c.in.report(&c.e.acks, words, c.e.now)
 	wire.PutLead(t.Head, wire.Ack, c.flags, words, c.remoteIndex, c.remoteToken, 0)
 	n := c.overhead()
-	c.sendControl(t, n+c.e.acks.Put(t.Head[n:]))
+	n += c.e.acks.Put(t.Head[n:])
+	wire.PutArrival(t.Head[n:], uint32(c.in.since/time.Microsecond))
+	c.sendControl(t, n+wire.ArrivalSize)
 	return true
 }
 

@@ -251,6 +251,7 @@ func (c *conn) flush() {
 	}
 	if c.ackAt != 0 && c.end.now >= c.ackAt {
 		d := datagram{kind: typeAck, checksum: c.checksum, connection: c.theirs.connection, token: c.theirs.token, acks: c.block()}
+		d.control = le32(uint32(c.arrived / time.Microsecond)) // when the largest came (§2.5)
 		c.end.send(c.addr, 0, d.encode())
 	}
 }

@@ -24,6 +24,7 @@ type datagram struct {
 	Acks       *struct {
 		Largest   uint32
 		Delay, CE uint16
+		Arrival   *uint32
 		Bitmap    []string
 	}
 	Messages []struct {
@@ -99,6 +100,9 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 		add("ack.largest", a.Largest)
 		add("ack.delay", a.Delay)
 		add("ack.ce", a.CE)
+		if a.Arrival != nil {
+			add("ack.arrival", *a.Arrival)
+		}
 		for _, word := range a.Bitmap {
 			n, err := strconv.ParseUint(word, 0, 64)
 			require.NoError(t, err)
@@ -191,7 +195,7 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 
 // fields are all that shown may show.
 var fields = strings.Fields(`type flags.checksum flags.ack_now checksum.good connection token number ack.largest ack.delay
-	ack.ce ack.bitmap kind fragment has_deadline code not_executed session generation method slot sequence stream.index stream.use stream.place stream.limit deadline.us total
+	ack.ce ack.arrival ack.bitmap kind fragment has_deadline code not_executed session generation method slot sequence stream.index stream.use stream.place stream.limit deadline.us total
 	index stride body own.connection own.token params.max_datagram params.credits params.slots params.sessions
 	params.ack_delay params.max_message params.receive_window params.keep_alive params.features params.streams params.stream_window cookie reason
 	reset.connection reset.token reset.number path padding`)

@@ -42,6 +42,7 @@ local f = {
 
 	largest = ProtoField.uint32("peregrine.ack.largest", "Largest packet number received (low 32 bits)", base.DEC),
 	delay = ProtoField.uint16("peregrine.ack.delay", "Delay of the acknowledgement (µs)", base.DEC),
+	arrival = ProtoField.uint32("peregrine.ack.arrival", "Arrival of the largest, by the receiver's clock (µs)", base.DEC),
 	ce = ProtoField.uint16("peregrine.ack.ce", "Packets marked CE so far", base.DEC),
 	bitmap = ProtoField.uint64("peregrine.ack.bitmap", "Bitmap", base.HEX),
 	ranges = ProtoField.string("peregrine.ack.ranges", "Received"),
@@ -558,6 +559,9 @@ local function datagram(tvb, pinfo, root, found)
 		offset = offset + size
 		if kind == ACK then
 			info = info .. " " .. text
+			if tvb:len() >= offset + 4 then
+				tree:add_le(f.arrival, tvb(offset, 4))
+			end
 		end
 	end
 
@@ -601,6 +605,9 @@ local function extent(tvb)
 	end
 	local words = tvb(3, 1):uint()
 	local offset = 16 + 4 * tvb(2, 1):bitfield(7, 1) + (words > 0 and 8 + 8 * words or 0)
+	if kind == ACK and (tvb:len() == offset + 4 or begins(tvb, offset + 4)) then
+		offset = offset + 4 -- its arrival time
+	end
 	while offset < tvb:len() and not begins(tvb, offset) do
 		if kind == ACK or tvb:len() < offset + 16 then
 			return tvb:len()

@@ -26,7 +26,9 @@ type ReverseRun struct {
 
 func reverse(c conditions, opposing string, clients int, d time.Duration) (*ReverseRun, error) {
 	r := newRack(c)
+	r.credits = cmp.Or(c.credits, roadCredits) // for what goes to it: credits are not the question
 	sink, err := r.join(c.controller)
+	r.credits = c.credits
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,7 @@ func reverse(c conditions, opposing string, clients int, d time.Duration) (*Reve
 
 func runReverse(ctx context.Context, p Plan) (*Report, error) {
 	report := &Report{Name: "reverse"}
-	rate, clients, d := cmp.Or(p.Rate, usualRate), cmp.Or(p.Clients, 10), cmp.Or(p.Duration, usualDuration)
+	rate, clients, d := cmp.Or(p.Rate, usualRate), cmp.Or(p.Clients, 5), cmp.Or(p.Duration, usualDuration)
 	var runs []*ReverseRun
 	t := Table{Name: "reverse", Caption: "An upload whose acknowledgements meet an incast"}
 	t.Header = []string{
@@ -93,6 +95,10 @@ func runReverse(ctx context.Context, p Plan) (*Report, error) {
 			}
 			runs = append(runs, run)
 			t.Rows = append(t.Rows, run.row(alone))
+			if opposing == baseline {
+				report.Targets = append(report.Targets, atLeast(
+					fmt.Sprintf("acknowledgements that wait behind %d × %s: goodput / alone", clients, opposing), controller, 0.9, run.Goodput/alone.Goodput))
+			}
 		}
 		return nil
 	})
