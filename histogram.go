@@ -88,3 +88,11 @@ func (h *Histogram) Add(o *Histogram) {
 	}
 	h.sum += o.sum
 }
+
+// Sub takes away what o has counted, which must be an earlier state of h.
+func (h *Histogram) Sub(o *Histogram) {
+	for i, n := range o.counts {
+		h.counts[i] -= n
+	}
+	h.sum -= o.sum
+}

@@ -81,16 +81,22 @@ func TestTheHandlerThatHoldsTheLoopIsNamed(t *testing.T) {
 	t.Parallel()
 	const slow = 7
 	server := serve(t)
+	held := 20 * time.Millisecond
 	require.NoError(t, server.Handle(slow, func(r peregrine.Request) {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(held)
 		r.Reply(nil)
 	}))
 	s := connect(t, server)
-	require.NoError(t, outcome(s, &peregrine.Call{Method: slow}))
-	l := snapshot(t, server).Loops[0]
-	require.GreaterOrEqual(t, l.Longest, 20*time.Millisecond)
-	require.Positive(t, l.LongTurns)
-	require.Equal(t, slow, l.LongestMethod)
+	for { // a busy host may hold a turn for longer, but not for ever longer
+		require.NoError(t, outcome(s, &peregrine.Call{Method: slow}))
+		l := snapshot(t, server).Loops[0]
+		require.GreaterOrEqual(t, l.Longest, held)
+		require.Positive(t, l.LongTurns)
+		if l.LongestMethod == slow {
+			break
+		}
+		held *= 2
+	}
 }
 
 func TestALoopThatIsHeldIsLeftOut(t *testing.T) {

@@ -73,7 +73,7 @@ func (r *Recording) summary(w io.Writer) {
 			l.Loop, short(r.Taken.UnixNano()-oldest), count[core.CallEnded], count[core.RequestAnswered], failed,
 			count[core.CallPending]+count[core.RequestPending], count[core.SentAgain])
 		for _, c := range l.Connections {
-			fmt.Fprintf(w, "  %s %s\n", clock(c.At), c.words())
+			fmt.Fprintf(w, "  %s %s\n", clock(c.At), c.String())
 		}
 	}
 }
@@ -84,7 +84,8 @@ func (e *Event) pending() bool { return e.Kind == core.CallPending || e.Kind == 
 
 func (e *Event) called() bool { return e.Kind == core.CallEnded || e.Kind == core.CallPending }
 
-func (c *Connection) words() string {
+// String says what happened.
+func (c *Connection) String() string {
 	side := "client"
 	if c.Client {
 		side = "server"
@@ -233,7 +234,7 @@ func (s *story) tellAgain(w io.Writer, what string) {
 
 func (s *story) tellBroken(w io.Writer) {
 	for _, c := range s.broken {
-		fmt.Fprintf(w, "  %s after the beginning it was %s.\n", short(c.At-s.event.Since), c.words())
+		fmt.Fprintf(w, "  %s after the beginning it was %s.\n", short(c.At-s.event.Since), c.String())
 	}
 }
 

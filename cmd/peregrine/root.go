@@ -28,6 +28,6 @@ passes and what went wrong, and a dissector for Wireshark.`,
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newCapture(), newExplain(), newDissector(), newMan())
+	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newTop(), newCapture(), newExplain(), newDissector(), newMan())
 	return root
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/service"
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/flight"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -24,6 +25,7 @@ const drainTimeout = 10 * time.Second
 
 type serveCommand struct {
 	endpointFlags
+	http     httpFlags
 	url      string
 	config   string
 	loops    int
@@ -47,6 +49,7 @@ it has accepted and prints its counters.`,
   peregrine serve --config server.yaml
   peregrine serve 'dpdk://net_vhost0,iface=/tmp/p.sock?ip=10.9.0.1/24&port=31850'
   peregrine serve --fault loss=0.01,reorder=0.05
+  peregrine serve --http 127.0.0.1:9090           # and look at it with a browser
   peregrine serve --raw                           # datagrams, no engine: for perf --raw`,
 		Args: arguments(0, 1, "one URL, such as "+defaultURL),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,6 +72,7 @@ it has accepted and prints its counters.`,
 // register adds what all commands that serve have.
 func (s *serveCommand) register(flags *pflag.FlagSet) {
 	s.endpointFlags.register(flags)
+	s.http.register(flags)
 	s.results.register(flags, "the counters at the end")
 	flags.IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
 	flags.BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
@@ -79,7 +83,7 @@ func (s *serveCommand) register(flags *pflag.FlagSet) {
 func onlyConfig(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "config", "json", "until-eof":
+		case "config", "json", "until-eof", "http", "flight":
 		default:
 			err = fmt.Errorf("--%s and --config contradict each other: write it into the file", f.Name)
 		}
@@ -106,7 +110,11 @@ func (s *serveCommand) check(flags *pflag.FlagSet) error {
 	case s.cpu != unpinned && s.loops != 1:
 		return errors.New("--cpu is for one loop: pin several with cpus: [...] in a --config file")
 	}
+	if s.raw && s.http.address != "" {
+		return errors.New("--http has no meaning with --raw: it shows an endpoint, and a raw server has none")
+	}
 	_, err := s.options()
+	err = errors.Join(err, s.http.check())
 	return errors.Join(within("loops", s.loops, 1, mostLoops), err)
 }
 
@@ -131,7 +139,8 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, s.extra...)
+	extra := append(s.extra, s.http.options(s.flight != "")...)
+	opts = append(opts, extra...)
 	if s.config == "" {
 		return peregrine.Listen(s.endpointFlags.url(s.url), append(opts, peregrine.WithLoops(s.loops))...)
 	}
@@ -142,7 +151,10 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 	if len(file.CPUs) > 0 {
 		s.cpu = file.CPUs[0]
 	}
-	return file.Listen()
+	if s.flight != "" {
+		extra = append(extra, flight.Keep(s.flight, complain))
+	}
+	return file.Listen(extra...)
 }
 
 func (s *serveCommand) runEngine(ctx context.Context) error {
@@ -153,6 +165,11 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 	service.Register(e, s.cpu)
 	defer s.saveAtSignal(e)()
 	announce(s.out, e.Addr().String(), e.Caps())
+	stop, err := s.http.serve(e, func(format string, args ...any) { fmt.Fprintf(s.out, format, args...) })
+	if err != nil {
+		return errors.Join(err, e.Close())
+	}
+	defer stop()
 
 	<-ctx.Done()
 	draining, cancel := context.WithTimeout(context.Background(), drainTimeout+s.patience)

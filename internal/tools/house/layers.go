@@ -48,6 +48,7 @@ var layers = []layer{
 
 	{"metrics", []string{"."}},
 	{"flight", []string{".", "core", "wire"}},
+	{"live", []string{".", "core", "metrics", "flight"}},
 
 	{"cmd/...", []string{anything}},
 	{"examples/...", []string{anything}},

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/live"
+	"github.com/peregrine-rpc/peregrine/metrics"
+)
+
+// tokenVariable has the token where a command line would show it to everyone here.
+const tokenVariable = "PEREGRINE_HTTP_TOKEN"
+
+// httpFlags are those of a server that shows what it does.
+type httpFlags struct{ address string }
+
+func (f *httpFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.address, "http", "", "show what the server does at this `address`, such as 127.0.0.1:9090, below /debug/peregrine/ (other than loopback: with a token in "+tokenVariable+")")
+}
+
+// leastToken is how long a token has to be that guards a port.
+const leastToken = 16
+
+func (f *httpFlags) check() error {
+	if f.address == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(f.address); err != nil {
+		return fmt.Errorf("--http: %q is not host:port: write an address such as 127.0.0.1:9090", f.address)
+	}
+	if token := os.Getenv(tokenVariable); !live.Loopback(f.address) && len(token) < leastToken {
+		return fmt.Errorf("--http: others reach %s, so set %s to a token of %d characters or more", f.address, tokenVariable, leastToken)
+	}
+	return nil
+}
+
+// options are what the page wants of its endpoint. kept says that a flight recorder
+// is there already.
+func (f *httpFlags) options(kept bool) (opts []peregrine.Option) {
+	if f.address != "" {
+		opts = append(opts, peregrine.WithMetrics())
+		if !kept {
+			opts = append(opts, peregrine.WithFlightRecorder(peregrine.FlightRecorder{}))
+		}
+	}
+	return opts
+}
+
+// showing is where the page is.
+const showing = "showing what it does at "
+
+// serve serves the page until stop, and says where.
+func (f *httpFlags) serve(e *peregrine.Endpoint, say func(format string, args ...any)) (stop func() error, err error) {
+	if f.address == "" {
+		return func() error { return nil }, nil
+	}
+	at, err := net.Listen("tcp", f.address)
+	if err != nil {
+		return nil, fmt.Errorf("--http: %w", err)
+	}
+	const path = "/debug/peregrine/"
+	page := live.New(live.Options{Source: metrics.Source{Endpoint: e}, Token: os.Getenv(tokenVariable)})
+	mux := http.NewServeMux()
+	mux.Handle(path, http.StripPrefix(path[:len(path)-1], page))
+	mux.Handle("GET /{$}", http.RedirectHandler(path, http.StatusSeeOther))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(at) }()
+	say("%shttp://%s%s\n", showing, at.Addr(), path)
+	return func() error {
+		err := server.Close()
+		if over := <-done; !errors.Is(over, http.ErrServerClosed) {
+			err = errors.Join(err, over)
+		}
+		return err
+	}, nil
+}
+
+// get asks a page for its state, or something else beside it.
+func get(ctx context.Context, url, token string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return http.DefaultClient.Do(request)
+}
