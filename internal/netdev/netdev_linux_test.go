@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"github.com/peregrine-rpc/peregrine/internal/netns"
 )
@@ -35,6 +36,14 @@ func TestWhatAnInterfaceCanDoIsTold(t *testing.T) {
 		require.Error(t, err)
 		_, err = NAPI(1<<20, 0)
 		require.Error(t, err)
+
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		_, err = ReadRSS(fd, "left")
+		require.ErrorIs(t, err, unix.EOPNOTSUPP, "veth spreads without a table")
+		_, err = ReadRSS(fd, "nowhere")
+		require.ErrorIs(t, err, unix.ENODEV)
 		return nil
 	}))
 }

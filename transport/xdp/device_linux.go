@@ -105,12 +105,12 @@ type rss struct {
 
 func askRSS(fd int, name string) rss {
 	const toeplitz, leastKey = 1, 40
-	r, errno := getRSS(fd, name)
-	if errno != 0 || r.function != toeplitz || r.transform != 0 || r.keySize < leastKey || r.tableSize == 0 {
+	r, err := netdev.ReadRSS(fd, name)
+	if err != nil || r.Function != toeplitz || r.Transform != 0 || len(r.Key) < leastKey || len(r.Table) == 0 {
 		return rss{}
 	}
-	known := rss{key: r.key()}
-	for _, queue := range r.config[:r.tableSize] {
+	known := rss{key: r.Key}
+	for _, queue := range r.Table {
 		known.table = append(known.table, uint16(queue))
 	}
 	return known

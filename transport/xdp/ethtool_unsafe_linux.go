@@ -52,33 +52,3 @@ func getSpeed(fd int, name string) uint32 {
 	}
 	return 0
 }
-
-// rxfh is the front of struct ethtool_rxfh. The table follows, then the key.
-type rxfh struct {
-	cmd, context, tableSize, keySize uint32
-	function, transform              uint8
-	_                                [2]byte
-	_                                uint32
-	config                           [1<<12 + 64]uint32
-}
-
-// getRSS asks for the hash by which an interface spreads packets over its queues.
-func getRSS(fd int, name string) (*rxfh, unix.Errno) {
-	r := &rxfh{cmd: unix.ETHTOOL_GRSSH}
-	request := ifreq{data: unsafe.Pointer(r)}
-	copy(request.name[:unix.IFNAMSIZ-1], name)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
-		return nil, errno
-	}
-	if uint64(r.tableSize)*4+uint64(r.keySize) > uint64(len(r.config))*4 {
-		return nil, unix.E2BIG
-	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
-	return r, errno
-}
-
-// key is the key as bytes, of which keySize are valid behind the table.
-func (r *rxfh) key() []byte {
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&r.config[0])), len(r.config)*4)
-	return append([]byte{}, b[r.tableSize*4:][:r.keySize]...)
-}

@@ -23,28 +23,6 @@ func ask(fd int, name string, data unsafe.Pointer) unix.Errno {
 	return errno
 }
 
-// rxfh is the front of struct ethtool_rxfh. The table follows, then the key.
-type rxfh struct {
-	cmd, context, tableSize, keySize uint32
-	function, transform              uint8
-	_                                [2]byte
-	_                                uint32
-	config                           [1<<12 + 64]uint32
-}
-
-// getRSS asks first for the sizes, and then for table and key.
-func getRSS(fd int, name string) (*rxfh, unix.Errno) {
-	r := &rxfh{cmd: unix.ETHTOOL_GRSSH}
-	if errno := ask(fd, name, unsafe.Pointer(r)); errno != 0 {
-		return nil, errno
-	}
-	if uint64(r.tableSize)*4+uint64(r.keySize) > uint64(len(r.config))*4 {
-		return nil, unix.E2BIG
-	}
-	errno := ask(fd, name, unsafe.Pointer(r))
-	return r, errno
-}
-
 // rxnfc is the front of struct ethtool_rxnfc, which the kernel writes back in the
 // size that it was asked with in older kernels, and whole in later ones.
 type rxnfc struct {

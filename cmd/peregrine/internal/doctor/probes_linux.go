@@ -65,12 +65,12 @@ func askRSS(name string) *RSS {
 		return nil
 	}
 	defer unix.Close(fd)
-	r, errno := getRSS(fd, name)
-	if errno != 0 || r.tableSize == 0 {
+	r, err := netdev.ReadRSS(fd, name)
+	if err != nil || len(r.Table) == 0 {
 		return nil
 	}
-	rss := &RSS{Toeplitz: r.function == 1, Key: int(r.keySize)}
-	for _, queue := range r.config[:r.tableSize] {
+	rss := &RSS{Toeplitz: r.Function == 1, Key: len(r.Key)}
+	for _, queue := range r.Table {
 		rss.Queues = append(rss.Queues, int(queue))
 	}
 	slices.Sort(rss.Queues)
