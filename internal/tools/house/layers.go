@@ -34,7 +34,7 @@ var layers = []layer{
 
 	{"internal/udpsock", []string{"transport", "internal/...", xsys}},
 	{"internal/netdev", []string{xsys, "github.com/vishvananda/netlink/..."}},
-	{"internal/transporttest", []string{"core", "transport", "github.com/stretchr/testify/...", xsys}},
+	{"internal/transporttest", []string{"core", "transport", "internal/netns", "github.com/stretchr/testify/...", "go.uber.org/goleak", xsys}},
 	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{
