@@ -14,8 +14,8 @@
 // A mux (mux.go) is what one connection carries: the sessions on it, and their
 // messages, which share its datagrams. It is the packet.Layer of this package, and
 // all that the two layers say to each other passes there: what came in goes from
-// top to bottom through receive.go, what goes out through send.go, with manifest.go to
-// know what each datagram held. connect.go has what calls see of a connection that is
+// top to bottom through receive.go, what goes out through send.go, with sendqueue.go to
+// know what waits and what each datagram held. connect.go has what calls see of a connection that is
 // made, lost and made again.
 //
 // A [Session] (session.go, response.go) is a client's line to a server: a bounded
@@ -28,8 +28,8 @@
 // far as the other side has granted; what it receives (stream_receive.go) is shown in
 // order, and held until the user asks for it.
 //
-// Messages longer than a datagram travel in fragments (outgoing.go, assembly.go), in
-// memory that is kept for the next ones as long as there are any (buffers.go,
+// Messages longer than a datagram travel in fragments (outgoing.go, assembly.go,
+// arrival.go), in memory that is kept for the next ones as long as there are any (buffers.go,
 // pool.go, tidy.go). Calls complete once all is in order and the transport has let
-// go of their memory (settle.go).
+// go of their memory (settle.go); those that wait for long ask again (askagain.go).
 package core
