@@ -10,13 +10,15 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 )
 
-// dialMem is a session to an echo server in the same process.
+// dialMem is a session to an echo server in the same process, without control: what
+// is measured is the way of a call.
 func dialMem(b *testing.B) *peregrine.Session {
-	server, err := peregrine.Listen("mem://127.0.0.1:0")
+	none := peregrine.WithCongestionControl("none")
+	server, err := peregrine.Listen("mem://127.0.0.1:0", none)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, server.Close()) })
 	require.NoError(b, server.Handle(1, func(r peregrine.Request) { r.Reply(r.Data()) }))
-	s, err := peregrine.Dial(b.Context(), server.Addr().String(), peregrine.WithTransport("mem://"))
+	s, err := peregrine.Dial(b.Context(), server.Addr().String(), peregrine.WithTransport("mem://"), none)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, s.Close()) })
 	return s

@@ -31,8 +31,8 @@ var benchmarks = []benchmark{
 	{"64 in flight, auto", "./core", "^BenchmarkSmallRPC$/^cc=auto$", "", 10_000},
 	{"a datagram each, no control", "./core", "^BenchmarkSmallRPC$/^uncoalesced$/^cc=none$", "^BenchmarkSmallRPC$/^window=64$/^uncoalesced$", 10_000},
 	{"one in flight, no control", "./core", "^BenchmarkSmallRPC$/^alone$/^cc=none$", "^BenchmarkSmallRPC$/^window=1$", 10_000},
-	{"Submit, 64 in flight", ".", "^BenchmarkSubmit$", "", 20_000},
-	{"Call, 64 goroutines", ".", "^BenchmarkCall$", "", 20_000},
+	{"Submit, 64 in flight, no control", ".", "^BenchmarkSubmit$", "", 20_000},
+	{"Call, 64 goroutines, no control", ".", "^BenchmarkCall$", "", 20_000},
 }
 
 func main() {
