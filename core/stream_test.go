@@ -374,3 +374,28 @@ func TestAStreamsWindowIsAsLargeAsItsReaderIsFast(t *testing.T) {
 	u.Reset(Canceled, "")
 	n.settled(server, client)
 }
+
+func TestAServersEndStopsAClientThatHasNotReadYet(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{StreamWindow: 4 << 10})
+	served := server.listens(talking, true)
+	u := &talker{Stream: &Stream{Method: talking}, slow: true}
+	u.User = u
+	s.Open(u.Stream)
+	for more := true; more; {
+		more, _ = u.Send(pattern(500, 1))
+	}
+	n.run(time.Millisecond)
+	(*served)[0].says(t, "unread")
+	(*served)[0].End(Aborted, "enough", nil)
+	n.run(time.Millisecond)
+	require.Equal(t, 1, u.sent, "nobody waits for a server that has ended")
+	require.False(t, u.Writable())
+	require.Zero(t, u.ended)
+	u.Receive()
+	n.run(time.Millisecond)
+	require.Equal(t, []string{"unread"}, u.got)
+	require.Equal(t, Aborted, u.code())
+	n.settled(server, client)
+}
