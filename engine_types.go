@@ -320,4 +320,6 @@ const (
 //
 //	// Add adds the counters of o to s.
 //	func (s *Stats) Add(o *Stats)
+//	// Rejections returns all reasons, in the document's order.
+//	func (s *Stats) Rejections() []Rejection
 type Stats = core.Stats

@@ -1,11 +1,13 @@
 package core
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	vectors "github.com/peregrine-rpc/peregrine/docs/wire"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -90,4 +92,33 @@ func TestFragmentsOfAShorterMessageCompleteNone(t *testing.T) {
 	require.False(t, a.add(fragment(3000, 0)))
 	require.False(t, a.add(fragment(3000, 1)))
 	require.True(t, a.add(fragment(3000, 2)))
+}
+
+func TestFragmentsMakeAMessageAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	var all struct {
+		Fragments []struct {
+			Total  int      `json:"total"`
+			Pieces [][2]int `json:"pieces"`
+			Whole  int      `json:"whole"`
+		} `json:"fragments"`
+	}
+	require.NoError(t, json.Unmarshal(vectors.Arithmetic, &all))
+	require.NotEmpty(t, all.Fragments)
+	for _, v := range all.Fragments {
+		var a assembly
+		whole := -1
+		for i, piece := range v.Pieces {
+			stride, index := piece[0], piece[1]
+			m := &wire.Message{MessageHeader: wire.MessageHeader{Total: uint32(v.Total), Index: uint32(index), Stride: uint16(stride)},
+				Body: make([]byte, min(stride, v.Total-index*stride))}
+			if i == 0 {
+				a.begin(m, make([]byte, v.Total))
+			}
+			if a.add(m) && whole < 0 {
+				whole = i
+			}
+		}
+		require.Equal(t, v.Whole, whole, "%v", v.Pieces)
+	}
 }

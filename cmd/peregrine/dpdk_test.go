@@ -57,6 +57,16 @@ func TestARelayReachesAServerOverDPDK(t *testing.T) {
 	s.end(t)
 }
 
+// The checker speaks to the kernel, and a relay from there to the device.
+func TestOurServerConformsOverDPDK(t *testing.T) {
+	t.Parallel()
+	s, url := vhost(t)
+	r := relayed(t, s.addr, "--transport", url, "--until-eof")
+	conforms(t, r.addr)
+	r.end(t)
+	s.end(t)
+}
+
 func TestNobodyAtTheOtherEndOfADPDKDeviceIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s, url := vhost(t)

@@ -16,7 +16,8 @@ func newRoot() *cobra.Command {
 		Long: `Peregrine is an RPC framework: one protocol engine over interchangeable
 transports. This tool offers a server, a load generator, a ping, a relay, a
 demonstration, a doctor for hosts, simulations of congestion, recordings of what
-passes and what went wrong, and a dissector for Wireshark.`,
+passes and what went wrong, a dissector for Wireshark, and a check of other
+implementations.`,
 		Example: `  peregrine demo
   peregrine serve                                 # in one terminal
   peregrine perf ` + defaultAddr + `                  # in another`,
@@ -28,6 +29,6 @@ passes and what went wrong, and a dissector for Wireshark.`,
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newTop(), newCapture(), newExplain(), newDissector(), newMan())
+	root.AddCommand(newServe(), newPerf(), newPing(), newRelay(), newDemo(), newDoctor(), newSim(), newTop(), newCapture(), newExplain(), newDissector(), newConform(), newMan())
 	return root
 }

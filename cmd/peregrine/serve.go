@@ -176,7 +176,7 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 	defer cancel()
 	err = e.Shutdown(draining)
 	stats := e.Stats()
-	rejected := rejectionsOf(&stats)
+	rejected := rejections(stats.Rejections())
 	saved := s.json.Write(struct {
 		peregrine.Stats
 		Rejected rejections `json:"rejected"`

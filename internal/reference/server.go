@@ -103,7 +103,7 @@ func (c *conn) request(m *message) {
 		return
 	}
 	s := c.sessionOf(m)
-	if s == nil || m.slot >= min(c.end.cfg.Slots, c.params.slots) {
+	if s == nil || m.sequence == 0 || m.slot >= min(c.end.cfg.Slots, c.params.slots) {
 		return
 	}
 	slot := s.slots[m.slot]

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine"
+)
+
+// conforms has the server at an address checked.
+func conforms(t *testing.T, addr string) {
+	t.Helper()
+	stdout, stderr, err := output(t, "conform", addr)
+	require.NoError(t, err, "%s%s", stdout, stderr)
+	require.Contains(t, stdout, "conversations as the document says")
+}
+
+func TestOurServerConforms(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"--loops", "3"}, {"--no-coalesce"}, {"--no-offload", "--poll", "block"}} {
+		s := serve(t, args...)
+		conforms(t, s.addr)
+		require.Contains(t, s.end(t), "rejected: ")
+	}
+}
+
+func TestWhoIsNoServerDoesNotConform(t *testing.T) {
+	t.Parallel()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer conn.Close()
+	go func() { // sends back what it is sent
+		buf := make([]byte, 2000)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
+		}
+	}()
+	path := filepath.Join(t.TempDir(), "results.json")
+	stdout, stderr, err := output(t, "conform", conn.LocalAddr().String(), "--json", path)
+	require.Error(t, err)
+	require.Contains(t, stdout, "sends a hello, which is the other side's (§2.2)")
+	require.Contains(t, stderr, "conversations went otherwise")
+	require.FileExists(t, path)
+}
+
+func TestOurClientConforms(t *testing.T) {
+	t.Parallel()
+	cmd := program(t, "conform", "--serve", "127.0.0.1:0")
+	var said strings.Builder
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewReader(stdout)
+	first, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	addr, _, _ := strings.Cut(strings.TrimPrefix(first, listening), " ")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(&said, lines)
+		ended <- errors.Join(err, cmd.Wait())
+	}()
+
+	e, err := peregrine.Listen("udp://127.0.0.1:0", peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute}))
+	require.NoError(t, err)
+	defer e.Close()
+	session, err := e.Dial(t.Context(), addr)
+	require.NoError(t, err)
+	for i := 0; ; i++ {
+		request := make([]byte, []int{10, 3000}[i%2])
+		waiting, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		answer, err := session.Call(waiting, 1, request, nil)
+		cancel()
+		if err == nil {
+			require.Equal(t, request, answer)
+		}
+		select {
+		case err := <-ended:
+			require.NoError(t, err, said.String())
+			require.Contains(t, said.String(), "conversations as the document says")
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}

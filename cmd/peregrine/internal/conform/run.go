@@ -1,0 +1,326 @@
+package conform
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// Result is how one conversation went.
+type Result struct {
+	Name    string `json:"name"`
+	Section string `json:"section"`
+	Rule    string `json:"rule"`
+	// Fault is what was wrong; empty: nothing.
+	Fault string `json:"fault,omitempty"`
+}
+
+// Server has every conversation that tests servers with the one at the far end of the lines that dial opens. It must
+// answer method 1 with what it was sent and grant three sessions or more; nothing else is asked of it.
+func Server(dial func() (Line, error), told func(Result)) error {
+	conversations, err := Conversations("server")
+	if err != nil {
+		return err
+	}
+	for i := range conversations {
+		line, err := dial()
+		if err != nil {
+			return err
+		}
+		p := newPeer(line, dial)
+		if i == 0 && errors.Is(p.greet(&Hello{Cookie: "none"}, "retry"), errSilent) {
+			return errors.Join(errors.New("no Hello is answered: is the server there?"), line.Close())
+		}
+		told(p.converse(&conversations[i]))
+		line.Close()
+	}
+	return nil
+}
+
+// Client has every conversation that tests clients with the one that comes to a line: it connects, calls method 1 again
+// and again, one call after the other, and connects anew whenever its connection ends.
+func Client(line Line, told func(Result)) error {
+	conversations, err := Conversations("client")
+	if err != nil {
+		return err
+	}
+	for i := range conversations {
+		p := newPeer(line, nil)
+		p.serving = true
+		told(p.converse(&conversations[i]))
+	}
+	return nil
+}
+
+// converse goes through a conversation.
+func (p *peer) converse(c *Conversation) Result {
+	r := Result{Name: c.Name, Section: c.Section, Rule: c.Rule}
+	p.checksum = c.Checksum
+	err := p.steps(c)
+	if err != nil {
+		r.Fault = err.Error()
+	}
+	if p.connected {
+		p.send(&Datagram{Type: "close", Code: 14})
+	}
+	if p.other != nil {
+		p.other.Close()
+	}
+	return r
+}
+
+func (p *peer) steps(c *Conversation) error {
+	if !c.Manual {
+		if err := p.connect(); err != nil {
+			return fmt.Errorf("connecting: %w", err)
+		}
+	}
+	for i := range c.Steps {
+		if err := p.step(&c.Steps[i]); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (p *peer) step(s *Step) error {
+	switch {
+	case s.Send != nil:
+		p.mark = len(p.events)
+		return p.send(s.Send)
+	case s.Expect != nil:
+		return p.expect(s.Expect)
+	case s.Never != nil:
+		from := p.mark
+		if err := p.alive(); err != nil {
+			return err
+		}
+		if e := p.find(s.Never, from); e != nil {
+			return fmt.Errorf("%s, which must not be", s.Never)
+		}
+	case s.Lose > 0:
+		p.lose = s.Lose
+	case s.Mute:
+		p.mute = true
+	case s.Resume:
+		p.mute = false
+		return p.acknowledge()
+	case s.Alive:
+		return p.alive()
+	case s.Ended:
+		return p.ended()
+	}
+	return nil
+}
+
+func (p *peer) send(d *Datagram) error {
+	line := p.line
+	if d.Line == "other" {
+		if p.other == nil {
+			var err error
+			if p.other, err = p.dial(); err != nil {
+				return err
+			}
+		}
+		line = p.other
+	}
+	if d.Type == "accept" && p.serving {
+		p.connected = true
+	}
+	first, more, err := p.messages(d.Messages)
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 || more == nil {
+		data, err := p.build(d, first)
+		if err == nil {
+			err = line.Send(data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, message := range more {
+		data, err := p.build(d, message)
+		if err == nil {
+			err = line.Send(data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *peer) expect(want *Event) error {
+	var e *event
+	found, err := p.look(patience, func() bool {
+		e = p.find(want, 0)
+		return e != nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s did not come within %v", want, patience)
+	}
+	e.used = true
+	if want.Same && !bytes.Equal(p.last[e.kind], e.data) {
+		return fmt.Errorf("a %s that is another than the one before", e.kind)
+	}
+	if e.data != nil {
+		p.last[e.kind] = e.data
+	}
+	if e.kind == "hello" && p.connected {
+		p.connected = false // an attempt of its own
+	}
+	return nil
+}
+
+// connect makes the connection.
+func (p *peer) connect() error {
+	if p.serving {
+		return p.accept()
+	}
+	if err := p.greet(&Hello{Cookie: "none"}, "retry"); err != nil {
+		return err
+	}
+	return p.greet(nil, "accept")
+}
+
+// errSilent is that nothing was answered.
+var errSilent = errors.New("silence")
+
+// greet says Hello until it is answered.
+func (p *peer) greet(hello *Hello, answer string) error {
+	for range 10 {
+		if err := p.send(&Datagram{Type: "hello", Hello: hello}); err != nil {
+			return err
+		}
+		found, err := p.look(again, func() bool { return p.find(&Event{Type: answer}, p.mark) != nil })
+		if err != nil {
+			return err
+		}
+		if found {
+			return p.expect(&Event{Type: answer})
+		}
+	}
+	return fmt.Errorf("%w: no %s came", errSilent, answer)
+}
+
+// accept is connect at the server's side.
+func (p *peer) accept() error {
+	if err := p.expect(&Event{Type: "hello"}); err != nil {
+		return err
+	}
+	if err := p.send(&Datagram{Type: "retry"}); err != nil {
+		return err
+	}
+	if _, err := p.look(patience, func() bool { return p.withCookie() != nil }); err != nil {
+		return err
+	}
+	e := p.withCookie()
+	if e == nil {
+		return errors.New("it does not come again with the cookie of a Retry (§5)")
+	}
+	e.used = true
+	p.last["hello"] = e.data
+	return p.send(&Datagram{Type: "accept"})
+}
+
+// withCookie finds a Hello that brings the cookie.
+func (p *peer) withCookie() *event {
+	for i := range p.events {
+		if e := &p.events[i]; !e.used && e.kind == "hello" && bytes.Equal(e.body, p.cookie[:]) {
+			return e
+		}
+	}
+	return nil
+}
+
+// alive makes sure that the other side has dealt with all that it was sent, and that the connection is there still if
+// there is one.
+func (p *peer) alive() error {
+	switch {
+	case !p.connected && p.serving:
+		return nil
+	case !p.connected:
+		return p.knock()
+	case p.serving:
+		number := p.next
+		if err := p.send(&Datagram{Flags: []string{"ack_now"}, Messages: []Message{{Kind: "ping"}}}); err != nil {
+			return err
+		}
+		if err := p.expect(&Event{Type: "acknowledged", Number: &number}); err != nil {
+			return fmt.Errorf("whether it is still connected: %w", err)
+		}
+		_, err := p.look(pause, func() bool { return false })
+		return err
+	}
+	p.barrier++
+	session, sequence := uint16(2), p.barrier
+	ask := Message{Kind: "request", Session: &session, Sequence: &sequence, Body: "616c697665"}
+	if err := p.send(&Datagram{Messages: []Message{ask}}); err != nil {
+		return err
+	}
+	if err := p.expect(&Event{Type: "response", Session: &session, Sequence: &sequence, Body: ask.Body}); err != nil {
+		return fmt.Errorf("whether it is still connected: %w", err)
+	}
+	return nil
+}
+
+// knock has a server answer a stranger, behind what came before.
+func (p *peer) knock() error {
+	line, err := p.dial()
+	if err != nil {
+		return err
+	}
+	defer line.Close()
+	stranger := newPeer(line, p.dial)
+	if err := stranger.greet(&Hello{Cookie: "none"}, "retry"); err != nil {
+		return fmt.Errorf("whether it still serves: %w", err)
+	}
+	_, err = p.look(pause, func() bool { return false })
+	return err
+}
+
+// ended makes sure that the other side knows nothing of the connection.
+func (p *peer) ended() error {
+	if p.serving {
+		p.connected = false
+		return p.expect(&Event{Type: "hello"})
+	}
+	ping := Message{Kind: "ping", Body: "00*16"}
+	if err := p.send(&Datagram{Messages: []Message{ping}}); err != nil {
+		return err
+	}
+	p.connected = false
+	if err := p.expect(&Event{Type: "reset"}); err != nil {
+		return fmt.Errorf("whether it has forgotten the connection: %w", err)
+	}
+	return nil
+}
+
+// String names an event for people.
+func (want *Event) String() string {
+	text := want.Type
+	if want.Code != nil {
+		text += fmt.Sprintf(" with code %d", *want.Code)
+	}
+	if want.Executed != nil && !*want.Executed {
+		text += ", not executed,"
+	}
+	if want.Number != nil {
+		text += fmt.Sprintf(" of packet %d", *want.Number)
+	}
+	if want.Slot != nil {
+		text += fmt.Sprintf(" in slot %d", *want.Slot)
+	}
+	if want.Sequence != nil {
+		text += fmt.Sprintf(" of sequence %d", *want.Sequence)
+	}
+	if want.Line != "" {
+		text += " at the other port"
+	}
+	return text
+}

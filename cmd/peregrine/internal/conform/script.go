@@ -1,0 +1,122 @@
+package conform
+
+import (
+	"encoding/json"
+	"fmt"
+
+	vectors "github.com/peregrine-rpc/peregrine/docs/wire"
+)
+
+// Conversation is one behaviour vector: docs/wire.md, section 13, says what its fields mean.
+type Conversation struct {
+	Name    string `json:"name"`
+	Section string `json:"section"`
+	// Rule is what the document says, in a sentence.
+	Rule string `json:"rule"`
+	// Tests is "server" or "client": who is told this.
+	Tests string `json:"tests"`
+	// Checksum has the checking side ask for checksums, Manual leave the handshake to the steps.
+	Checksum bool `json:"checksum"`
+	Manual   bool `json:"manual"`
+	// Counter is what this implementation counts it as; empty: it is nothing amiss.
+	Counter string `json:"counter"`
+	Steps   []Step `json:"steps"`
+}
+
+// Step is one of its fields.
+type Step struct {
+	Send   *Datagram `json:"send"`
+	Expect *Event    `json:"expect"`
+	Never  *Event    `json:"never"`
+	// Lose has so many Data of the other side be lost, Mute ends acknowledging, Resume begins anew and acknowledges.
+	Lose   int  `json:"lose"`
+	Mute   bool `json:"mute"`
+	Resume bool `json:"resume"`
+	// Alive and Ended say whether the connection is there still.
+	Alive bool `json:"alive"`
+	Ended bool `json:"ended"`
+}
+
+// Datagram is one to send. What is left out is as it should be.
+type Datagram struct {
+	Line       string            `json:"line"` // "other": from another port
+	Type       string            `json:"type"` // data
+	Flags      []string          `json:"flags"`
+	Connection string            `json:"connection"` // "wrong"
+	Token      string            `json:"token"`      // "wrong"
+	Number     *uint64           `json:"number"`
+	Acks       *Acks             `json:"acks"`
+	Messages   []Message         `json:"messages"`
+	Hello      *Hello            `json:"hello"`
+	Body       string            `json:"body"` // hexadecimal, behind all else; of control: "names" is those that it knows
+	Code       uint8             `json:"code"` // of close and refuse
+	Checksum   string            `json:"checksum"`
+	Patch      map[string]string `json:"patch"` // offset: bytes
+	Length     int               `json:"length"`
+}
+
+// Acks is an acknowledgement block.
+type Acks struct {
+	Largest uint32   `json:"largest"`
+	Delay   uint16   `json:"delay"`
+	Bitmap  []string `json:"bitmap"`
+}
+
+// Hello is what is unusual in one.
+type Hello struct {
+	Cookie string         `json:"cookie"` // "none", "wrong"; else that of the last Retry
+	Params map[string]int `json:"params"`
+	Size   int            `json:"size"`
+}
+
+// Message is one message. Session is 0, generation, method and sequence are 1 where they are left out, and of a response
+// all of them those of the request that came last.
+type Message struct {
+	Kind       string   `json:"kind"`
+	Options    []string `json:"options"`
+	Session    *uint16  `json:"session"`
+	Generation *uint16  `json:"generation"`
+	Slot       *uint16  `json:"slot"`
+	Method     *uint16  `json:"method"`
+	Sequence   *uint32  `json:"sequence"`
+	Code       uint8    `json:"code"`
+	Deadline   uint32   `json:"deadline"`
+	Total      uint32   `json:"total"`
+	Index      uint32   `json:"index"`
+	Stride     uint16   `json:"stride"`
+	Body       string   `json:"body"` // hexadecimal, "61*3" being 616161; "echo": that of the request
+	// Pieces cuts the body in pieces of so many bytes, and sends those of these indexes, each in a datagram of its own.
+	Pieces []uint32 `json:"pieces"`
+}
+
+// Event is what the other side does.
+type Event struct {
+	// Type is that of a control datagram, or request, response, acknowledged (of number), or data (any).
+	Type     string  `json:"type"`
+	Line     string  `json:"line"`
+	Code     *uint8  `json:"code"`
+	Executed *bool   `json:"executed"` // of a response: may the request have been?
+	Session  *uint16 `json:"session"`
+	Slot     *uint16 `json:"slot"`
+	Sequence *uint32 `json:"sequence"`
+	Number   *uint64 `json:"number"`
+	Body     string  `json:"body"`
+	// Same has it be what came last of its type, to the byte; Least is how many bytes it has at least.
+	Same  bool `json:"same"`
+	Least int  `json:"least"`
+}
+
+// Conversations returns those that test servers, or clients.
+func Conversations(tests string) ([]Conversation, error) {
+	var all []Conversation
+	if err := json.Unmarshal(vectors.Conversations, &all); err != nil {
+		return nil, fmt.Errorf("docs/wire/conversations.json: %w", err)
+	}
+	var chosen []Conversation
+	for _, c := range all {
+		if c.Tests == tests {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen, nil
+}

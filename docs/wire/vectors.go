@@ -1,0 +1,14 @@
+// Package vectors is the behaviour vectors of docs/wire.md, as JSON that any language reads; section 13 says how.
+package vectors
+
+import _ "embed"
+
+// Conversations is what an endpoint is told, and how it reacts.
+//
+//go:embed conversations.json
+var Conversations []byte
+
+// Arithmetic is the functions that the document defines, by examples.
+//
+//go:embed arithmetic.json
+var Arithmetic []byte
