@@ -17,7 +17,6 @@ type pump struct {
 	waits   bool
 	got     int
 	echoes  bool
-	owed    int
 }
 
 func (p *pump) run() {
