@@ -168,6 +168,12 @@ func (s *Session) startStream(st *Stream) {
 		st.over(&Error{Code: Unimplemented, Message: "the server takes no streams"})
 		return
 	}
+	if m.controls >= maxControls {
+		// A server that does not hear of streams that were given up would keep them, and
+		// take uses that are far ahead for old ones.
+		st.over(&Error{Code: ResourceExhausted, Message: "the server has yet to hear of too many streams that were given up"})
+		return
+	}
 	var index uint16
 	if n := len(own.free); n > 0 {
 		index = own.free[n-1]
@@ -221,7 +227,9 @@ func (s *Session) failStreams(why *Error) {
 	}
 	for i := range s.streams.entries {
 		if st := s.streams.entries[i].stream; st != nil {
-			st.over(why)
+			failure := *why
+			failure.MayHaveExecuted = st.out.started()
+			st.over(&failure)
 		}
 	}
 	s.streams.entries, s.streams.free = nil, nil // the next connection knows of none
@@ -285,17 +293,10 @@ func (s *Stream) Reset(code Code, text string) {
 	s.over(why)
 }
 
-// tellReset tells the other side that a stream has ended: a server always, as it has
-// no other way, a client unless it has too much to tell; the server learns of it when
-// the index is used again.
+// tellReset tells the other side that a stream has ended. What a client has to tell is
+// bounded by startStream, and what a server has by weighRefusals.
 func (m *mux) tellReset(names streamNames, code uint8, text string) {
-	var o *outgoing
-	lead := names.lead(wire.StreamReset, 0).WithCode(code)
-	if !m.conn.Dialed() {
-		o = m.newControl(lead)
-	} else if o = m.control(lead); o == nil {
-		return
-	}
+	o := m.newControl(names.lead(wire.StreamReset, 0).WithCode(code))
 	o.data = []byte(text[:min(len(text), wire.MaxReason)])
 	m.enqueue(o)
 	m.weighRefusals()

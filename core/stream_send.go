@@ -19,7 +19,7 @@ type outflow struct {
 	// What is not acknowledged, in order; from blocked on it has to wait for the limit.
 	oldest, newest, blocked *sending
 	cut                     *sending // of which only the beginning may be sent so far
-	lent                    bool     // a message is the user's memory
+	lent                    int      // messages that are the user's memory
 	waits                   bool     // the user, for Sent
 	headed                  bool     // something was sent: a header would be late
 	payloadEnd              uint64   // what must pass before the transport no longer reads what was lent
@@ -46,7 +46,7 @@ func (o *outflow) started() bool {
 			return true
 		}
 	}
-	return o.oldest == nil
+	return o.oldest == nil || o.oldest.kind != wire.StreamHeader // that has arrived
 }
 
 // maxMessage is the longest message that may be sent.
@@ -133,7 +133,7 @@ func (s *Stream) put(kind wire.Kind, data []byte) *sending {
 	p := s.message(kind)
 	p.lent = len(data) > sendCopy
 	if p.lent {
-		s.out.lent = true
+		s.out.lent++
 		p.data = data
 	} else {
 		p.copied = append(p.copied[:0], data...)
@@ -245,7 +245,7 @@ func (s *Stream) widen(limit uint32) {
 func (s *Stream) roomy() bool {
 	o := &s.out
 	switch {
-	case o.lent:
+	case o.lent > 0:
 		return false
 	case o.ended:
 		return true
@@ -310,6 +310,9 @@ func (s *Stream) void(p *sending) {
 // freePart recycles p once the transport no longer reads it.
 func (e *Endpoint) freePart(p *sending) {
 	p.stream.void(p)
+	if p.lent {
+		p.stream.out.payloadEnd = max(p.stream.out.payloadEnd, p.payloadEnd)
+	}
 	if p.payloadEnd > 0 && e.tr.Completed() < p.payloadEnd {
 		e.parked = append(e.parked, parked{end: p.payloadEnd, part: p})
 		return
@@ -320,7 +323,8 @@ func (e *Endpoint) freePart(p *sending) {
 func (e *Endpoint) recyclePart(p *sending) {
 	p.stream.void(p)
 	if s := p.stream; p.lent {
-		p.lent, s.out.lent = false, false
+		p.lent = false
+		s.out.lent--
 		if s.state != streamOver {
 			s.takeTurn()
 		}
@@ -342,9 +346,7 @@ func (s *Stream) stopSending() {
 	for p := o.oldest; p != nil; {
 		next := p.newer
 		queued = queued && p != unsent
-		if p.lent {
-			o.payloadEnd = p.payloadEnd
-		} else {
+		if !p.lent {
 			o.queued -= len(p.data)
 			if queued {
 				s.mux.queued -= len(p.data)

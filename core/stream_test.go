@@ -279,6 +279,7 @@ func TestStreamsEndWithTheirConnection(t *testing.T) {
 	u.says(t, "b")
 	n.run(time.Second)
 	require.Equal(t, Unavailable, u.code())
+	require.True(t, u.Err.(*Error).MayHaveExecuted)
 	require.Equal(t, Unavailable, (*served)[0].code())
 	n.heal()
 	again := talk(s, Stream{Method: talking, WaitForReady: true})
@@ -289,6 +290,31 @@ func TestStreamsEndWithTheirConnection(t *testing.T) {
 	again.Reset(Canceled, "")
 	n.run(10 * time.Millisecond)
 	n.settled(server, client)
+}
+
+// A promise that no handler has begun is kept, also where what was sent last never was.
+func TestAStreamWhoseHeaderHasArrivedMayHaveExecuted(t *testing.T) {
+	t.Parallel()
+	for _, end := range []struct {
+		name string
+		how  func(u *talker, s *Session)
+	}{
+		{"reset", func(u *talker, _ *Session) { u.Reset(Canceled, "") }},
+		{"session closed", func(_ *talker, s *Session) { require.NoError(t, s.Close()) }},
+	} {
+		n := newNetwork(t, 1)
+		server, client, s := pair(n, Config{})
+		served := server.listens(talking, false)
+		u := talk(s, Stream{Method: talking})
+		n.run(10 * time.Millisecond)
+		require.Len(t, *served, 1)
+		u.says(t, "never sent")
+		end.how(u, s)
+		n.run(10 * time.Millisecond)
+		require.Equal(t, Canceled, u.code(), end.name)
+		require.True(t, u.Err.(*Error).MayHaveExecuted, end.name)
+		n.settled(server, client)
+	}
 }
 
 func TestManyStreamsTakeNoSlotAndShareDatagrams(t *testing.T) {
@@ -397,5 +423,40 @@ func TestAServersEndStopsAClientThatHasNotReadYet(t *testing.T) {
 	n.run(time.Millisecond)
 	require.Equal(t, []string{"unread"}, u.got)
 	require.Equal(t, Aborted, u.code())
+	n.settled(server, client)
+}
+
+// What a client has given up is told to the server, however much that is: else the
+// server would hold such streams open, and take uses of an index that are too far
+// ahead for old ones.
+func TestEveryStreamThatIsGivenUpEndsAtTheServer(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{KeepAlive: time.Minute})
+	served := server.listens(talking, false)
+	var open []*talker
+	for range 20 {
+		open = append(open, talk(s, Stream{Method: talking}))
+	}
+	n.run(10 * time.Millisecond)
+	n.partition()
+	for range 100_000 {
+		u := talk(s, Stream{Method: talking})
+		u.Reset(Canceled, "")
+	}
+	for _, u := range open {
+		u.Reset(Canceled, "")
+	}
+	require.LessOrEqual(t, s.mux.controls, maxControls+len(open)+1)
+	n.heal()
+	n.run(10 * time.Second)
+	for _, v := range (*served)[:20] {
+		require.Equal(t, 1, v.ended)
+	}
+	before := len(*served)
+	u := talk(s, Stream{Method: talking})
+	n.run(time.Second)
+	require.Len(t, *served, before+1)
+	u.Reset(Canceled, "")
 	n.settled(server, client)
 }
