@@ -28,8 +28,8 @@ const (
 const fewSamples = 8
 
 // Acknowledgements that waited on the way back come in bursts, and what they let out
-// would be a burst that fills a queue on the way there. So it is paced where both ways
-// take paceTrips times as long as the one.
+// would be a burst that fills a queue on the way there. So a full window is paced
+// where both ways take paceTrips times as long as the one.
 const paceTrips = 4
 
 // SwiftConfig holds the parameters of "swift".
@@ -133,7 +133,7 @@ func (s *swift) Rate() uint64 {
 		return 0
 	}
 	if s.window >= float64(s.datagram) {
-		if s.trip > paceTrips*s.mean {
+		if s.trip > paceTrips*s.mean && s.limited() {
 			return max(1, uint64(paceAvoid*s.window/s.trip.Seconds()))
 		}
 		return 0
