@@ -154,7 +154,7 @@ func (m *mux) refuseSession(lead wire.MessageLead) {
 	case wire.Request:
 		m.reject(lead, ResourceExhausted, noSession)
 	case wire.StreamHeader, wire.StreamData, wire.StreamEnd:
-		m.refuseStream(lead, ResourceExhausted, string(noSession))
+		m.refuseStream(lead, uint8(ResourceExhausted), string(noSession))
 	}
 }
 

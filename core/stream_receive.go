@@ -122,7 +122,7 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 		// As with sessions: who does not number densely may not make tables large.
 		left := 2*e.cfg.Requests + spareEntries - e.streamEntries - grow
 		if left < 0 || !fair(int64(m.streamEntries), int64(left)) {
-			m.refuseStream(message.Lead(), ResourceExhausted, "server has as many streams as it is configured for (requests)")
+			m.refuseStream(message.Lead(), uint8(ResourceExhausted), "server has as many streams as it is configured for (requests)")
 			return nil
 		}
 		e.streamEntries += grow
@@ -144,13 +144,13 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	case message.Kind == wire.StreamReset:
 		return nil
 	case e.draining:
-		m.refuseStream(message.Lead(), Unavailable, "server is shutting down")
+		m.refuseStream(message.Lead(), uint8(Unavailable)|wire.NotExecuted, "server is shutting down")
 		return nil
 	case session.serving >= 2*m.streams: // an index may be used again before its handler is done
-		m.refuseStream(message.Lead(), ResourceExhausted, "handlers of streams that have ended are still at work")
+		m.refuseStream(message.Lead(), uint8(ResourceExhausted)|wire.NotExecuted, "handlers of streams that have ended are still at work")
 		return nil
 	case !fair(int64(m.streaming), int64(e.cfg.Requests-e.servedStreams)):
-		m.refuseStream(message.Lead(), ResourceExhausted, "server has as many streams as it is configured for (requests)")
+		m.refuseStream(message.Lead(), uint8(ResourceExhausted)|wire.NotExecuted, "server has as many streams as it is configured for (requests)")
 		return nil
 	}
 	s := &Stream{served: session, names: streamNames{message.Session, message.Generation, message.Slot, message.Method}}
@@ -163,12 +163,13 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	return s
 }
 
-// refuseStream ends a stream that no handler has seen.
-func (m *mux) refuseStream(lead wire.MessageLead, code Code, text string) {
+// refuseStream ends a stream that no handler has seen. Without wire.NotExecuted it is
+// not remembered: should its header come again, that may find room.
+func (m *mux) refuseStream(lead wire.MessageLead, code uint8, text string) {
 	m.e.stats.StreamsRefused++
 	if lead.Kind() != wire.StreamReset {
 		names := streamNames{lead.Session(), lead.Generation(), lead.Slot(), lead.Method()}
-		m.tellReset(names, uint8(code)|wire.NotExecuted, text)
+		m.tellReset(names, code, text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -265,6 +266,37 @@ func TestAStreamThatNobodyServesIsRefused(t *testing.T) {
 	b.Reset(Canceled, "")
 	n.run(10 * time.Millisecond)
 	n.settled(server, client)
+}
+
+// A server that has no session remembers no stream of it either, so that a header that
+// was sent twice may be refused and then served.
+func TestWhatIsRefusedWithoutASessionMayExecuteLater(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s := pair(n, Config{Sessions: 1})
+	served := server.listens(talking, false)
+	n.echoes(s, 10) // takes the only session
+	other := n.add(Config{})
+	late := n.connect(other, server)
+	var first []byte
+	n.drop = func(from, _ netip.AddrPort, data []byte) bool {
+		if from != other.addr || first != nil || !holds(data, wire.StreamHeader) {
+			return false
+		}
+		first = bytes.Clone(data) // is late
+		return true
+	}
+	u := talk(late, Stream{Method: talking})
+	n.until(func() bool { return u.ended == 1 })
+	require.Equal(t, ResourceExhausted, u.code())
+	require.NoError(t, s.Close())
+	n.run(100 * time.Millisecond)
+	server.port.Deliver(other.addr, first, 0)
+	n.run(100 * time.Millisecond)
+	require.Len(t, *served, 1)
+	require.True(t, u.Err.(*Error).MayHaveExecuted)
+	require.NoError(t, late.Close())
+	n.settled(server, client, other)
 }
 
 func TestStreamsEndWithTheirConnection(t *testing.T) {
