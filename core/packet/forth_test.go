@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/transport"
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // ways is a path of 50 µs each way, between hosts whose clocks differ.
@@ -69,4 +72,44 @@ func TestAnotherRouteIsTakenUp(t *testing.T) {
 		w.send(200*time.Microsecond, 200*time.Microsecond) // longer either way, for good
 	}
 	require.Equal(t, 500*time.Microsecond, w.send(200*time.Microsecond, 700*time.Microsecond))
+}
+
+// An Ack may tell of nothing new, as one does that was asked for by a duplicate. What
+// acknowledges the next packet then says nothing of when that arrived.
+func TestAnArrivalIsOfItsOwnAcknowledgementAlone(t *testing.T) {
+	t.Parallel()
+	h := newHalf(t, true, false)
+	c := h.conn
+	acknowledge := func(typ wire.Type, number uint32, arrival uint32) {
+		head := wire.Header{Type: typ, Connection: c.index, Token: c.token}
+		if typ == wire.Data {
+			head.Number = 1
+		}
+		head.Acks = wire.AckBlock{Words: 1, Largest: number, Bitmap: [wire.MaxAckWords]uint64{1 << 63}}
+		b := make([]byte, head.Size()+wire.ArrivalSize)
+		n := head.Put(b)
+		if typ == wire.Ack {
+			wire.PutArrival(b[n:], arrival)
+		}
+		rx := transport.RxPacket{Data: b, From: c.addr}
+		if !h.inOrder(&rx) {
+			h.receive(&rx)
+		}
+	}
+	send := func() {
+		h.layer.unsent++
+		c.Touch()
+		h.send(t)
+		h.Advance(h.now + 100*time.Microsecond)
+	}
+	send()
+	acknowledge(wire.Ack, 1, 1000)
+	least := c.forth.least
+	require.NotZero(t, least.trip)
+	acknowledge(wire.Ack, 1, 5000)
+	send()
+	acknowledge(wire.Data, 2, 0)
+	require.Equal(t, least, c.forth.least)
+	require.EqualValues(t, 3, c.next)
+	require.Zero(t, c.inFlight)
 }

@@ -44,7 +44,7 @@ type half struct {
 	sent  [][]byte
 }
 
-func newHalf(t *rapid.T, dialed, checksum bool) *half {
+func newHalf(t require.TestingT, dialed, checksum bool) *half {
 	near, far := mem.Pair()
 	e, err := New(Config{
 		Peers: 2, Credits: 16, MaxDatagram: 1472, AckDelay: time.Millisecond, KeepAlive: time.Second,
@@ -65,7 +65,7 @@ func newHalf(t *rapid.T, dialed, checksum bool) *half {
 }
 
 // send lets the connection send, and takes down what the far end gets.
-func (h *half) send(t *rapid.T) {
+func (h *half) send(t require.TestingT) {
 	_, err := h.Send()
 	require.NoError(t, err)
 	rx := make([]transport.RxPacket, 64)

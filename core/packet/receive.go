@@ -120,6 +120,7 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 			c.forth.arrival, c.forth.told = wire.Arrival(rest)
 		}
 		c.acknowledged(largest, &h.Acks, rx.Waited)
+		c.forth.told = false
 	}
 	if take && c.state == Connected {
 		c.layer.Take(rest)

@@ -213,7 +213,6 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 			network = c.forth.less(now, sent, network)
 		}
 	}
-	c.forth.told = false
 	bytes -= c.bytes
 	c.advance()
 	c.detectLosses()
