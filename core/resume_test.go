@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // surviving is an actor that outlives handlers which panic or end their
@@ -249,5 +251,58 @@ func TestAWatcherThatDoesNotReturnHoldsUpNeitherCallsNorOtherWatchers(t *testing
 		require.Equal(t, []int{1, 1, 2, 2}, []int{*done[0], *done[1], seen, ready}, way)
 		require.NoError(t, calls[0].Err)
 		require.NoError(t, calls[1].Err)
+	}
+}
+
+func TestAStreamsHandlerThatDoesNotReturnEndsItsStreamAlone(t *testing.T) {
+	t.Parallel()
+	for way, leave := range ways {
+		n := newNetwork(t, 1)
+		server, client := n.survivor(Config{}), n.add(Config{})
+		server.HandleStream(talking, func(*Stream) { leave() })
+		s := n.connect(client, server)
+		u := talk(s, Stream{Method: talking, Header: []byte("header")})
+		u.says(t, "a")
+		u.CloseSend()
+		n.run(10 * time.Millisecond)
+		require.Equal(t, 1, u.ended, way)
+		require.Equal(t, Internal, u.code(), way)
+		require.True(t, u.Err.(*Error).MayHaveExecuted, way)
+		n.echoes(s, 10)
+		n.settled(server, client)
+	}
+}
+
+// The end that came before the message is told behind it.
+func TestAStreamGoesOnWhenItsUserDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	for way, leave := range ways {
+		n := newNetwork(t, 1)
+		server, client := n.survivor(Config{}), n.add(Config{})
+		var v *talker
+		server.HandleStream(talking, func(st *Stream) {
+			v = &talker{Stream: st, slow: true}
+			v.received = func([]byte) { leave() }
+			st.User = v
+			st.Receive()
+		})
+		s := n.connect(client, server)
+		u := talk(s, Stream{Method: talking})
+		n.run(10 * time.Millisecond)
+		lost := false
+		n.drop = func(_, _ netip.AddrPort, data []byte) bool {
+			first := !lost && holds(data, wire.StreamData)
+			lost = lost || first
+			return first
+		}
+		u.says(t, "a")
+		n.react()
+		u.CloseSend()
+		n.until(func() bool { return v.closed == 1 })
+		require.True(t, lost, way)
+		v.End(OK, "", nil)
+		n.until(func() bool { return u.ended == 1 })
+		require.NoError(t, u.Err)
+		n.settled(server, client)
 	}
 }

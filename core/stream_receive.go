@@ -207,7 +207,6 @@ func (s *Stream) take(m *wire.Message) {
 	}
 	if ahead == 0 && !fragment && s.takes(m.Kind) && (in.held == nil || int32(in.held.live()[0].place-place-wire.StreamPlace-length) >= 0) {
 		s.show(m.Kind, m.Code, timeLeft(e, m), m.Body, length)
-		s.lookAhead()
 		return
 	}
 	s.hold(m, place, length)
@@ -417,7 +416,6 @@ func (s *Stream) receiveHeld() {
 	e.shown, e.shownOf = h, s.mux // until the user has returned, if ever
 	s.show(h.kind, h.code, h.deadline, h.data, h.length)
 	e.unshow()
-	s.lookAhead()
 }
 
 // unshow recycles the message that a user was shown last.
@@ -444,9 +442,13 @@ func (s *Stream) show(kind wire.Kind, code uint8, deadline time.Duration, data [
 	first := !s.in.begun
 	s.in.begun = true
 	s.in.next += wire.StreamPlace + length
+	if kind == wire.StreamData {
+		s.in.wants = false
+	}
 	if kind != wire.StreamEnd {
 		s.grantMore()
 	}
+	s.lookAhead() // now: the user may not return
 	switch {
 	case first != (kind == wire.StreamHeader) && (s.session == nil || !first):
 		s.fail(Internal, "a header is where it does not belong, or missing")
@@ -458,7 +460,6 @@ func (s *Stream) show(kind wire.Kind, code uint8, deadline time.Duration, data [
 	case kind == wire.StreamHeader:
 		s.tell(s.User.Opened, data)
 	default:
-		s.in.wants = false
 		s.tell(s.User.Received, data)
 	}
 }
@@ -511,14 +512,16 @@ func (s *Stream) serve(deadline time.Duration, header []byte) {
 	}
 	e.stats.StreamsServed++
 	s.handled = true
+	defer func() { // also if the handler does not return
+		s.Header = nil
+		if s.User == nil {
+			s.fail(Internal, "the handler did not take the stream")
+		}
+	}()
 	s.tell(func(s *Stream, header []byte) {
 		s.Header = header
 		handler(s)
-		s.Header = nil
 	}, header)
-	if s.User == nil {
-		s.fail(Internal, "the handler did not take the stream")
-	}
 }
 
 // grantMore grants more, if enough was taken that it is worth a message. A stream that
