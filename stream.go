@@ -375,15 +375,14 @@ func (st *Stream) give(why *Error) {
 	}
 }
 
-// ask has the loop do what is to be done. st.mu is held.
+// ask has the loop do what is to be done. A loop that takes no more is about to end the
+// stream, with the engine, which may still read what is sent. st.mu is held.
 func (st *Stream) ask() {
 	if st.posted || st.over {
 		return
 	}
 	st.posted = true
-	if !st.loop.post(message{do: st.turn}) {
-		st.end(errClosed)
-	}
+	st.loop.post(message{do: st.turn})
 }
 
 // end notes that the engine is done with the stream. st.mu is held.

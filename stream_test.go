@@ -465,3 +465,38 @@ func TestStreamsThatAreOpenedAndCanceledDoNotPileUpHandlers(t *testing.T) {
 		return err == nil
 	}, time.Minute, time.Millisecond)
 }
+
+// While an endpoint closes, its streams end as the engine says, not as who asks for
+// something meanwhile may guess.
+func TestAStreamOfAnEndpointThatClosesMayHaveExecuted(t *testing.T) {
+	t.Parallel()
+	server := serve(t)
+	require.NoError(t, server.Handle(8, func(r peregrine.Request) { r.Defer() })) // never answers
+	require.NoError(t, server.HandleStream(talk, func(st *peregrine.Stream) error {
+		<-st.Context().Done()
+		return nil
+	}))
+	client, err := peregrine.Listen("udp://127.0.0.1:0")
+	require.NoError(t, err)
+	s, err := client.Dial(within(t, time.Minute), server.Addr().String())
+	require.NoError(t, err)
+	st, err := s.Stream(within(t, time.Minute), talk, nil)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return server.Stats().StreamsServed == 1 }, time.Minute, time.Millisecond)
+	closing, asked := make(chan struct{}), make(chan struct{})
+	s.Go(&peregrine.Call{Method: 8, Done: func(*peregrine.Call) {
+		close(closing)
+		<-asked
+	}})
+	closed := make(chan error, 1)
+	go func() { closed <- client.Close() }()
+	<-closing
+	st.Send([]byte("late"))
+	close(asked)
+	require.NoError(t, <-closed)
+	_, err = st.Recv(nil)
+	var failure *peregrine.Error
+	require.ErrorAs(t, err, &failure)
+	require.True(t, failure.MayHaveExecuted, "%v", err)
+	require.Equal(t, io.EOF, st.Send(nil))
+}
