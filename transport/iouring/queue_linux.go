@@ -120,6 +120,9 @@ func (q *queue) Reserve(pkts []transport.TxPacket) int {
 		q.reap()
 		n += q.heads.Reserve(pkts[n:])
 	}
+	if n == 0 {
+		q.tx.lack()
+	}
 	return n
 }
 

@@ -81,6 +81,32 @@ func TestAWakeBetweenTheDecisionToSleepAndTheSleepEndsIt(t *testing.T) {
 	})
 }
 
+// All that was under way may complete between a Send that finds no room and the sleep
+// until there is some.
+func TestRoomThatThereIsBeforeTheSleepEndsIt(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		a, b := v.at(t, loopback), v.at(t, loopback)
+		q, r := inside(a), transporttest.To(t, a, b)
+		if q.mode != poller {
+			return // what it sends has completed when Send returns
+		}
+		for short := false; !short; {
+			pkts := make([]transport.TxPacket, 4*flightPackets)
+			n := a.Reserve(pkts)
+			for i := range pkts[:n] {
+				pkts[i].Route, pkts[i].Head = r, pkts[i].Head[:100]
+			}
+			taken, err := a.Send(pkts[:n])
+			require.NoError(t, err)
+			short = taken < n || n == 0
+		}
+		time.Sleep(100 * time.Millisecond) // all has left by now, most often
+		began := time.Now()
+		require.NoError(t, a.Wait(time.Minute))
+		require.Less(t, time.Since(began), 30*time.Second)
+	})
+}
+
 func TestAWakeThatTheKernelHasNoMemoryForEndsTheSleep(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		tr := v.at(t, loopback)

@@ -44,6 +44,11 @@ type sender struct {
 
 	heard bool // of earlier packets, since the latest submission
 
+	// short says that the caller lacked room when completed was shortAt: Wait ends as
+	// soon as there is some, also if it is Wait that finds out.
+	short   bool
+	shortAt uint64
+
 	zeroCopy int // threshold; 0: none
 	copies   int // zero-copy sends in a row that were copies
 
@@ -95,6 +100,9 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 			err = q.sendBack()
 		}
 	}
+	if taken < len(pkts) {
+		t.lack()
+	}
 	if len(t.free) < len(t.flights) {
 		for i := range t.flights {
 			if f := &t.flights[i]; f.out > 0 {
@@ -113,6 +121,18 @@ func (q *queue) Send(pkts []transport.TxPacket) (taken int, err error) {
 		err = t.broken
 	}
 	return taken, err
+}
+
+// lack notes that the caller could not go on.
+func (t *sender) lack() { t.short, t.shortAt = true, t.completed }
+
+// relieved tells, once, that what the caller lacked may be there.
+func (t *sender) relieved() bool {
+	if !t.short || t.completed == t.shortAt {
+		return false
+	}
+	t.short = false
+	return true
 }
 
 // depart submits sends, and with them a look at what has arrived meanwhile, where that

@@ -104,8 +104,11 @@ func (q *queue) ask() (ok bool) {
 }
 
 // ready tells whether there is a reason not to sleep. It is asked after catchUp, which
-// may have taken in the completion by which a Wake would end the sleep to come.
-func (q *queue) ready() bool { return q.rx.pending() || q.sock.Reports() || !q.waiter.Asleep() }
+// may have taken in the completion by which a Wake, or a send, would end the sleep to
+// come.
+func (q *queue) ready() bool {
+	return q.rx.pending() || q.tx.relieved() || q.sock.Reports() || !q.waiter.Asleep()
+}
 
 // risen is what there is to do after a sleep.
 func (q *queue) risen() error {
