@@ -3,12 +3,11 @@ package conform
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/peregrine-rpc/peregrine/internal/wiredoc"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -18,28 +17,6 @@ var (
 	}
 	kindNames = []string{"", "request", "response", "cancel", "close_session", "ping"}
 )
-
-// parseHex decodes hexadecimal digits, "61*3" being 616161.
-func parseHex(text string) ([]byte, error) {
-	var all []byte
-	for word := range strings.FieldsSeq(text) {
-		digits, times, repeated := strings.Cut(word, "*")
-		piece, err := hex.DecodeString(digits)
-		if err != nil {
-			return nil, err
-		}
-		n := 1
-		if repeated {
-			if n, err = strconv.Atoi(times); err != nil || n < 0 || n > 1<<20 {
-				return nil, fmt.Errorf("%q repeats by a wrong count", word)
-			}
-		}
-		for range n {
-			all = append(all, piece...)
-		}
-	}
-	return all, nil
-}
 
 // build makes the datagram that a step describes, around messages.
 func (p *peer) build(d *Datagram, messages []byte) ([]byte, error) {
@@ -90,7 +67,7 @@ func (p *peer) build(d *Datagram, messages []byte) ([]byte, error) {
 	data = append(data, body...)
 	for offset, text := range d.Patch {
 		at, err := strconv.Atoi(offset)
-		piece, bad := parseHex(text)
+		piece, bad := wiredoc.ParseHex(text)
 		if err != nil || bad != nil || at+len(piece) > len(data) {
 			return nil, fmt.Errorf("the patch %s: %s does not fit", offset, text)
 		}
@@ -134,7 +111,7 @@ func (p *peer) body(d *Datagram, kind wire.Type) ([]byte, error) {
 		body := binary.LittleEndian.AppendUint32(nil, names[0])
 		return append(binary.LittleEndian.AppendUint32(body, names[1]), 1, 0, 0, 0), nil
 	}
-	return parseHex(d.Body)
+	return wiredoc.ParseHex(d.Body)
 }
 
 func (p *peer) hello(d *Hello) ([]byte, error) {
@@ -216,7 +193,7 @@ func (p *peer) bodyOf(m *Message) ([]byte, error) {
 	if m.Body == "echo" {
 		return p.request.body, nil
 	}
-	return parseHex(m.Body)
+	return wiredoc.ParseHex(m.Body)
 }
 
 func (p *peer) headerOf(m *Message) wire.MessageHeader {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/internal/wiredoc"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -449,6 +450,6 @@ func (want *Event) is(e *event) bool {
 	if want.Body == "" {
 		return true
 	}
-	body, err := parseHex(want.Body)
+	body, err := wiredoc.ParseHex(want.Body)
 	return err == nil && slices.Equal(body, e.body)
 }
