@@ -24,6 +24,10 @@ const (
 	// FeatureChecksum asks for FlagChecksum on every datagram. It is on if
 	// either side asks.
 	FeatureChecksum = 1 << iota
+	// FeatureTLS demands that the connection is sealed after a TLS 1.3 handshake, and
+	// FeaturePSK after one with a key that both have.
+	FeatureTLS
+	FeaturePSK
 )
 
 // Params are what one side offers or accepts in the handshake.

@@ -44,6 +44,10 @@ const (
 	FlagChecksum = 1 << iota
 	// FlagAckNow asks the receiver not to delay its acknowledgement.
 	FlagAckNow
+	// FlagSealed says that all behind the fixed header is sealed.
+	FlagSealed
+	// FlagPhase says by which of two keys in turn.
+	FlagPhase
 
 	knownFlags = FlagChecksum | FlagAckNow
 )
