@@ -1,13 +1,10 @@
 package packet
 
-import (
-	"errors"
-	"net/netip"
-)
+import "net/netip"
 
 // Protection seals what one side of a connection sends, and opens what it gets:
 // an AEAD in each direction with the keys of one [Level]. The endpoint's goroutine
-// calls its methods. None allocates.
+// calls its methods. None allocates, but when keys are updated.
 //
 // The first wire.HeaderSize bytes of a datagram, its header, stay readable and are
 // authenticated; the rest is encrypted, and a tag follows it. number is the nonce,
@@ -17,23 +14,18 @@ type Protection interface {
 	// Overhead is the length of the tag in bytes.
 	Overhead() int
 	// Seal encrypts datagram in place, in whose capacity there is room for the tag,
-	// and returns it with the tag. It sets wire.FlagPhase in the header if the keys
-	// are those of an odd update. False: the keys are used up, and nothing may be
-	// sent with them any more.
-	Seal(datagram []byte, number uint64) ([]byte, bool)
+	// and returns it with the tag. It sets wire.FlagPhase in the header, whose bit was 0,
+	// where the keys are those of an odd update, and updates them when it is time to.
+	Seal(datagram []byte, number uint64) []byte
 	// Open decrypts what is behind the header of datagram into dst, of length 0 and with
-	// room for it, and returns that. datagram is not written to, and does not overlap
-	// dst. It notices key updates by wire.FlagPhase, and answers them. ErrForged: it is
-	// not what the other side sealed, nothing has changed. ErrExhausted: too many were
-	// forged, so that the connection must end.
-	Open(dst, datagram []byte, number uint64) ([]byte, error)
+	// room for it, and returns that. datagram is only read, and does not overlap dst. It
+	// sees key updates by wire.FlagPhase, and follows them. False: it is not what the
+	// other side sealed, and nothing has changed but counters. It may be a duplicate.
+	Open(dst, datagram []byte, number uint64) ([]byte, bool)
+	// Spent says that the connection must end: the keys are good for less than 1<<16
+	// more datagrams, or too many were forged.
+	Spent() bool
 }
-
-// Errors of Protection.
-var (
-	ErrForged    = errors.New("packet: not sealed by the other side")
-	ErrExhausted = errors.New("packet: too many forged datagrams for these keys")
-)
 
 // Level says which keys protect what a handshake says.
 type Level uint8
