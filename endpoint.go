@@ -87,6 +87,9 @@ func open(o *options) (*Endpoint, error) {
 		for i, h := range o.handlers {
 			l.handle(h.method, handlers[i])
 		}
+		for _, h := range o.streams {
+			l.handleStream(h.method, h.handler)
+		}
 		running.Store(l, nil)
 		go l.run()
 	}

@@ -33,6 +33,7 @@ type options struct {
 	config   Config
 	resolver Resolver
 	handlers []methodHandler
+	streams  []methodStreams
 	errs     []error
 
 	intercept    []func(CallFunc) CallFunc
@@ -48,6 +49,11 @@ type methodHandler struct {
 	method    uint16
 	handler   Handler
 	placement placement
+}
+
+type methodStreams struct {
+	method  uint16
+	handler StreamHandler
 }
 
 func newOptions(opts []Option) *options {
@@ -105,6 +111,11 @@ func (o *options) check() error {
 			c.refuse("handler", "method %d has two: keep one", h.method)
 		}
 		c.add(h.placement.err)
+	}
+	for i, h := range o.streams {
+		if slices.ContainsFunc(o.streams[:i], func(earlier methodStreams) bool { return earlier.method == h.method }) {
+			c.refuse("handler", "streams of method %d have two: keep one", h.method)
+		}
 	}
 	return errors.Join(c.errs...)
 }
@@ -185,6 +196,17 @@ func WithHandler(method uint16, h Handler, opts ...HandleOption) Option {
 			o.refuse("handler", "that of method %d is nil: leave the option out, and the method is Unimplemented", method)
 		}
 		o.handlers = append(o.handlers, methodHandler{method, h, newPlacement(opts)})
+	}
+}
+
+// WithStreamHandler sets the handler of a method's streams as Endpoint.HandleStream
+// does, but before the first stream can arrive.
+func WithStreamHandler(method uint16, h StreamHandler) Option {
+	return func(o *options) {
+		if h == nil {
+			o.refuse("handler", "that of streams of method %d is nil: leave the option out, and the method is Unimplemented", method)
+		}
+		o.streams = append(o.streams, methodStreams{method, h})
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 	}
 	w := waiters.Get().(*waiter)
 	c := &w.call
-	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = method, request, buf, timeout, s.waitForReady
+	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = method, request, buf, timeout, s.waitsForReady(ctx)
 	if buf == nil {
 		c.Buf = empty
 	}

@@ -83,7 +83,7 @@ func (s *Session) Stream(ctx context.Context, method uint16, header []byte) (*St
 	}
 	st := &Stream{loop: s.loop, client: true, method: method, peer: s.Peer(), ctx: ctx}
 	st.prepare(&core.Stream{
-		Method: method, Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitForReady,
+		Method: method, Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitsForReady(ctx),
 	})
 	st.begin = func() {
 		s.session.Open(st.stream)
@@ -161,9 +161,15 @@ func (st *Stream) serve(h StreamHandler) {
 	}()
 	err := h(st)
 	returned = true
-	if code = OK; err != nil {
-		code, text = status(err)
+	code, text = outcome(err)
+}
+
+// outcome is the code and text of what a handler returns.
+func outcome(err error) (Code, string) {
+	if err == nil {
+		return OK, ""
 	}
+	return status(err)
 }
 
 // Method is what the client asked for.
@@ -266,7 +272,7 @@ func (st *Stream) SendHeader(header []byte) error {
 func (st *Stream) SetTrailer(trailer []byte) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !st.client {
+	if !st.client && !st.finished {
 		st.trailer = append([]byte(nil), trailer...)
 	}
 }
@@ -283,11 +289,23 @@ func (st *Stream) CloseSend() error {
 	return nil
 }
 
-// finish ends a served stream.
+// End ends the stream as the handler's return of err would, before it returns; what it
+// returns then does not count. At a client, which has CloseSend and Cancel, it does
+// nothing.
+func (st *Stream) End(err error) {
+	if !st.client {
+		code, text := outcome(err)
+		st.finish(code, text)
+	}
+}
+
+// finish ends a served stream; only the first time counts.
 func (st *Stream) finish(code Code, text string) {
 	st.mu.Lock()
-	st.finished, st.code, st.text = true, code, text
-	st.ask()
+	if !st.finished {
+		st.finished, st.code, st.text = true, code, text
+		st.ask()
+	}
 	st.mu.Unlock()
 	st.cancel()
 }

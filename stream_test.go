@@ -500,3 +500,73 @@ func TestAStreamOfAnEndpointThatClosesMayHaveExecuted(t *testing.T) {
 	require.True(t, failure.MayHaveExecuted, "%v", err)
 	require.Equal(t, io.EOF, st.Send(nil))
 }
+
+// A handler may end its stream before it returns: the client need not wait for that,
+// and does not hear of it.
+func TestAHandlerEndsItsStreamBeforeItReturns(t *testing.T) {
+	t.Parallel()
+	heard := make(chan struct{})
+	_, st := talks(t, serve(t), func(st *peregrine.Stream) error {
+		st.SetTrailer([]byte("trailer"))
+		st.Send([]byte("last"))
+		st.End(&peregrine.Error{Code: peregrine.NotFound, Message: "gone"})
+		st.SetTrailer([]byte("late"))
+		if err := st.Send([]byte("late")); err == nil || st.Context().Err() == nil {
+			t.Error("the stream goes on behind its end")
+		}
+		<-heard
+		return errors.New("late")
+	})
+	st.End(errors.New("a client's End does nothing"))
+	all, err := hears(st)
+	require.Equal(t, []string{"last"}, all)
+	require.Equal(t, peregrine.NotFound, peregrine.CodeOf(err))
+	require.Contains(t, err.Error(), "gone")
+	require.Equal(t, "trailer", string(st.Trailer()))
+	close(heard)
+}
+
+// A handler given as an option serves the first stream that can come.
+func TestAnOptionSetsTheHandlerOfStreams(t *testing.T) {
+	t.Parallel()
+	server := serve(t, peregrine.WithStreamHandler(talk, func(st *peregrine.Stream) error { return st.Send([]byte("served")) }))
+	st, err := connect(t, server).Stream(within(t, time.Minute), talk, nil)
+	require.NoError(t, err)
+	all, err := hears(st)
+	require.Equal(t, io.EOF, err)
+	require.Equal(t, []string{"served"}, all)
+
+	_, err = peregrine.Listen("mem://", peregrine.WithStreamHandler(talk, nil),
+		peregrine.WithStreamHandler(2, func(*peregrine.Stream) error { return nil }),
+		peregrine.WithStreamHandler(2, func(*peregrine.Stream) error { return nil }))
+	require.ErrorContains(t, err, "streams of method 7 is nil")
+	require.ErrorContains(t, err, "streams of method 2 have two")
+}
+
+// Where no server is, a stream and a call wait for one under a context that says so, and
+// fail under another.
+func TestAContextHasStreamsAndCallsWaitForTheServer(t *testing.T) {
+	t.Parallel()
+	s, err := peregrine.Dial(within(t, time.Minute), "127.0.0.1:9", peregrine.WithLazyDial())
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	require.Eventually(t, func() bool {
+		_, err = s.Call(within(t, time.Minute), 1, nil, nil)
+		return peregrine.CodeOf(err) == peregrine.Unavailable
+	}, time.Minute, time.Millisecond)
+	ctx, cancel := context.WithTimeout(peregrine.WaitForReady(context.Background()), 200*time.Millisecond)
+	defer cancel()
+	_, err = s.Call(ctx, 1, nil, nil)
+	require.Equal(t, peregrine.DeadlineExceeded, peregrine.CodeOf(err))
+
+	st, err := s.Stream(within(t, time.Minute), talk, nil)
+	require.NoError(t, err)
+	_, err = st.Recv(nil)
+	require.Equal(t, peregrine.Unavailable, peregrine.CodeOf(err))
+	ctx, cancel = context.WithTimeout(peregrine.WaitForReady(context.Background()), 200*time.Millisecond)
+	defer cancel()
+	st, err = s.Stream(ctx, talk, nil)
+	require.NoError(t, err)
+	_, err = st.Recv(nil)
+	require.Equal(t, peregrine.DeadlineExceeded, peregrine.CodeOf(err))
+}
