@@ -12,3 +12,9 @@ var Conversations []byte
 //
 //go:embed arithmetic.json
 var Arithmetic []byte
+
+// Sealed is datagrams sealed with given secrets, before and after an update of keys, made by another implementation of
+// the same algorithms (Python's cryptography).
+//
+//go:embed sealed.json
+var Sealed []byte

@@ -22,6 +22,7 @@ var layers = []layer{
 	{"wire", nil},
 	{"cc", []string{"internal/setting"}},
 	{"core/packet", []string{"wire", "cc", "transport"}},
+	{"core/packet/seal", []string{"core/packet", "wire", "golang.org/x/crypto/chacha20poly1305", xsys}},
 	{"core", []string{"core/packet", "wire", "transport"}},
 	{"core/scenario", nil},
 

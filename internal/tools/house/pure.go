@@ -8,7 +8,7 @@ import (
 )
 
 // pureFolders hold the protocol: it must replay from a seed in virtual time, so time and packets come in as arguments.
-var pureFolders = []string{"core", "core/packet", "cc"}
+var pureFolders = []string{"core", "core/packet", "core/packet/seal", "cc"}
 
 // impureImports reach the outside world or other goroutines. Chance comes from a seed, too. net/netip (plain values) and sync/atomic (counters that
 // others read) are not among them.
