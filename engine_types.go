@@ -127,7 +127,9 @@ const (
 //	// Slots is how many requests a session may have outstanding, 1 to 65535.
 //	// A client asks for its Slots, a server grants at most its own.
 //	Slots int // key slots, default 256
-//	// Sessions is how many sessions a server keeps, over all its peers. Of this limit,
+//	// Sessions is how many sessions a server keeps, over all its peers. It ends one in
+//	// which nothing was under way for 100 times KeepAlive, and sooner, after one, to make
+//	// room; its client opens it again with the next call. Of this limit,
 //	// Requests and ReassemblyMemory one client may have eight times what is left.
 //	Sessions int // key sessions, default 65536
 //	// Peers is how many clients a server keeps connected, and Requests how many
@@ -264,6 +266,8 @@ const (
 //	// the engine instead (overload, deadline, no such method), and duplicates
 //	// that were not executed again.
 //	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
+//	// SessionsExpelled of this endpoint as a server: ended since they were idle.
+//	SessionsExpelled uint64
 //	// Streams that this endpoint opened; streams handed to a handler; and streams
 //	// that the engine ended instead.
 //	StreamsOpened, StreamsServed, StreamsRefused uint64

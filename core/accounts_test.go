@@ -121,9 +121,13 @@ func (d *node) checkArrivals() {
 	for m, own := range of {
 		d.net.agree("bytes of a client's arrivals", own, int(m.memory))
 	}
-	for i, m := range d.hoarders {
+	for i, m := range d.hoarders.clients {
 		d.net.agree("place of a client", i+1, m.hoard)
-		d.net.bounded("bytes of a client", int(m.memory), int(d.hoarders[0].memory))
+		d.net.bounded("bytes of a client", int(m.memory), int(d.hoarders.first().memory))
+	}
+	for i, m := range d.crowds.clients {
+		d.net.agree("place of a client", i+1, m.crowd)
+		d.net.bounded("sessions of a client", m.sessions, d.crowds.first().sessions)
 	}
 }
 

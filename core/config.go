@@ -15,7 +15,9 @@ type Config struct {
 	// Slots is how many requests a session may have outstanding, 1 to 65535.
 	// A client asks for its Slots, a server grants at most its own.
 	Slots int `yaml:"slots"`
-	// Sessions is how many sessions a server keeps, over all its peers. Of this limit,
+	// Sessions is how many sessions a server keeps, over all its peers. It ends one in
+	// which nothing was under way for 100 times KeepAlive, and sooner, after one, to make
+	// room; its client opens it again with the next call. Of this limit,
 	// Requests and ReassemblyMemory one client may have eight times what is left.
 	Sessions int `yaml:"sessions"`
 	// Peers is how many clients a server keeps connected, and Requests how many

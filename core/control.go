@@ -4,7 +4,8 @@ import "github.com/peregrine-rpc/peregrine/wire"
 
 // maxControls bounds the control messages under way to a remote: as many as it
 // can have sessions to close. Of what is over the bound, a ping or a cancel is
-// not sent, since either only hastens what happens anyway.
+// not sent, since either only hastens what happens anyway; the end of a session
+// waits.
 const maxControls = 1 << 16
 
 // What bounds the refusals under way, which a server owes for requests that it
@@ -48,9 +49,26 @@ func (e *Endpoint) recycleControl(m *outgoing) {
 	m.data, m.owner = nil, nil
 	e.controlling--
 	owner.weighRefusals()
+	if len(owner.unclosed) > 0 {
+		owner.tellClosed()
+	}
 	e.controls.put(m)
 	if len(e.controls.free) > few {
 		e.tidySoon()
+	}
+}
+
+// tellClosed tells the server which sessions are closed, as far as there is room.
+func (m *mux) tellClosed() {
+	for len(m.unclosed) > 0 && m.controls < maxControls {
+		n := len(m.unclosed) - 1
+		index := m.unclosed[n]
+		m.unclosed = m.unclosed[:n]
+		entry := &m.clients[index]
+		entry.unclosed = false
+		if entry.session == nil { // else the former one ends with what is sent in that
+			m.enqueue(m.newControl(wire.NewMessageLead(wire.CloseSession, index, entry.generation, 0, 0, 0)))
+		}
 	}
 }
 

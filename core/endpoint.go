@@ -37,7 +37,8 @@ type Endpoint struct {
 	controls   pool[outgoing]
 	assemblies pool[assembly]
 	arrivals   pool[arrival]
-	hoarders   hoarders
+	hoarders   ranking
+	crowds     ranking
 	buffers    buffers
 	sendings   pool[sending]
 	helds      pool[held]
@@ -70,6 +71,7 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 		return nil, err
 	}
 	e := &Endpoint{cfg: cfg, tr: tr, buffers: buffers{bound: cfg.ReassemblyMemory, poison: cfg.Poison}}
+	e.hoarders, e.crowds = hoarders(), crowds()
 	e.timed = cfg.Ended != nil || cfg.Recorder != nil
 	e.tidy.timer = packet.NewTimer(&e.tidy)
 	e.tidy.e = e

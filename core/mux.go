@@ -17,6 +17,7 @@ type mux struct {
 	limits
 	callers
 	served []servedEntry // accepted: by session index
+	sweep  sweep         // of them
 	shares
 	widened int // bytes by which streams may receive more than StreamWindow each
 }
@@ -24,6 +25,7 @@ type mux struct {
 // shares is what a client has of the limits that it shares with others.
 type shares struct {
 	sessions      int
+	crowd         int      // 1 + place in Endpoint.crowds; 0: it has no sessions
 	requests      int      // held, but those refused
 	streaming     int      // streams open
 	streamEntries int      // of tables of streams
@@ -51,7 +53,9 @@ type limits struct {
 type callers struct {
 	clients []clientEntry // by session index
 	freed   []uint16      // free indexes of clients
-	open    int           // sessions
+	// unclosed are indexes of which the server has to hear still that they are closed.
+	unclosed []uint16
+	open     int // sessions
 	// outstanding counts requests in slots.
 	outstanding int
 	pings       []func(time.Duration, error)

@@ -68,6 +68,8 @@ func (m *mux) other(lead wire.MessageLead, full *wire.Message) {
 		m.cancel(lead)
 	case kind == wire.CloseSession && !dialed:
 		m.closeSession(lead)
+	case kind == wire.CloseSession:
+		m.expelled(lead)
 	case kind == wire.Ping:
 	case kind >= wire.StreamHeader && m.streams > 0:
 		m.stream(full)

@@ -63,12 +63,14 @@ type servedEntry struct {
 	session    *servedSession
 	generation uint16 // of the session, or of the last one that ended
 	used       bool
+	expelled   bool // the server ended it, and the client has to be told
 }
 
 // servedSession is the server's half of a session.
 type servedSession struct {
 	mux     *mux
-	slots   []servedSlot // grown as used
+	slots   []servedSlot  // grown as used
+	heard   time.Duration // when something was asked last, or known to be under way
 	streams []streamEntry
 	serving int // streams that are open or held
 }
@@ -123,6 +125,9 @@ func (m *mux) serve(lead wire.MessageLead) *servedSession {
 	entry := &m.served[lead.Session()]
 	if entry.used {
 		if entry.generation == lead.Generation() {
+			if entry.expelled && lead.Kind() != wire.CloseSession {
+				m.tellExpelled(lead.Session(), lead.Generation())
+			}
 			return entry.session
 		}
 		if int16(lead.Generation()-entry.generation) < 0 {
@@ -130,13 +135,14 @@ func (m *mux) serve(lead wire.MessageLead) *servedSession {
 		}
 		m.endSession(entry, errSessionOver)
 	}
-	if !fair(int64(m.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
-		m.refuseSession(lead)
-		return nil
+	for !fair(int64(m.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
+		if !m.makeRoom() {
+			m.refuseSession(lead)
+			return nil
+		}
 	}
-	m.e.sessions++
-	m.sessions++
-	*entry = servedEntry{session: &servedSession{mux: m}, generation: lead.Generation(), used: true}
+	m.opened()
+	*entry = servedEntry{session: &servedSession{mux: m, heard: m.e.packets.Now()}, generation: lead.Generation(), used: true}
 	return entry.session
 }
 
@@ -190,8 +196,7 @@ func (m *mux) endSession(entry *servedEntry, why *Error) {
 	m.e.streamEntries -= len(s.streams)
 	m.streamEntries -= len(s.streams)
 	entry.session = nil
-	m.e.sessions--
-	m.sessions--
+	m.ended()
 	for i := range s.slots {
 		m.e.release(&s.slots[i])
 	}
@@ -205,10 +210,13 @@ var (
 // slotOf returns the slot that m names, or nil with the reason counted.
 func (m *mux) slotOf(lead wire.MessageLead) (*servedSession, *servedSlot) {
 	var s *servedSession
-	if i := int(lead.Session()); i < len(m.served) && m.served[i].used && m.served[i].generation == lead.Generation() {
+	if i := int(lead.Session()); i < len(m.served) && m.served[i].session != nil && m.served[i].generation == lead.Generation() {
 		s = m.served[i].session
 	} else {
 		s = m.serve(lead)
+	}
+	if s != nil {
+		s.heard = m.e.packets.Now()
 	}
 	if s == nil || int(lead.Slot()) >= m.slots || lead.Sequence() == 0 {
 		m.e.stats.RxStale++

@@ -238,6 +238,10 @@ func (m *mux) retransmit(o *outgoing, fragment uint32) {
 
 // drop forgets all that is queued or under way, since the connection is no more.
 func (m *mux) drop() {
+	for _, index := range m.unclosed {
+		m.clients[index].unclosed = false
+	}
+	m.unclosed = nil
 	for i := range m.queue.entries {
 		if held := &m.queue.entries[i]; held.message != nil && held.message.id == held.id {
 			held.message.waits = false

@@ -33,6 +33,7 @@ type Session struct {
 type clientEntry struct {
 	session    *Session
 	generation uint16
+	unclosed   bool // the server has to hear still that it is closed
 }
 
 // sessionSlot is what remains of a slot between requests.
@@ -418,8 +419,10 @@ func (s *Session) detach() {
 		return
 	}
 	if m.conn.State() == packet.Connected {
-		if o := m.control(wire.NewMessageLead(wire.CloseSession, s.index, s.generation, 0, 0, 0)); o != nil {
-			m.enqueue(o)
+		if entry := &m.clients[s.index]; !entry.unclosed {
+			entry.unclosed = true
+			m.unclosed = append(m.unclosed, s.index)
 		}
+		m.tellClosed()
 	}
 }

@@ -283,7 +283,7 @@ func TestRequestsArriveWholeInAnyOrder(t *testing.T) {
 		h.send(wire.MessageHeader{Kind: wire.Cancel, Generation: 1, Sequence: 1}, nil)
 		require.Zero(draw, w.Stats().ReassemblyBytes)
 		m := muxOf(h.conn)
-		require.Equal(draw, fmt.Sprint(shares{sessions: 1}), fmt.Sprint(m.shares))
-		require.Empty(draw, w.hoarders)
+		require.Equal(draw, fmt.Sprint(shares{sessions: 1, crowd: 1}), fmt.Sprint(m.shares))
+		require.Empty(draw, w.hoarders.clients)
 	})
 }

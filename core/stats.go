@@ -17,6 +17,8 @@ type Stats struct {
 	// the engine instead (overload, deadline, no such method), and duplicates
 	// that were not executed again.
 	RequestsHandled, RequestsRefused, RequestsDuplicate uint64
+	// SessionsExpelled of this endpoint as a server: ended since they were idle.
+	SessionsExpelled uint64
 
 	// Streams that this endpoint opened; streams handed to a handler; and streams
 	// that the engine ended instead.

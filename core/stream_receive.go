@@ -156,6 +156,7 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	s := &Stream{served: session, names: streamNames{message.Session, message.Generation, message.Slot, message.Method}}
 	s.begin(m)
 	session.serving++
+	session.heard = e.packets.Now()
 	entry.stream = s
 	e.servedStreams++
 	m.streaming++

@@ -170,6 +170,7 @@ func ofStats(st *peregrine.Stats) []Family {
 		family(Counter, "peregrine.probes", "{probe}", "Probe timeouts: silence in which a packet was sent again.", float64(st.ProbeTimeouts)),
 		family(Counter, "peregrine.requests.refused", "{request}", "Requests that the engine answered in the handler's place.", float64(st.RequestsRefused)),
 		family(Counter, "peregrine.requests.duplicate", "{request}", "Requests that came again and were not executed again.", float64(st.RequestsDuplicate)),
+		family(Counter, "peregrine.sessions.expelled", "{session}", "Sessions that were ended since they were idle.", float64(st.SessionsExpelled)),
 		family(Counter, "peregrine.handlers.panicked", "{handler}", "Handlers that panicked.", float64(st.HandlersPanicked)),
 		family(Counter, "peregrine.peers.failed", "{peer}", "Connections given up.", float64(st.PeersFailed)),
 		family(Gauge, "peregrine.peers", "{peer}", "Connections.", float64(st.Peers)),

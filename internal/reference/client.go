@@ -19,9 +19,10 @@ type Call struct {
 
 // calling is a connection's one session, at the client (§8).
 type calling struct {
-	conn    *conn
-	slots   []*slot
-	waiting []*Call
+	conn       *conn
+	generation uint16
+	slots      []*slot
+	waiting    []*Call
 }
 
 type slot struct {
@@ -62,11 +63,36 @@ func (k *Client) Cancel(now time.Duration, call *Call) {
 
 // begin makes the slots that the server grants.
 func (k *calling) begin(c *conn) {
-	k.slots = make([]*slot, min(c.end.cfg.Slots, c.params.slots))
+	k.renew()
+}
+
+// renew opens the session, or opens it again after the server has ended it.
+func (k *calling) renew() {
+	k.generation++
+	k.slots = make([]*slot, min(k.conn.end.cfg.Slots, k.conn.params.slots))
 	for i := range k.slots {
 		k.slots[i] = &slot{}
 	}
 	k.start()
+}
+
+// sessionEnded takes in that the server has ended the session.
+func (c *conn) sessionEnded(m *message) {
+	k := &c.calls
+	if m.session != 0 || m.generation != k.generation {
+		return
+	}
+	ended := k.slots
+	k.slots = nil
+	for _, s := range ended {
+		if s.call == nil {
+			continue
+		}
+		began := slices.ContainsFunc(s.out, func(p *piece) bool { return p.began })
+		give(s.out)
+		s.call.Done(14, []byte("the server has ended the session"), began)
+	}
+	k.renew()
 }
 
 // start gives waiting calls what slots are free.
@@ -84,7 +110,7 @@ func (k *calling) start() {
 		if s.sequence++; s.sequence == 0 {
 			s.sequence = 1
 		}
-		m := message{kind: kindRequest, generation: 1, slot: uint16(i), method: call.Method, sequence: s.sequence}
+		m := message{kind: kindRequest, generation: k.generation, slot: uint16(i), method: call.Method, sequence: s.sequence}
 		s.out = cut(m, call.Request, k.conn.end.cfg.Stride)
 		for _, p := range s.out {
 			p.until = call.until
@@ -95,7 +121,7 @@ func (k *calling) start() {
 
 func (c *conn) response(m *message) {
 	k := &c.calls
-	if m.session != 0 || m.generation != 1 || int(m.slot) >= len(k.slots) {
+	if m.session != 0 || m.generation != k.generation || int(m.slot) >= len(k.slots) {
 		return
 	}
 	s := k.slots[m.slot]
@@ -170,7 +196,7 @@ func (k *calling) end(call *Call, code uint8) {
 		s.call, s.in = nil, nil
 		give(s.out)
 		if began {
-			k.conn.queue = append(k.conn.queue, &piece{message: message{kind: kindCancel, generation: 1, slot: uint16(i), sequence: s.sequence}})
+			k.conn.queue = append(k.conn.queue, &piece{message: message{kind: kindCancel, generation: k.generation, slot: uint16(i), sequence: s.sequence}})
 		}
 		call.Done(code, nil, began)
 		k.start()

@@ -147,6 +147,8 @@ func (c *conn) message(m *message) {
 		c.cancelRequest(m)
 	case m.kind == kindCloseSession && !c.client:
 		c.closeSession(m)
+	case m.kind == kindCloseSession:
+		c.sessionEnded(m)
 	}
 }
 

@@ -283,6 +283,14 @@ var brokenClients = []broken{
 		}
 		return data
 	}},
+	{name: "does not hear that its session has ended", found: "session-ended-by-the-server", in: message(wire.CloseSession, func(_ *breakage, m []byte) {
+		m[0] = byte(wire.Ping)
+	})},
+	{name: "takes the end of another session for its own", found: "end-of-another-session", in: message(wire.CloseSession, func(_ *breakage, m []byte) {
+		if binary.LittleEndian.Uint16(m[6:]) == 60000 {
+			m[6], m[7] = 1, 0
+		}
+	})},
 	{name: "answers no PathChallenge", found: "challenge", out: without(wire.PathResponse)},
 	{name: "never acknowledges", found: "client-sees-a-duplicate", out: func(_ *breakage, data []byte) []byte {
 		if is(data, wire.Ack) {

@@ -206,6 +206,12 @@ func (p *peer) headerOf(m *Message) wire.MessageHeader {
 		k := p.request.key
 		h.Session, h.Generation, h.Slot, h.Sequence, h.Method = k.session, k.generation, k.slot, k.sequence, 0
 	case wire.Request:
+	case wire.CloseSession:
+		h.Method = 0
+		if p.serving {
+			h.Session, h.Generation = p.request.key.session, p.request.key.generation
+			p.closed = p.request.key
+		}
 	default:
 		h.Method = 0
 	}

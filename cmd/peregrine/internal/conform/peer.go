@@ -58,6 +58,7 @@ type peer struct {
 	last    map[string][]byte
 	parts   map[key]*parts
 	request event // the last
+	closed  key   // of the session that was closed last
 	barrier uint32
 }
 
@@ -264,9 +265,9 @@ func (p *peer) data(h *wire.Header, rest, data []byte) error {
 func (p *peer) message(m *wire.Message) error {
 	theirs := m.Kind == wire.Response
 	if p.serving {
-		theirs = m.Kind == wire.Request || m.Kind == wire.Cancel || m.Kind == wire.CloseSession
+		theirs = m.Kind == wire.Request || m.Kind == wire.Cancel
 	}
-	if !theirs && m.Kind != wire.Ping {
+	if !theirs && m.Kind != wire.CloseSession && m.Kind != wire.Ping {
 		return fmt.Errorf("sends a %s, which is the other side's (§3.1)", kindNames[m.Kind])
 	}
 	if m.Kind == wire.Ping {
@@ -428,11 +429,16 @@ func printable(text []byte) bool { return wire.Printable(string(text)) == string
 // find returns the first event from one on that is what is wanted and was not expected before.
 func (p *peer) find(want *Event, from int) *event {
 	for i := from; i < len(p.events); i++ {
-		if e := &p.events[i]; !e.used && want.is(e) {
+		if e := &p.events[i]; !e.used && want.is(e) && (!want.Renewed || p.renewed(e.key)) {
 			return e
 		}
 	}
 	return nil
+}
+
+// renewed says whether a session is another than the one that was closed, or newer.
+func (p *peer) renewed(k key) bool {
+	return k.session != p.closed.session || int16(k.generation-p.closed.generation) > 0
 }
 
 func (want *Event) is(e *event) bool {

@@ -102,8 +102,10 @@ type Event struct {
 	Number   *uint64 `json:"number"`
 	Body     string  `json:"body"`
 	// Same has it be what came last of its type, to the byte; Least is how many bytes it has at least.
-	Same  bool `json:"same"`
-	Least int  `json:"least"`
+	Same bool `json:"same"`
+	// Renewed has a request be of another session than the one that was closed, or of a newer generation.
+	Renewed bool `json:"renewed"`
+	Least   int  `json:"least"`
 }
 
 // Conversations returns those that test servers, or clients.
