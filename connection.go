@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/core"
@@ -16,12 +17,15 @@ type connection struct {
 	peer    netip.AddrPort
 	changed chan struct{} // closed at the next change of state; nil: nobody waits
 	notify  func(ConnState, error)
+
+	up atomic.Uint64 // the engine's Session.Connection
 }
 
 // newSession makes a session of the engine's, on its loop.
 func newSession(e *Endpoint, l *loop, session *core.Session) *Session {
 	s := &Session{endpoint: e, loop: l, session: session, waitForReady: e.waitForReady}
 	s.connection.state, s.connection.peer = session.State(), session.Peer()
+	s.connection.up.Store(session.Connection())
 	session.Notify(s.stateChanged)
 	return s
 }
@@ -29,6 +33,7 @@ func newSession(e *Endpoint, l *loop, session *core.Session) *Session {
 // stateChanged is called on the loop.
 func (s *Session) stateChanged(state ConnState, why error) {
 	c := &s.connection
+	c.up.Store(s.session.Connection())
 	c.Lock()
 	c.state = state
 	changed, notify := c.changed, c.notify

@@ -177,9 +177,9 @@ func TestInterceptorsSurroundACall(t *testing.T) {
 	}
 	named := func(name string) peregrine.Option {
 		return peregrine.WithCallInterceptor(func(next peregrine.CallFunc) peregrine.CallFunc {
-			return func(ctx context.Context, s *peregrine.Session, method uint16, request, buf []byte) ([]byte, error) {
+			return func(ctx context.Context, method peregrine.Method, request, buf []byte) ([]byte, error) {
 				note(name + " before")
-				reply, err := next(ctx, s, method, append(request, name...), buf)
+				reply, err := next(ctx, method, append(request, name...), buf)
 				note(name + " after")
 				return reply, err
 			}
@@ -187,11 +187,11 @@ func TestInterceptorsSurroundACall(t *testing.T) {
 	}
 	refused := errors.New("not that one")
 	guard := peregrine.WithCallInterceptor(func(next peregrine.CallFunc) peregrine.CallFunc {
-		return func(ctx context.Context, s *peregrine.Session, method uint16, request, buf []byte) ([]byte, error) {
-			if method == 99 {
+		return func(ctx context.Context, method peregrine.Method, request, buf []byte) ([]byte, error) {
+			if method.Number() == 99 {
 				return nil, refused
 			}
-			return next(ctx, s, method, request, buf)
+			return next(ctx, method, request, buf)
 		}
 	})
 	s := connect(t, server, named("outer"), named("inner"), guard)

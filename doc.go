@@ -2,7 +2,8 @@
 // datagrams, moved by plain UDP or by faster backends that a URL chooses at run
 // time.
 //
-// A server listens and handles methods, which are numbers:
+// A server listens and handles methods, which are numbers, or have names
+// ([Endpoint.HandleName], [Session.Method]):
 //
 //	server, err := peregrine.Listen("udp://127.0.0.1:31850")
 //	server.Handle(1, func(r peregrine.Request) { r.Reply(r.Data()) })

@@ -32,6 +32,7 @@ type Endpoint struct {
 	lazy         bool
 	interceptors []func(next Handler) Handler
 	mishaps      mishaps
+	names        names
 }
 
 // Listen opens an endpoint at the address of a transport URL, such as
@@ -100,14 +101,17 @@ func open(o *options) (*Endpoint, error) {
 func (e *Endpoint) prepare(o *options) ([]Handler, error) {
 	var errs []error
 	var err error
-	e.call, err = intercepted(o.intercept, func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error) {
-		return s.call(ctx, method, request, buf)
+	e.call, err = intercepted(o.intercept, func(ctx context.Context, m Method, request, buf []byte) ([]byte, error) {
+		return m.call(ctx, request, buf)
 	})
 	errs = append(errs, err)
 	handlers := make([]Handler, len(o.handlers))
 	for i, h := range o.handlers {
 		handlers[i], err = h.placement.place(h.handler, e.interceptors)
-		errs = append(errs, err)
+		errs = append(errs, err, e.names.take(h.method))
+	}
+	for _, h := range o.streams {
+		errs = append(errs, e.names.take(h.method))
 	}
 	return handlers, errors.Join(errs...)
 }
@@ -256,6 +260,8 @@ func (e *Endpoint) forwardReport(from int, u *transport.Unreachable) {
 }
 
 var (
+	errOtherConnection error = core.ErrOtherConnection
+
 	errClosed  = &Error{Code: Unavailable, Message: "endpoint is closed"}
 	errNotOpen = &Error{Code: FailedPrecondition, Message: "the zero Endpoint and Session are of no use: have them from Listen and Dial"}
 )

@@ -28,6 +28,10 @@ import "github.com/peregrine-rpc/peregrine/core"
 //	// can be made. Without it, it fails with Unavailable as soon as an attempt to
 //	// connect has failed, and at once until another one succeeds.
 //	WaitForReady bool
+//	// Tied, if it is not 0, has the call be made on that connection alone, as Via of
+//	// a former call names it; else it fails with Unavailable, not sent. So what was
+//	// learnt of a server, such as a method's number, is not said to its successor.
+//	Tied uint64
 //	// Done is called once, on the endpoint's goroutine, when Response or Err is
 //	// set. It may submit this or other calls.
 //	Done func(*Call)
@@ -35,6 +39,8 @@ import "github.com/peregrine-rpc/peregrine/core"
 //	Response []byte
 //	// Err is nil or an *Error.
 //	Err error
+//	// Via names the connection that the call was made on; 0: it was not.
+//	Via uint64
 //	// User is the caller's own.
 //	User any
 type Call = core.Call

@@ -175,8 +175,8 @@ func ExampleWithCallInterceptor() {
 	server.Handle(echo, func(r peregrine.Request) { r.Reply(r.Data()) })
 
 	counting := func(next peregrine.CallFunc) peregrine.CallFunc {
-		return func(ctx context.Context, s *peregrine.Session, method uint16, request, buf []byte) ([]byte, error) {
-			reply, err := next(ctx, s, method, request, buf)
+		return func(ctx context.Context, method peregrine.Method, request, buf []byte) ([]byte, error) {
+			reply, err := next(ctx, method, request, buf)
 			fmt.Println("method", method, peregrine.CodeOf(err))
 			return reply, err
 		}

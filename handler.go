@@ -137,6 +137,13 @@ func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) error 
 	if len(e.loops) == 0 {
 		return errNotOpen
 	}
+	if err := e.names.take(method); err != nil {
+		return err
+	}
+	return e.setHandler(method, h, opts)
+}
+
+func (e *Endpoint) setHandler(method uint16, h Handler, opts []HandleOption) error {
 	h, err := newPlacement(opts).place(h, e.interceptors)
 	if err != nil {
 		return err

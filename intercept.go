@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// CallFunc makes a call over a session and waits, as [Session.Call] does.
-type CallFunc func(ctx context.Context, s *Session, method uint16, request, buf []byte) ([]byte, error)
+// CallFunc calls a method and waits, as [Session.Call] does.
+type CallFunc func(ctx context.Context, m Method, request, buf []byte) ([]byte, error)
 
 // WithCallInterceptor has each [Session.Call] of the endpoint's sessions go
 // through what wrap makes: it may look at the call and its outcome, change

@@ -70,6 +70,14 @@ func (r Request) Method() uint16 {
 	return 0
 }
 
+// Name is the method's, if the endpoint has it by name; else "".
+func (r Request) Name() string {
+	if r.handle == nil {
+		r.misused()
+	}
+	return r.handle.loop.endpoint.MethodName(r.Method())
+}
+
 // Data is the message, read-only. In an inline handler it is valid until the
 // handler returns; off the loop, and after Defer, until the answer. Then the
 // memory is used for other requests: copy what is to be kept (bytes.Clone). In

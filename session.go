@@ -43,18 +43,14 @@ var empty = make([]byte, 0)
 // On a loop of the session's endpoint Call would wait for itself, and returns
 // [ErrOnLoop].
 func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
-	switch {
-	case s.endpoint == nil:
-		return nil, errNotOpen
-	case s.endpoint.call != nil:
-		return s.endpoint.call(ctx, s, method, request, buf)
-	}
-	return s.call(ctx, method, request, buf)
+	return Method{session: s, number: method}.Call(ctx, request, buf)
 }
 
-func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
+// call calls a method, by number, over the connection that it is bound to, or any. It
+// returns which that was.
+func (s *Session) call(ctx context.Context, method binding, request, buf []byte) (response []byte, via uint64, err error) {
 	if s.endpoint.here() {
-		return nil, ErrOnLoop
+		return nil, 0, ErrOnLoop
 	}
 	timeout := time.Duration(0)
 	deadline, ok := ctx.Deadline()
@@ -63,17 +59,18 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 	}
 	done := ctx.Done()
 	if done != nil && ctx.Err() != nil || ok && timeout <= 0 {
-		return nil, ended(ctx, false)
+		return nil, 0, ended(ctx, false)
 	}
 	w := waiters.Get().(*waiter)
 	c := &w.call
-	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = method, request, buf, timeout, s.waitsForReady(ctx)
+	c.Method, c.Tied, c.WaitForReady = method.number, method.connection, s.waitsForReady(ctx)
+	c.Request, c.Buf, c.Timeout = request, buf, timeout
 	if buf == nil {
 		c.Buf = empty
 	}
 	at, err := s.enter(c)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if done == nil {
 		<-w.done
@@ -82,16 +79,16 @@ func (s *Session) call(ctx context.Context, method uint16, request, buf []byte) 
 		case <-w.done:
 		case <-done:
 			response, err := w.abandon(ctx, s, at) // and w is not reused: the loop may be about to look at it
-			return response, late(ctx, err)
+			return response, 0, late(ctx, err)
 		}
 	}
-	response, err := c.Response, c.Err
+	response, via, err = c.Response, c.Via, c.Err
 	if err != nil {
 		err = late(ctx, err)
 	}
 	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
 	waiters.Put(w)
-	return response, err
+	return response, via, err
 }
 
 // late calls Canceled by its right name where ctx's clock was faster than the

@@ -29,6 +29,7 @@ type Stream struct {
 	begin  func()
 	client bool
 	method uint16
+	name   string // a client's
 	peer   netip.AddrPort
 	ctx    context.Context
 	cancel func()      // of a served stream's context
@@ -70,9 +71,27 @@ type StreamHandler func(*Stream) error
 // [Stream.Header]; it is copied. A deadline of ctx travels to the server; when ctx
 // ends, so does the stream, at both sides.
 func (s *Session) Stream(ctx context.Context, method uint16, header []byte) (*Stream, error) {
-	if s.loop == nil {
+	return Method{session: s, number: method}.Stream(ctx, header)
+}
+
+// Stream opens a stream of the method, as [Session.Stream] does; of one known by name
+// it waits for the number, if that is not known.
+func (m Method) Stream(ctx context.Context, header []byte) (*Stream, error) {
+	if m.session == nil || m.session.loop == nil {
 		return nil, errNotOpen
 	}
+	return m.stream(ctx, header)
+}
+
+func (m Method) stream(ctx context.Context, header []byte) (*Stream, error) {
+	known := binding{number: m.number}
+	if m.named != nil {
+		var err error
+		if known, err = m.binding(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s := m.session
 	timeout := time.Duration(0)
 	deadline, ok := ctx.Deadline()
 	if ok {
@@ -81,9 +100,10 @@ func (s *Session) Stream(ctx context.Context, method uint16, header []byte) (*St
 	if ctx.Err() != nil || ok && timeout <= 0 {
 		return nil, ended(ctx, false)
 	}
-	st := &Stream{loop: s.loop, client: true, method: method, peer: s.Peer(), ctx: ctx}
+	st := &Stream{loop: s.loop, client: true, method: m.number, name: m.Name(), peer: s.Peer(), ctx: ctx}
 	st.prepare(&core.Stream{
-		Method: method, Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitsForReady(ctx),
+		Method: known.number, Tied: known.connection,
+		Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitsForReady(ctx),
 	})
 	st.begin = func() {
 		s.session.Open(st.stream)
@@ -125,6 +145,13 @@ func (e *Endpoint) HandleStream(method uint16, h StreamHandler) error {
 	if len(e.loops) == 0 {
 		return errNotOpen
 	}
+	if err := e.names.take(method); err != nil {
+		return err
+	}
+	return e.setStreamHandler(method, h)
+}
+
+func (e *Endpoint) setStreamHandler(method uint16, h StreamHandler) error {
 	return e.onLoops(func(l *loop) { l.handleStream(method, h) })
 }
 
@@ -172,8 +199,16 @@ func outcome(err error) (Code, string) {
 	return status(err)
 }
 
-// Method is what the client asked for.
+// Method is the number that the client asked for; 0 at a client who did so by name.
 func (st *Stream) Method() uint16 { return st.method }
+
+// Name is the method's, if it is known by name; else "".
+func (st *Stream) Name() string {
+	if st.client {
+		return st.name
+	}
+	return st.loop.endpoint.MethodName(st.method)
+}
 
 // Peer is the address of the other side, as it was when the stream was opened.
 func (st *Stream) Peer() netip.AddrPort { return st.peer }

@@ -13,14 +13,41 @@ import (
 // which takes copies, a benchmark measures.
 func TestAMessageOfAStreamAllocatesNothing(t *testing.T) {
 	t.Parallel()
+	allocatesNothing(t, "BenchmarkStreamPingPong")
+}
+
+// Nor does a call by name, once the number is known.
+func TestACallByNameAllocatesNothing(t *testing.T) {
+	t.Parallel()
+	allocatesNothing(t, "BenchmarkCallByName")
+}
+
+func allocatesNothing(t *testing.T, benchmark string) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
 	}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	out, err := exec.Command(self, "-test.run=^$", "-test.bench=^BenchmarkStreamPingPong$", "-test.benchtime=5000x", "-test.benchmem").CombinedOutput()
+	out, err := exec.Command(self, "-test.run=^$", "-test.bench=^"+benchmark+"$", "-test.benchtime=5000x", "-test.benchmem").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), " 0 allocs/op")
+}
+
+func BenchmarkCallByName(b *testing.B) {
+	server, err := Listen("udp://127.0.0.1:0")
+	require.NoError(b, err)
+	defer server.Close()
+	require.NoError(b, server.HandleName("pkg.Service/Method", func(r Request) { r.Reply(r.Data()) }))
+	s, err := Dial(context.Background(), server.Addr().String())
+	require.NoError(b, err)
+	defer s.Close()
+	method := s.Method("pkg.Service/Method")
+	request, reply := make([]byte, 32), make([]byte, 32)
+	for b.Loop() {
+		if reply, err = method.Call(context.Background(), request, reply); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkStreamPingPong(b *testing.B) {

@@ -29,6 +29,10 @@ type Call struct {
 	// can be made. Without it, it fails with Unavailable as soon as an attempt to
 	// connect has failed, and at once until another one succeeds.
 	WaitForReady bool
+	// Tied, if it is not 0, has the call be made on that connection alone, as Via of
+	// a former call names it; else it fails with Unavailable, not sent. So what was
+	// learnt of a server, such as a method's number, is not said to its successor.
+	Tied uint64
 	// Done is called once, on the endpoint's goroutine, when Response or Err is
 	// set. It may submit this or other calls.
 	Done func(*Call)
@@ -37,6 +41,8 @@ type Call struct {
 	Response []byte
 	// Err is nil or an *Error.
 	Err error
+	// Via names the connection that the call was made on; 0: it was not.
+	Via uint64
 
 	// User is the caller's own.
 	User any
@@ -50,6 +56,10 @@ type Call struct {
 	next, prev *Call         // in that queue
 	deadline   packet.Timer
 }
+
+// ErrOtherConnection is how a call or stream fails that was tied to a connection
+// which is not the session's any more. It was not sent.
+var ErrOtherConnection = &Error{Code: Unavailable, Message: "the connection that this was meant for is no more"}
 
 // callDeadline is a call as its timer knows it.
 type callDeadline Call

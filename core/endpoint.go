@@ -25,8 +25,9 @@ type Endpoint struct {
 	stats   Stats
 	timed   bool // Config.Ended or Recorder want to know when calls and requests began
 
-	handlers       []Handler
+	handlers       methods
 	streamHandlers map[uint16]StreamHandler
+	names          map[string]uint16
 
 	running uint32 // of requests: its handler is on the stack; 0: none
 	taking  taking
@@ -53,6 +54,7 @@ type Endpoint struct {
 	tidy       tidy
 	lastID     uint32
 	serial     uint64
+	ups        uint64 // connections that were made
 
 	sessions, controlling   int
 	held, refused           int // requests; those refused among them

@@ -56,6 +56,7 @@ type callers struct {
 	// unclosed are indexes of which the server has to hear still that they are closed.
 	unclosed []uint16
 	open     int // sessions
+	up       uint64 // the connection, by Endpoint.ups
 	// outstanding counts requests in slots.
 	outstanding int
 	pings       []func(time.Duration, error)
@@ -90,6 +91,8 @@ func (m *mux) Up(remote *wire.Params) {
 		streams:      min(m.e.cfg.Streams, int(remote.Streams)),
 		streamWindow: uint32(remote.StreamWindow) * wire.WindowUnit,
 	}
+	m.e.ups++
+	m.up = m.e.ups
 	m.failure = nil
 	m.connection(true, "")
 	if m.pings != nil {

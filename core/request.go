@@ -91,17 +91,35 @@ func (r *Request) Peer() netip.AddrPort {
 }
 
 // Handle sets the handler of a method; nil removes it.
-func (e *Endpoint) Handle(method uint16, h Handler) {
-	if n := int(method) + 1; n > len(e.handlers) {
-		e.handlers = append(e.handlers, make([]Handler, n-len(e.handlers))...)
-	}
-	e.handlers[method] = h
-}
+func (e *Endpoint) Handle(method uint16, h Handler) { e.handlers.set(method, h) }
 
 // handler is the one of a method, or nil.
-func (e *Endpoint) handler(method uint16) Handler {
-	if int(method) < len(e.handlers) {
-		return e.handlers[method]
+func (e *Endpoint) handler(method uint16) Handler { return e.handlers.of(method) }
+
+// methods are handlers by number. Numbers are dense from 0, and from 65535 down, where
+// those of names are: two tables that are as long as they have to be.
+type methods struct{ low, high []Handler }
+
+// table is the one that a method is in, and where.
+func (m *methods) table(method uint16) (*[]Handler, int) {
+	if method < 1<<15 {
+		return &m.low, int(method)
+	}
+	return &m.high, int(^method)
+}
+
+func (m *methods) set(method uint16, h Handler) {
+	table, i := m.table(method)
+	if n := i + 1; n > len(*table) {
+		*table = append(*table, make([]Handler, n-len(*table))...)
+	}
+	(*table)[i] = h
+}
+
+func (m *methods) of(method uint16) Handler {
+	table, i := m.table(method)
+	if i < len(*table) {
+		return (*table)[i]
 	}
 	return nil
 }
@@ -312,7 +330,7 @@ func (r *Request) run() {
 	e := r.endpoint
 	handler := e.handler(r.Method)
 	if handler == nil {
-		r.refuse(Unimplemented, noMethod)
+		r.tellNumber()
 		return
 	}
 	if r.Deadline != 0 && e.packets.Now() >= r.Deadline {

@@ -142,6 +142,15 @@ func (s *Session) LocalAddr() netip.AddrPort {
 	return at
 }
 
+// Connection names the connection that the session is on, of all that the endpoint
+// makes in its life; 0: it is on none.
+func (s *Session) Connection() uint64 {
+	if s.mux == nil || s.mux.conn.State() != packet.Connected {
+		return 0
+	}
+	return s.mux.up
+}
+
 // RTT is the smoothed round trip of the connection; 0 before there is one.
 func (s *Session) RTT() time.Duration {
 	if s.mux == nil {
@@ -195,7 +204,7 @@ func (s *Session) Submit(c *Call) {
 	e := s.mux.e
 	e.stats.CallsStarted++
 	c.session = s
-	c.Response, c.Err = nil, nil
+	c.Response, c.Err, c.Via = nil, nil, 0
 	if e.timed {
 		c.since, c.begun = e.packets.Now(), 0
 	}
@@ -246,6 +255,11 @@ func (s *Session) start(c *Call) {
 		e.completeLater(c, tooLong(len(c.Request), m.maxMessage))
 		return
 	}
+	if c.Tied != 0 && c.Tied != m.up {
+		e.completeLater(c, ErrOtherConnection)
+		return
+	}
+	c.Via = m.up
 	var index uint16
 	if n := len(s.free); n > 0 {
 		index = s.free[n-1]

@@ -33,6 +33,8 @@ type Stream struct {
 	// WaitForReady has the stream wait, as long as its Timeout, where no
 	// connection can be made.
 	WaitForReady bool
+	// Tied, of a client, is as a Call has it.
+	Tied uint64
 	// User is told what happens. The server's handler sets it.
 	User StreamUser
 
@@ -164,6 +166,10 @@ func (s *Session) own() *streams {
 // startStream gives st an index, and sends what it has.
 func (s *Session) startStream(st *Stream) {
 	m, own := s.mux, s.own()
+	if st.Tied != 0 && st.Tied != m.up {
+		st.over(ErrOtherConnection)
+		return
+	}
 	if m.streams == 0 {
 		st.over(&Error{Code: Unimplemented, Message: "the server takes no streams"})
 		return

@@ -72,6 +72,8 @@ func (s *Source) MethodName(method int) string {
 		return "_OTHER"
 	case s.Methods[uint16(method)] != "":
 		return s.Methods[uint16(method)]
+	case s.Endpoint != nil && s.Endpoint.MethodName(uint16(method)) != "":
+		return s.Endpoint.MethodName(uint16(method))
 	}
 	return strconv.Itoa(method)
 }

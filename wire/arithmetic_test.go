@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"testing"
 
@@ -9,6 +10,31 @@ import (
 	behaviour "github.com/peregrine-rpc/peregrine/docs/wire"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
+
+func TestNumbersOfNamesAreReadAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	var all struct {
+		Number []struct {
+			Name     string `json:"name"`
+			Response string `json:"response"`
+			Number   int    `json:"number"`
+		} `json:"number"`
+	}
+	require.NoError(t, json.Unmarshal(behaviour.Arithmetic, &all))
+	require.NotEmpty(t, all.Number)
+	for _, v := range all.Number {
+		response, err := hex.DecodeString(v.Response)
+		require.NoError(t, err)
+		number, err := wire.ParseNumber(response, v.Name)
+		if v.Number < 0 {
+			require.Error(t, err)
+			continue
+		}
+		require.NoError(t, err)
+		require.EqualValues(t, v.Number, number)
+		require.Equal(t, response, wire.AppendNumber(nil, v.Name, number))
+	}
+}
 
 func TestDeadlinesAreReadAsTheDocumentSays(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"strconv"
 	"testing"
@@ -37,6 +38,11 @@ func TestTheDocumentsArithmetic(t *testing.T) {
 			Pieces [][2]uint32 `json:"pieces"`
 			Whole  int         `json:"whole"`
 		} `json:"fragments"`
+		Number []struct {
+			Name     string `json:"name"`
+			Response string `json:"response"`
+			Number   int    `json:"number"`
+		} `json:"number"`
 	}
 	require.NoError(t, json.Unmarshal(vectors.Arithmetic, &all))
 	for _, v := range all.Expand {
@@ -65,6 +71,14 @@ func TestTheDocumentsArithmetic(t *testing.T) {
 			}
 		}
 		require.Equal(t, want, got)
+	}
+	for _, v := range all.Number {
+		response, err := hex.DecodeString(v.Response)
+		require.NoError(t, err)
+		require.Equal(t, v.Number, numberIn(response, v.Name), "%q", v.Name)
+		if v.Number >= 0 {
+			require.Equal(t, response, numberOf(v.Name, uint16(v.Number)))
+		}
 	}
 	for _, v := range all.Fragments {
 		var a *assembly

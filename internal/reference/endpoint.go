@@ -23,6 +23,8 @@ type Config struct {
 	Stride uint16
 	// Handler answers requests: with a code and a reply. Without it there is no method.
 	Handler func(method uint16, request []byte) (code uint8, reply []byte)
+	// Names are methods' names, and their numbers.
+	Names map[string]uint16
 }
 
 // Packet is a datagram to send, with its mark of ECN.

@@ -141,6 +141,12 @@ func (c *conn) execute(slot *servedSlot, m *message, request []byte) {
 	switch {
 	case m.deadline != nil && *m.deadline == 0:
 		c.respond(slot, m, 4|notExecuted, nil)
+	case m.method == namesMethod:
+		if number, known := c.end.cfg.Names[string(request)]; known {
+			c.respond(slot, m, 0, numberOf(string(request), number))
+			return
+		}
+		c.respond(slot, m, 12|notExecuted, []byte("no such name"))
 	case c.end.cfg.Handler == nil:
 		c.respond(slot, m, 12|notExecuted, []byte("no such method"))
 	default:

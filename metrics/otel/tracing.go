@@ -27,17 +27,20 @@ type tracing struct {
 }
 
 // begin starts a span by OpenTelemetry's conventions for RPC.
-func (t *tracing) begin(ctx context.Context, kind trace.SpanKind, method uint16, peer string) (context.Context, trace.Span) {
-	name := t.names.MethodName(int(method))
+func (t *tracing) begin(ctx context.Context, kind trace.SpanKind, name, peer string) (context.Context, trace.Span) {
 	return t.Start(ctx, "peregrine/"+name, trace.WithSpanKind(kind), trace.WithAttributes(
 		attribute.String("rpc.system.name", "peregrine"), attribute.String("rpc.method", name), attribute.String("network.peer.address", peer)))
 }
 
 func (t *tracing) call(next peregrine.CallFunc) peregrine.CallFunc {
-	return func(ctx context.Context, s *peregrine.Session, method uint16, request, buf []byte) ([]byte, error) {
-		ctx, span := t.begin(ctx, trace.SpanKindClient, method, s.Peer().String())
+	return func(ctx context.Context, m peregrine.Method, request, buf []byte) ([]byte, error) {
+		name := m.Name()
+		if name == "" {
+			name = t.names.MethodName(int(m.Number()))
+		}
+		ctx, span := t.begin(ctx, trace.SpanKindClient, name, m.Session().Peer().String())
 		defer span.End()
-		response, err := next(ctx, s, method, request, buf)
+		response, err := next(ctx, m, request, buf)
 		code := peregrine.CodeOf(err)
 		span.SetAttributes(attribute.String("rpc.response.status_code", metrics.CodeName(code)),
 			attribute.Int("rpc.request.size", len(request)), attribute.Int("rpc.response.size", len(response)))
@@ -51,7 +54,11 @@ func (t *tracing) call(next peregrine.CallFunc) peregrine.CallFunc {
 
 func (t *tracing) handle(next peregrine.Handler) peregrine.Handler {
 	return func(r peregrine.Request) {
-		_, span := t.begin(context.Background(), trace.SpanKindServer, r.Method(), r.Peer().String())
+		name := r.Name()
+		if name == "" {
+			name = t.names.MethodName(int(r.Method()))
+		}
+		_, span := t.begin(context.Background(), trace.SpanKindServer, name, r.Peer().String())
 		defer span.End()
 		span.SetAttributes(attribute.Int("rpc.request.size", len(r.Data())))
 		next(r)
