@@ -38,6 +38,7 @@ var layers = []layer{
 	{"internal/netdev", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/transporttest", []string{"core", "transport", "internal/netns", "github.com/stretchr/testify/...", "go.uber.org/goleak", xsys}},
 	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
+	{"internal/handshake", []string{"core/packet", "core/packet/seal", "wire"}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{
 		"core", "transport", "conformance/internal/...", "github.com/stretchr/testify/...", "go.uber.org/goleak/...",

@@ -1,0 +1,108 @@
+package handshake
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// ALPN is the name of the protocol in handshakes (RFC 7301).
+const ALPN = "peregrine/1"
+
+// prepare makes of a user's configuration one for our handshakes, which QUICConn takes.
+func prepare(c *tls.Config) (*tls.Config, error) {
+	switch {
+	case c == nil:
+		return nil, errors.New("the tls.Config is nil: leave TLS out for plain text")
+	case c.MaxVersion != 0 && c.MaxVersion < tls.VersionTLS13:
+		return nil, errors.New("MaxVersion is below TLS 1.3, and there is no older one here: leave it 0")
+	}
+	c = ours(c.Clone())
+	if c.ClientSessionCache == nil && !c.SessionTicketsDisabled {
+		c.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	if get := guarded(c.GetConfigForClient); get != nil {
+		c.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+			info.Conn = connOf(info.Context())
+			other, err := get(info)
+			if other == nil || err != nil {
+				return nil, err
+			}
+			return ours(other.Clone()), nil
+		}
+	}
+	return c, nil
+}
+
+// ours sets what has to be as we say, in a configuration that is a copy.
+func ours(c *tls.Config) *tls.Config {
+	c.MinVersion = tls.VersionTLS13 // else QUICConn refuses
+	c.NextProtos = []string{ALPN}
+	if get := guarded(c.GetCertificate); get != nil {
+		c.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			info.Conn = connOf(info.Context())
+			return get(info)
+		}
+	}
+	c.GetClientCertificate = guarded(c.GetClientCertificate)
+	if verify := c.VerifyConnection; verify != nil {
+		c.VerifyConnection = func(state tls.ConnectionState) (err error) {
+			defer contain(&err)
+			return verify(state)
+		}
+	}
+	if verify := c.VerifyPeerCertificate; verify != nil {
+		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
+			defer contain(&err)
+			return verify(raw, chains)
+		}
+	}
+	return c
+}
+
+// guarded makes a callback fail its handshake where it panics: it runs on a goroutine
+// of crypto/tls's, where nobody else could recover.
+func guarded[A, R any](f func(A) (R, error)) func(A) (R, error) {
+	if f == nil {
+		return nil
+	}
+	return func(a A) (r R, err error) {
+		defer contain(&err)
+		return f(a)
+	}
+}
+
+func contain(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a callback of the tls.Config panicked: %v", p)
+	}
+}
+
+// conn is what callbacks get as ClientHelloInfo.Conn, which QUICConn leaves nil: who
+// asks for the client's address is not to panic. It carries nothing.
+type conn struct {
+	net.Conn
+	peer netip.AddrPort
+}
+
+func (c *conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.peer) }
+
+func (c *conn) LocalAddr() net.Addr { return &net.UDPAddr{} }
+
+type connKey struct{}
+
+func withConn(ctx context.Context, peer netip.AddrPort) context.Context {
+	return context.WithValue(ctx, connKey{}, &conn{peer: peer})
+}
+
+func connOf(ctx context.Context) net.Conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	if c == nil {
+		return nil
+	}
+	return c
+}
