@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -405,7 +406,7 @@ func (r *Request) Fail(code Code, message string) {
 		message = fmt.Sprintf("%s (the handler failed with %v, which is no code to fail with)", message, code)
 		code = valid
 	}
-	r.answer(code, []byte(message))
+	r.answer(code, []byte(wire.Sendable(message, math.MaxInt)))
 }
 
 func (r *Request) answer(code Code, data []byte) {

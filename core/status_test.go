@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,4 +82,22 @@ func TestStatsAddUp(t *testing.T) {
 	b := Stats{CallsStarted: 10, RequestsHeld: 20, ReassemblyBytes: 30, Transport: transport.Stats{RxPackets: 40, TxRefused: 50}}
 	a.Add(&b)
 	require.Equal(t, Stats{CallsStarted: 11, RequestsHeld: 22, ReassemblyBytes: 33, Transport: transport.Stats{RxPackets: 44, TxRefused: 50}}, a)
+}
+
+func TestWhatAHandlerSaysArrivesAsUTF8(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _, s := pair(n, Config{})
+	server.Handle(2, func(r *Request) { r.Fail(Internal, "broken: \xff\xc0") })
+	require.Equal(t, "broken: \uFFFD", n.fails(s, &Call{Method: 2}).Message)
+
+	server.HandleStream(talking, func(s *Stream) {
+		s.User = &talker{Stream: s}
+		s.Reset(Aborted, strings.Repeat("a", 255)+"ß")
+	})
+	stream := talk(s, Stream{Method: talking})
+	n.until(func() bool { return stream.ended == 1 })
+	var err *Error
+	require.ErrorAs(t, stream.Err, &err)
+	require.Equal(t, strings.Repeat("a", 255), err.Message)
 }

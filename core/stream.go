@@ -303,7 +303,7 @@ func (s *Stream) Reset(code Code, text string) {
 // bounded by startStream, and what a server has by weighRefusals.
 func (m *mux) tellReset(names streamNames, code uint8, text string) {
 	o := m.newControl(names.lead(wire.StreamReset, 0).WithCode(code))
-	o.data = []byte(text[:min(len(text), wire.MaxReason)])
+	o.data = []byte(wire.Sendable(text, wire.MaxReason))
 	m.enqueue(o)
 	m.weighRefusals()
 }

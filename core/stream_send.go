@@ -109,7 +109,7 @@ func (s *Stream) End(code Code, text string, trailer []byte) {
 	if s.session != nil || !s.Writable() {
 		return
 	}
-	text = text[:min(len(text), 1<<16-1)]
+	text = wire.Sendable(text, 1<<16-1)
 	if most := s.maxMessage(); wire.EndSize(text, trailer) > most {
 		code, text, trailer = ResourceExhausted, tooLong(wire.EndSize(text, trailer), int64(most)).Message, nil
 	}

@@ -214,7 +214,7 @@ func (r *ResetBody) Parse(b []byte) error {
 // PutReason encodes the body of Refuse and Close, a status code and a sentence
 // cut to MaxReason bytes, and returns its size.
 func PutReason(b []byte, code uint8, reason string) int {
-	reason = reason[:min(len(reason), MaxReason)]
+	reason = Sendable(reason, MaxReason)
 	b[0] = code
 	binary.LittleEndian.PutUint16(b[1:], uint16(len(reason)))
 	return 3 + copy(b[3:], reason)

@@ -16,3 +16,16 @@ func Printable(text string) string {
 	}
 	return strconv.Quote(text)
 }
+
+// Sendable is text as it may be sent: UTF-8, and of at most so many bytes, cut between
+// characters. What is no UTF-8 in it is replaced.
+func Sendable(text string, most int) string {
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	if len(text) <= most {
+		return text
+	}
+	for !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}

@@ -101,8 +101,11 @@ func (p *peer) body(d *Datagram, kind wire.Type) ([]byte, error) {
 		accept.Put(body)
 		return body, nil
 	case kind == wire.Refuse || kind == wire.Close:
-		body := make([]byte, 3+wire.MaxReason)
-		return body[:wire.PutReason(body, d.Code, "a test")], nil
+		reason, err := wiredoc.ParseHex(d.Body)
+		if d.Body == "" {
+			reason = []byte("a test")
+		}
+		return append(binary.LittleEndian.AppendUint16([]byte{d.Code}, uint16(len(reason))), reason...), err
 	case kind == wire.Reset:
 		names := [2]uint32{p.index, p.token}
 		if d.Body != "names" {

@@ -39,27 +39,37 @@ type peer struct {
 	other   Line // from another port
 	serving bool // who is tested is the client
 
+	side
+	beside   *side // of the other connection from the same port; nil: there is none
+	checksum bool
+	lose     int
+	mute     bool
+
+	events  []event
+	mark    int   // events before the last datagram was sent
+	request event // the last
+	closed  key   // of the session that was closed last
+	barrier uint32
+}
+
+// side is one side of one connection.
+type side struct {
 	index, token           uint32 // ours, that they put in headers
 	theirIndex, theirToken uint32
-	connected, checksum    bool
+	connected              bool
 	cookie                 [wire.CookieSize]byte
-	credits                int
+	said                   map[names]bool // in headers of Data and Ack
+	last                   map[string][]byte
+	numbers
+}
 
+// numbers are those of packets, and what they brought.
+type numbers struct {
 	next    uint64            // packet number
 	acked   map[uint64]bool   // ours
 	got     map[uint64][]byte // theirs
 	largest uint64
-	said    map[names]bool // in headers of Data and Ack
-	lose    int
-	mute    bool
-
-	events  []event
-	mark    int // events before the last datagram was sent
-	last    map[string][]byte
 	parts   map[key]*parts
-	request event // the last
-	closed  key   // of the session that was closed last
-	barrier uint32
 }
 
 // names is what a header calls a connection.
@@ -95,20 +105,24 @@ type event struct {
 }
 
 func newPeer(line Line, dial func() (Line, error)) *peer {
-	p := &peer{dial: dial, line: line}
-	p.fresh()
-	return p
+	return &peer{dial: dial, line: line, side: newSide()}
 }
 
-// fresh begins a connection anew.
-func (p *peer) fresh() {
+func newSide() side {
 	var secret [8]byte
 	rand.Read(secret[:])
-	p.index, p.token = binary.LittleEndian.Uint32(secret[:])&0xFFFF, binary.LittleEndian.Uint32(secret[4:])|1
-	p.connected, p.next, p.largest = false, 1, 0
-	p.said = map[names]bool{}
-	p.acked, p.got, p.last, p.parts = map[uint64]bool{}, map[uint64][]byte{}, map[string][]byte{}, map[key]*parts{}
+	return side{
+		index: binary.LittleEndian.Uint32(secret[:]) & 0xFFFF, token: binary.LittleEndian.Uint32(secret[4:]) | 1,
+		said: map[names]bool{}, last: map[string][]byte{}, numbers: newNumbers(),
+	}
 }
+
+func newNumbers() numbers {
+	return numbers{next: 1, acked: map[uint64]bool{}, got: map[uint64][]byte{}, parts: map[key]*parts{}}
+}
+
+// turn goes on with the other connection.
+func (p *peer) turn() { p.side, *p.beside = *p.beside, p.side }
 
 func (p *peer) params() wire.Params {
 	w := wire.Params{
@@ -158,6 +172,10 @@ func (p *peer) take(line string, data []byte) error {
 		return fmt.Errorf("sends what does not decode: %w", err)
 	}
 	name := typeNames[h.Type]
+	if b := p.beside; b != nil && h.Connection == b.index && h.Token == b.token {
+		p.turn()
+		defer p.turn()
+	}
 	if p.serving && !p.connected && h.Type <= wire.Ack {
 		return p.forgot(&h) // of the conversation before
 	}
@@ -371,7 +389,7 @@ func (p *peer) control(line, name string, h *wire.Header, rest, data []byte) err
 		}
 		if !p.connected {
 			p.connected = true
-			p.theirIndex, p.theirToken, p.credits = accept.Connection, accept.Token, int(accept.Params.Credits)
+			p.theirIndex, p.theirToken = accept.Connection, accept.Token
 			p.checksum = p.checksum || accept.Params.Features&wire.FeatureChecksum != 0
 		}
 	case wire.Refuse, wire.Close:

@@ -60,8 +60,14 @@ func (p *peer) converse(c *Conversation) Result {
 	if err != nil {
 		r.Fault = err.Error()
 	}
-	if p.connected {
-		p.send(&Datagram{Type: "close", Code: 14})
+	for range 2 {
+		if p.connected {
+			p.send(&Datagram{Type: "close", Code: 14})
+		}
+		if p.beside == nil {
+			break
+		}
+		p.turn()
 	}
 	if p.other != nil {
 		p.other.Close()
@@ -87,7 +93,11 @@ func (p *peer) step(s *Step) error {
 	switch {
 	case s.Send != nil:
 		p.mark = len(p.events)
-		return p.send(s.Send)
+		for range max(1, s.Send.Times) {
+			if err := p.send(s.Send); err != nil {
+				return err
+			}
+		}
 	case s.Expect != nil:
 		return p.expect(s.Expect)
 	case s.Never != nil:
@@ -105,6 +115,14 @@ func (p *peer) step(s *Step) error {
 	case s.Resume:
 		p.mute = false
 		return p.acknowledge()
+	case s.Another:
+		if p.beside != nil {
+			p.turn()
+			return nil
+		}
+		first := p.side
+		p.side, p.beside = newSide(), &first
+		return p.connect()
 	case s.Alive:
 		return p.alive()
 	case s.Ended:
@@ -294,7 +312,7 @@ func (p *peer) ended() error {
 	if err := p.send(&Datagram{Messages: []Message{ping}}); err != nil {
 		return err
 	}
-	p.connected = false
+	p.connected, p.numbers = false, newNumbers()
 	if err := p.expect(&Event{Type: "reset"}); err != nil {
 		return fmt.Errorf("whether it has forgotten the connection: %w", err)
 	}

@@ -32,6 +32,8 @@ type Step struct {
 	Lose   int  `json:"lose"`
 	Mute   bool `json:"mute"`
 	Resume bool `json:"resume"`
+	// Another turns to another connection from the same port, which it makes, or back.
+	Another bool `json:"another"`
 	// Alive and Ended say whether the connection is there still.
 	Alive bool `json:"alive"`
 	Ended bool `json:"ended"`
@@ -48,11 +50,12 @@ type Datagram struct {
 	Acks       *Acks             `json:"acks"`
 	Messages   []Message         `json:"messages"`
 	Hello      *Hello            `json:"hello"`
-	Body       string            `json:"body"` // hexadecimal, behind all else; of control: "names" is those that it knows
+	Body       string            `json:"body"` // hexadecimal, behind all else; of control: "names" is those that it knows, or the reason
 	Code       uint8             `json:"code"` // of close and refuse
 	Checksum   string            `json:"checksum"`
 	Patch      map[string]string `json:"patch"` // offset: bytes
 	Length     int               `json:"length"`
+	Times      int               `json:"times"` // how often, each with a number of its own; 0: once
 }
 
 // Acks is an acknowledgement block.
