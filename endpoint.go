@@ -31,8 +31,12 @@ type Endpoint struct {
 	waitForReady bool
 	lazy         bool
 	interceptors []func(next Handler) Handler
-	mishaps      mishaps
-	names        names
+
+	stream             StreamFunc // by interceptors; nil without any
+	streamInterceptors []func(StreamHandler) StreamHandler
+
+	mishaps mishaps
+	names   names
 }
 
 // Listen opens an endpoint at the address of a transport URL, such as
@@ -56,7 +60,8 @@ func open(o *options) (*Endpoint, error) {
 	}
 	e := &Endpoint{log: o.log, resolver: o.resolver, waitForReady: o.waitForReady, lazy: o.lazy}
 	e.interceptors, e.mishaps.log, e.mishaps.crash = o.interceptors, o.log, o.crash
-	handlers, err := e.prepare(o)
+	e.streamInterceptors = o.streamInterceptors
+	handlers, streams, err := e.prepare(o)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +93,8 @@ func open(o *options) (*Endpoint, error) {
 		for i, h := range o.handlers {
 			l.handle(h.method, handlers[i])
 		}
-		for _, h := range o.streams {
-			l.handleStream(h.method, h.handler)
+		for i, h := range o.streams {
+			l.handleStream(h.method, streams[i])
 		}
 		running.Store(l, nil)
 		go l.run()
@@ -97,23 +102,32 @@ func open(o *options) (*Endpoint, error) {
 	return e, nil
 }
 
-// prepare makes calls and handlers what interceptors and placements make of them.
-func (e *Endpoint) prepare(o *options) ([]Handler, error) {
+// prepare makes calls, streams and handlers what interceptors and placements make of them.
+func (e *Endpoint) prepare(o *options) (handlers []Handler, streams []StreamHandler, err error) {
 	var errs []error
-	var err error
-	e.call, err = intercepted(o.intercept, func(ctx context.Context, m Method, request, buf []byte) ([]byte, error) {
-		return m.call(ctx, request, buf)
-	})
-	errs = append(errs, err)
-	handlers := make([]Handler, len(o.handlers))
-	for i, h := range o.handlers {
-		handlers[i], err = h.placement.place(h.handler, e.interceptors)
+	if len(o.intercept) > 0 {
+		e.call, err = intercepted(o.intercept, func(ctx context.Context, m Method, request, buf []byte) ([]byte, error) {
+			return m.call(ctx, request, buf)
+		})
+		errs = append(errs, err)
+	}
+	if len(o.streamIntercept) > 0 {
+		e.stream, err = intercepted(o.streamIntercept, func(ctx context.Context, m Method, header []byte) (*Stream, error) {
+			return m.stream(ctx, header)
+		})
+		errs = append(errs, err)
+	}
+	for _, h := range o.handlers {
+		handler, err := h.placement.place(h.handler, e.interceptors)
+		handlers = append(handlers, handler)
 		errs = append(errs, err, e.names.take(h.method))
 	}
 	for _, h := range o.streams {
-		errs = append(errs, e.names.take(h.method))
+		handler, err := intercepted(e.streamInterceptors, h.handler)
+		streams = append(streams, handler)
+		errs = append(errs, err, e.names.take(h.method))
 	}
-	return handlers, errors.Join(errs...)
+	return handlers, streams, errors.Join(errs...)
 }
 
 // transports opens one for each loop.

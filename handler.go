@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/peregrine-rpc/peregrine/core"
 )
@@ -81,13 +80,9 @@ func (p placement) place(h Handler, around []func(next Handler) Handler) (Handle
 	if p.err != nil || h == nil {
 		return nil, p.err
 	}
-	for _, i := range slices.Backward(around) {
-		if h = i(h); h == nil {
-			return nil, &ConfigError{Key: "interceptor", Problem: "it made no handler: return next to leave that alone"}
-		}
-	}
-	if p.wrap == nil {
-		return h, nil
+	h, err := intercepted(around, h)
+	if err != nil || p.wrap == nil {
+		return h, err
 	}
 	return p.wrap(h), nil
 }

@@ -2,6 +2,7 @@ package peregrine
 
 import (
 	"context"
+	"reflect"
 	"slices"
 )
 
@@ -24,17 +25,43 @@ func WithCallInterceptor(wrap func(next CallFunc) CallFunc) Option {
 	}
 }
 
-// intercepted is call within the wraps; nil without any.
-func intercepted(wraps []func(CallFunc) CallFunc, call CallFunc) (CallFunc, error) {
-	if len(wraps) == 0 {
-		return nil, nil
+// StreamFunc opens a stream of a method, as [Session.Stream] does.
+type StreamFunc func(ctx context.Context, m Method, header []byte) (*Stream, error)
+
+// WithStreamInterceptor has each stream that the endpoint's sessions open go through
+// what wrap makes: it may change the header, refuse, or ask by [Stream.OnEnd] to hear
+// how the stream ends. Of several the first is the outermost.
+func WithStreamInterceptor(wrap func(next StreamFunc) StreamFunc) Option {
+	return func(o *options) {
+		if wrap == nil {
+			o.refuse("interceptor", "it is nil: leave the option out")
+			return
+		}
+		o.streamIntercept = append(o.streamIntercept, wrap)
 	}
+}
+
+// WithStreamHandlerInterceptor puts what wrap makes around every handler of streams,
+// also those that [Endpoint.HandleStream] sets later. It runs on the stream's goroutine,
+// and what it returns ends the stream. Of several the first is the outermost.
+func WithStreamHandlerInterceptor(wrap func(next StreamHandler) StreamHandler) Option {
+	return func(o *options) {
+		if wrap == nil {
+			o.refuse("interceptor", "it is nil: leave the option out")
+			return
+		}
+		o.streamInterceptors = append(o.streamInterceptors, wrap)
+	}
+}
+
+// intercepted is f, a function, within the wraps.
+func intercepted[F any](wraps []func(F) F, f F) (F, error) {
 	for _, wrap := range slices.Backward(wraps) {
-		if call = wrap(call); call == nil {
-			return nil, &ConfigError{Key: "interceptor", Problem: "it made no function: return next to leave calls alone"}
+		if f = wrap(f); reflect.ValueOf(f).IsNil() {
+			return f, &ConfigError{Key: "interceptor", Problem: "it made no function: return next to leave that alone"}
 		}
 	}
-	return call, nil
+	return f, nil
 }
 
 // WithHandlerInterceptor puts what wrap makes around every handler, also those

@@ -40,9 +40,13 @@ type options struct {
 	waitForReady bool
 	lazy         bool
 	interceptors []func(next Handler) Handler
-	crash        bool // when a handler panics
-	metrics      bool
-	flight       *FlightRecorder
+
+	streamIntercept    []func(StreamFunc) StreamFunc
+	streamInterceptors []func(StreamHandler) StreamHandler
+
+	crash   bool // when a handler panics
+	metrics bool
+	flight  *FlightRecorder
 }
 
 type methodHandler struct {

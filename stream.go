@@ -34,6 +34,7 @@ type Stream struct {
 	ctx    context.Context
 	cancel func()      // of a served stream's context
 	undo   func() bool // of what the end of a client's context does
+	onEnd  func(error)
 	turn   func()      // does what the user has asked for, on the loop
 
 	mu       sync.Mutex
@@ -79,6 +80,9 @@ func (s *Session) Stream(ctx context.Context, method uint16, header []byte) (*St
 func (m Method) Stream(ctx context.Context, header []byte) (*Stream, error) {
 	if m.session == nil || m.session.loop == nil {
 		return nil, errNotOpen
+	}
+	if open := m.session.endpoint.stream; open != nil {
+		return open(ctx, m, header)
 	}
 	return m.stream(ctx, header)
 }
@@ -152,6 +156,12 @@ func (e *Endpoint) HandleStream(method uint16, h StreamHandler) error {
 }
 
 func (e *Endpoint) setStreamHandler(method uint16, h StreamHandler) error {
+	if h != nil {
+		var err error
+		if h, err = intercepted(e.streamInterceptors, h); err != nil {
+			return err
+		}
+	}
 	return e.onLoops(func(l *loop) { l.handleStream(method, h) })
 }
 
@@ -438,6 +448,19 @@ func (st *Stream) ask() {
 	st.loop.post(message{do: st.turn})
 }
 
+// OnEnd has f called once the stream has ended, and nothing of it goes on, in place of
+// any former f: with nil where the handler returned nil, else with what Recv returns. f
+// runs on the stream's loop, or at once if the stream has ended, and must not block.
+func (st *Stream) OnEnd(f func(err error)) {
+	st.mu.Lock()
+	over, err := st.over, st.err
+	st.onEnd = f
+	st.mu.Unlock()
+	if over && f != nil {
+		f(err)
+	}
+}
+
 // end notes that the engine is done with the stream. st.mu is held.
 func (st *Stream) end(err error) {
 	st.over, st.headed = true, st.headed || err == nil
@@ -582,8 +605,11 @@ func (u *streamUser) Ended(s *core.Stream) {
 		st.trailer = s.Trailer
 	}
 	st.end(s.Err)
-	undo := st.undo
+	undo, onEnd, err := st.undo, st.onEnd, st.err
 	st.mu.Unlock()
+	if onEnd != nil {
+		defer onEnd(err) // which may not return
+	}
 	if undo != nil {
 		undo()
 	}

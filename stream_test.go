@@ -570,3 +570,76 @@ func TestAContextHasStreamsAndCallsWaitForTheServer(t *testing.T) {
 	_, err = st.Recv(nil)
 	require.Equal(t, peregrine.DeadlineExceeded, peregrine.CodeOf(err))
 }
+
+// Interceptors of both sides are around streams, as they are around calls.
+func TestStreamsGoThroughInterceptors(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var seen []string
+	note := func(format string, args ...any) {
+		mu.Lock()
+		seen = append(seen, fmt.Sprintf(format, args...))
+		mu.Unlock()
+	}
+	around := func(name string) peregrine.Option {
+		return peregrine.WithStreamHandlerInterceptor(func(next peregrine.StreamHandler) peregrine.StreamHandler {
+			return func(st *peregrine.Stream) error {
+				note("%s begins %s", name, st.Name())
+				err := next(st)
+				note("%s ends %v", name, err)
+				return err
+			}
+		})
+	}
+	server := serve(t, around("outer"), around("inner"))
+	refusal := &peregrine.Error{Code: peregrine.NotFound, Message: "no such thing"}
+	require.NoError(t, server.HandleStreamName("talk", func(st *peregrine.Stream) error {
+		header, err := st.Header()
+		note("header %s %v", header, err)
+		return refusal
+	}))
+	ended := make(chan error, 1)
+	forbidden := errors.New("forbidden")
+	session := connect(t, server, peregrine.WithStreamInterceptor(func(next peregrine.StreamFunc) peregrine.StreamFunc {
+		return func(ctx context.Context, m peregrine.Method, header []byte) (*peregrine.Stream, error) {
+			if m.Number() == talk {
+				return nil, forbidden
+			}
+			st, err := next(ctx, m, append(header, '!'))
+			if err == nil {
+				st.OnEnd(func(err error) { ended <- err })
+			}
+			return st, err
+		}
+	}))
+	_, err := session.Stream(t.Context(), talk, nil)
+	require.ErrorIs(t, err, forbidden)
+	st, err := session.Method("talk").Stream(t.Context(), []byte("hello"))
+	require.NoError(t, err)
+	_, err = hears(st)
+	require.ErrorIs(t, err, refusal)
+	require.ErrorIs(t, <-ended, refusal)
+	st.OnEnd(func(err error) { ended <- err })
+	require.ErrorIs(t, <-ended, refusal, "also if it has ended")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, []string{
+		"outer begins talk", "inner begins talk", "header hello! <nil>", "inner ends " + refusal.Error(), "outer ends " + refusal.Error(),
+	}, seen)
+}
+
+func TestAnInterceptorOfStreamsThatMakesNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, option := range []peregrine.Option{
+		peregrine.WithStreamInterceptor(nil),
+		peregrine.WithStreamInterceptor(func(peregrine.StreamFunc) peregrine.StreamFunc { return nil }),
+		peregrine.WithStreamHandlerInterceptor(nil),
+	} {
+		_, err := peregrine.Listen("udp://127.0.0.1:0", option)
+		var wrong *peregrine.ConfigError
+		require.ErrorAs(t, err, &wrong)
+	}
+	server := serve(t, peregrine.WithStreamHandlerInterceptor(func(peregrine.StreamHandler) peregrine.StreamHandler { return nil }))
+	var wrong *peregrine.ConfigError
+	require.ErrorAs(t, server.HandleStream(talk, func(*peregrine.Stream) error { return nil }), &wrong)
+}

@@ -55,7 +55,7 @@ type callers struct {
 	freed   []uint16      // free indexes of clients
 	// unclosed are indexes of which the server has to hear still that they are closed.
 	unclosed []uint16
-	open     int // sessions
+	open     int    // sessions
 	up       uint64 // the connection, by Endpoint.ups
 	// outstanding counts requests in slots.
 	outstanding int

@@ -103,3 +103,35 @@ func TestAReaderGetsTheMetrics(t *testing.T) {
 	require.Len(t, calls.DataPoints, 2)
 	require.NotEmpty(t, byName["peregrine.peer.rtt"].Data.(metricdata.Gauge[float64]).DataPoints)
 }
+
+func TestStreamsAreSpans(t *testing.T) {
+	t.Parallel()
+	exporter := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
+	options := otel.Tracing(provider, nil)
+	server, err := peregrine.Listen("mem://127.0.0.1:0", options...)
+	require.NoError(t, err)
+	defer server.Close()
+	require.NoError(t, server.HandleStreamName("news", func(*peregrine.Stream) error {
+		return &peregrine.Error{Code: peregrine.NotFound, Message: "none today"}
+	}))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s, err := peregrine.Dial(ctx, server.Addr().String(), append(options, peregrine.WithTransport("mem://127.0.0.1:0"))...)
+	require.NoError(t, err)
+	defer s.Close()
+	st, err := s.Method("news").Stream(ctx, nil)
+	require.NoError(t, err)
+	_, err = st.Recv(nil)
+	require.Error(t, err)
+	_, err = s.Method("olds").Stream(ctx, nil)
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return len(exporter.GetSpans()) == 3 }, time.Minute, time.Millisecond)
+	kinds := map[trace.SpanKind]int{}
+	for _, span := range exporter.GetSpans() {
+		require.Contains(t, []string{"peregrine/news", "peregrine/olds"}, span.Name)
+		require.Equal(t, codes.Error, span.Status.Code)
+		kinds[span.SpanKind]++
+	}
+	require.Equal(t, map[trace.SpanKind]int{trace.SpanKindClient: 2, trace.SpanKindServer: 1}, kinds)
+}
