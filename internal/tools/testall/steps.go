@@ -38,6 +38,7 @@ func allSteps(tests *results, required []string) []steps.Step {
 	add("dpdk", func(log io.Writer) error { return dpdk(log, tests) })
 	add("tools", func(log io.Writer) error { return nestedModule(log, tests, "internal/tools") })
 	add("metrics/prom", func(log io.Writer) error { return nestedModule(log, tests, "metrics/prom") })
+	add("grpc", func(log io.Writer) error { return nestedModule(log, tests, "grpc") })
 	add("metrics/otel", func(log io.Writer) error { return nestedModule(log, tests, "metrics/otel") })
 	add("bench", func(log io.Writer) error { return nestedModule(log, tests, "bench") })
 	return all

@@ -1,0 +1,292 @@
+package pgrpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/peregrine-rpc/peregrine"
+)
+
+// clientStream is a [grpc.ClientStream] over a stream.
+type clientStream struct {
+	clientRPC
+	stream *peregrine.Stream
+	cancel context.CancelFunc
+
+	sentLast bool
+	scratch  []byte // the last message that was sent, if it is small
+	buf      []byte // the last that was received, likewise
+
+	head     sync.Mutex // for whether the server's header is known
+	headed   bool
+	first    []byte // the first message, or how the stream ended, if that had to be known
+	firstErr error
+	looked   bool
+
+	received bool
+	end      error // sticky: how it ended for Recv
+}
+
+// maxScratch is the most memory that a stream keeps for its next message, each way.
+const maxScratch = 4 << 10
+
+func (cc *ClientConn) openStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (*clientStream, error) {
+	s := &clientStream{clientRPC: clientRPC{conn: cc, method: method, desc: desc, opts: opts}}
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		s.finish(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *clientStream) open() error {
+	opening, err := s.opening(nil)
+	if err != nil {
+		return err
+	}
+	s.ctx, s.cancel = context.WithCancel(peer.NewContext(s.ctx, s.conn.peer()))
+	ctx := s.ctx
+	if s.info.waitForReady {
+		ctx = peregrine.WaitForReady(ctx)
+	}
+	if s.stream, err = s.conn.session.Stream(ctx, number, opening); err != nil {
+		s.cancel()
+		return s.failure(err)
+	}
+	if err := s.connected(); err != nil {
+		s.cancel()
+		return err
+	}
+	s.sent()
+	stop := context.AfterFunc(s.user, func() { s.finish(contextError(s.user.Err())) })
+	context.AfterFunc(s.ctx, func() { stop() })
+	return nil
+}
+
+// connected waits until the stream has a connection, or has failed for want of one.
+func (s *clientStream) connected() error {
+	session := s.conn.session
+	for {
+		switch state := session.State(); {
+		case state == peregrine.Ready:
+			return nil
+		case state == peregrine.Shutdown:
+			return errClosing
+		case state == peregrine.TransientFailure && !s.info.waitForReady:
+			s.look()
+			return s.failure(s.firstErr)
+		case !session.WaitForStateChange(s.ctx, state):
+			return contextError(s.ctx.Err())
+		}
+	}
+}
+
+// finish ends the RPC, and the stream where that goes on.
+func (s *clientStream) finish(err error) {
+	s.clientRPC.finish(err)
+	if s.cancel != nil {
+		s.cancel()
+	}
+}
+
+func (s *clientStream) Context() context.Context { return s.ctx }
+
+func (s *clientStream) Header() (metadata.MD, error) {
+	if err := s.waitHeader(); err != nil {
+		s.finish(err)
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.header.Copy(), nil
+}
+
+// waitHeader returns how the stream ended if there is no header; io.EOF is nil then.
+func (s *clientStream) waitHeader() error {
+	s.head.Lock()
+	defer s.head.Unlock()
+	if s.headed {
+		return s.end
+	}
+	header, err := s.stream.Header()
+	if err == nil && header == nil {
+		s.look()
+		err = s.firstErr
+	}
+	s.headed = true
+	switch {
+	case err != nil:
+		s.looked, s.firstErr = true, err
+		s.ending(err)
+	case header == nil:
+		err = s.heading(nil)
+		s.end = err
+	default:
+		err = s.heading(&reader{b: header})
+		s.end = err
+	}
+	return s.end
+}
+
+// look finds out whether a message or an end comes first.
+func (s *clientStream) look() {
+	s.first, s.firstErr = s.stream.Recv(nil)
+	s.looked = true
+}
+
+// ending takes in how the stream ended.
+func (s *clientStream) ending(err error) {
+	if s.end != nil {
+		return
+	}
+	trailer := s.stream.Trailer()
+	switch {
+	case len(trailer) > 0:
+		s.end = s.clientRPC.ending(&reader{b: trailer})
+	case err == io.EOF:
+		s.ended(nil)
+	default:
+		s.end = s.failure(err)
+	}
+	if s.end == nil {
+		s.end = io.EOF
+	}
+}
+
+func (s *clientStream) Trailer() metadata.MD {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trailer.Copy()
+}
+
+func (s *clientStream) SendMsg(m any) error {
+	err := s.send(m)
+	switch {
+	case err != nil && err != io.EOF:
+		s.finish(err)
+	case s.desc.ClientStreams:
+	case err == io.EOF:
+		return nil // as generated code wants it: RecvMsg says why
+	case err == nil:
+		s.stream.CloseSend()
+	}
+	return err
+}
+
+func (s *clientStream) send(m any) error {
+	if s.sentLast {
+		return status.Error(codes.Internal, "SendMsg called after CloseSend")
+	}
+	s.sentLast = !s.desc.ClientStreams
+	b, size, err := s.out.appendMessage(s.scratch[:0], m, s.info.maxSent)
+	if err != nil {
+		return err
+	}
+	if cap(b) <= maxScratch {
+		s.scratch = b
+	}
+	if err := s.stream.Send(b); err != nil {
+		if errors.Is(err, peregrine.ErrOnLoop) {
+			return rpcError(err)
+		}
+		return io.EOF
+	}
+	if sh := s.conn.stats; sh != nil {
+		sh.HandleRPC(s.ctx, outPayload(true, m, size))
+	}
+	return nil
+}
+
+func (s *clientStream) CloseSend() error {
+	s.sentLast = true
+	return s.stream.CloseSend()
+}
+
+func (s *clientStream) RecvMsg(m any) error {
+	err := s.receive(m)
+	if err != nil || s.desc.ServerStreams {
+		return err
+	}
+	// To know how the RPC ended.
+	switch err = s.receive(m); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return status.Error(codes.Internal, "cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message")
+	}
+	return err
+}
+
+func (s *clientStream) receive(m any) error {
+	err := s.next(m)
+	if err != nil {
+		s.finish(err)
+	}
+	return err
+}
+
+func (s *clientStream) next(m any) error {
+	if err := s.waitHeader(); err != nil && !s.looked {
+		return err
+	}
+	message, err := s.first, s.firstErr
+	if s.looked && err == nil {
+		s.looked, s.first = false, nil
+	} else if !s.looked {
+		if message, err = s.stream.Recv(s.buf[:0]); err == nil && cap(message) <= maxScratch {
+			s.buf = message
+		}
+	}
+	if err != nil {
+		s.ending(err)
+		if s.end == io.EOF && !s.desc.ServerStreams && !s.received {
+			return status.Error(codes.Internal, "cardinality violation: received no response message from non-server-streaming RPC")
+		}
+		return s.end
+	}
+	s.received = true
+	size, err := s.in.decode(message, m, s.info.maxReceived, atClient)
+	if err != nil {
+		return err
+	}
+	if sh := s.conn.stats; sh != nil {
+		sh.HandleRPC(s.ctx, inPayload(true, m, size))
+	}
+	return nil
+}
+
+// invokeByStream calls, like a unary method, one that is not.
+func (cc *ClientConn) invokeByStream(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
+	r := &clientRPC{conn: cc, method: method, desc: unaryDesc, opts: opts}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	return cc.finishByStream(r, args, reply)
+}
+
+func (cc *ClientConn) finishByStream(r *clientRPC, args, reply any) error {
+	s := &clientStream{clientRPC: clientRPC{
+		conn: cc, method: r.method, desc: unaryDesc, opts: r.opts, info: r.info, user: r.user, ctx: r.ctx, md: r.md, began: r.began,
+		in: coding{codec: r.info.codec}, out: r.out,
+	}}
+	if err := s.open(); err != nil {
+		s.finish(err)
+		return err
+	}
+	defer s.cancel()
+	if err := s.SendMsg(args); err != nil {
+		return err
+	}
+	return s.RecvMsg(reply)
+}

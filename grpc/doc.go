@@ -1,0 +1,19 @@
+// Package pgrpc runs the services that protoc-gen-go-grpc generates over Peregrine,
+// unchanged. A client passes a [ClientConn] where it passed a *grpc.ClientConn, and a
+// server registers its services with a [Server]:
+//
+//	conn, err := pgrpc.NewClient("127.0.0.1:50051")
+//	client := pb.NewGreeterClient(conn)
+//
+//	server := pgrpc.NewServer()
+//	pb.RegisterGreeterServer(server, &greeter{})
+//	err := server.Serve("udp://127.0.0.1:50051")
+//
+// What a generated stub's user sees is grpc-go's: metadata, codes and texts, deadlines,
+// interceptors, compressors, codecs, statistics. What differs is in differences.md.
+// Call options are grpc's own; dial and server options have the names of grpc's.
+//
+// Unary calls travel as requests and are as fast as those; all else travels as streams.
+//
+// There is no security: see package peregrine.
+package pgrpc

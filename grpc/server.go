@@ -1,0 +1,182 @@
+package pgrpc
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+
+	"github.com/peregrine-rpc/peregrine"
+)
+
+// Server is a [grpc.ServiceRegistrar] whose services Peregrine endpoints serve: what
+// the generated RegisterXServer functions take. Any goroutine may use it.
+type Server struct {
+	maxReceived, maxSent int
+	codec                codec
+	unaries              grpc.UnaryServerInterceptor
+	streams              grpc.StreamServerInterceptor
+	unknown              *grpc.StreamDesc
+	stats                stats.Handler
+
+	mu        sync.Mutex
+	services  map[string]*service
+	endpoints []*peregrine.Endpoint
+	stopped   chan struct{} // closed once Stop or GracefulStop is done
+	once      sync.Once
+	terms     termsCache
+}
+
+var _ grpc.ServiceRegistrar = (*Server)(nil)
+
+// service is what was registered under a name.
+type service struct {
+	impl     any
+	metadata any
+	methods  map[string]*grpc.StreamDesc
+	order    []grpc.MethodInfo
+}
+
+// NewServer makes a server without services. Register them, then Listen.
+func NewServer(opts ...ServerOption) *Server {
+	s := &Server{
+		maxReceived: defaultReceived, maxSent: maxInt32, services: map[string]*service{}, stopped: make(chan struct{}),
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
+}
+
+const maxInt32 = 1<<31 - 1
+
+// RegisterService registers a service and what implements it, before Listen. Generated
+// code calls it. It panics for what does not implement the service, for a name that is
+// taken, and after Listen, where grpc would end the process.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	if impl != nil {
+		if want := reflect.TypeOf(desc.HandlerType).Elem(); !reflect.TypeOf(impl).Implements(want) {
+			panic(fmt.Sprintf("pgrpc: RegisterService of %s: %T does not implement %v", desc.ServiceName, impl, want))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(s.endpoints) > 0:
+		panic("pgrpc: RegisterService of " + desc.ServiceName + " after Listen: register all services first")
+	case s.services[desc.ServiceName] != nil:
+		panic("pgrpc: RegisterService of " + desc.ServiceName + ": it is registered already")
+	}
+	registered := &service{impl: impl, metadata: desc.Metadata, methods: map[string]*grpc.StreamDesc{}}
+	for i := range desc.Methods {
+		d := &desc.Methods[i]
+		registered.methods[d.MethodName] = &grpc.StreamDesc{StreamName: d.MethodName, Handler: s.wrap(d)}
+		registered.order = append(registered.order, grpc.MethodInfo{Name: d.MethodName})
+	}
+	for i := range desc.Streams {
+		d := &desc.Streams[i]
+		registered.methods[d.StreamName] = d
+		registered.order = append(registered.order, grpc.MethodInfo{
+			Name: d.StreamName, IsClientStream: d.ClientStreams, IsServerStream: d.ServerStreams,
+		})
+	}
+	s.services[desc.ServiceName] = registered
+}
+
+// wrap makes a unary method a stream of one message each way, so that all are served
+// alike.
+func (s *Server) wrap(d *grpc.MethodDesc) grpc.StreamHandler {
+	return func(impl any, stream grpc.ServerStream) error {
+		reply, err := d.Handler(impl, stream.Context(), stream.RecvMsg, s.unaries)
+		if err != nil {
+			return err
+		}
+		return stream.SendMsg(reply)
+	}
+}
+
+// GetServiceInfo tells what is registered; package reflection asks for it.
+func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]grpc.ServiceInfo, len(s.services))
+	for name, registered := range s.services {
+		all[name] = grpc.ServiceInfo{Methods: registered.order, Metadata: registered.metadata}
+	}
+	return all
+}
+
+// maxHandlers bounds the unary handlers that run at a time; those of streams are
+// bounded by the engine.
+const maxHandlers = 1 << 20
+
+// Listen opens an endpoint at a transport's URL, such as "udp://127.0.0.1:50051", and
+// serves there until Stop, GracefulStop or the endpoint's Close. It returns at once. A
+// server may listen at several.
+func (s *Server) Listen(url string, opts ...peregrine.Option) (*peregrine.Endpoint, error) {
+	engine := append([]peregrine.Option{
+		peregrine.WithConfig(peregrine.Config{MaxMessage: maxMessage(s.maxReceived)}),
+		peregrine.WithHandler(number, s.handleRequest, peregrine.Go(maxHandlers)),
+		peregrine.WithStreamHandler(number, s.handleStream),
+	}, opts...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.stopped:
+		return nil, grpc.ErrServerStopped
+	default:
+	}
+	endpoint, err := peregrine.Listen(url, engine...)
+	if err != nil {
+		return nil, err
+	}
+	s.endpoints = append(s.endpoints, endpoint)
+	return endpoint, nil
+}
+
+// local is where the server listens first; peers are told so.
+func (s *Server) local() netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.endpoints) == 0 {
+		return netip.AddrPort{}
+	}
+	return s.endpoints[0].Addr()
+}
+
+// Serve listens at a transport's URL and returns when the server has stopped.
+func (s *Server) Serve(url string, opts ...peregrine.Option) error {
+	if _, err := s.Listen(url, opts...); err != nil {
+		return err
+	}
+	<-s.stopped
+	return nil
+}
+
+// Stop ends all endpoints at once: calls under way fail at their clients with
+// Unavailable, and the contexts of their handlers end.
+func (s *Server) Stop() {
+	s.stop(func(e *peregrine.Endpoint) { e.Close() })
+}
+
+// GracefulStop refuses new calls, and returns when those under way are done. Stop ends
+// it early.
+func (s *Server) GracefulStop() {
+	s.stop(func(e *peregrine.Endpoint) { e.Shutdown(context.Background()) })
+}
+
+func (s *Server) stop(end func(*peregrine.Endpoint)) {
+	s.mu.Lock()
+	endpoints := s.endpoints
+	s.mu.Unlock()
+	var all sync.WaitGroup
+	for _, e := range endpoints {
+		all.Go(func() { end(e) })
+	}
+	all.Wait()
+	s.once.Do(func() { close(s.stopped) })
+}
