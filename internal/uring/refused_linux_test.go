@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/peregrine-rpc/peregrine/internal/uring/uringtest"
+	"github.com/peregrine-rpc/peregrine/internal/seccomptest"
 )
 
 func TestARefusalSaysWhatToDo(t *testing.T) {
@@ -41,7 +41,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 func TestASeccompFilterIsRecognized(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []unix.Errno{unix.EPERM, unix.ENOSYS} {
-		err := uringtest.Without(errno, func() error {
+		err := seccomptest.Refusing(unix.SYS_IO_URING_SETUP, errno, func() error {
 			_, err := Setup(Options{Requests: 1, Completions: 2})
 			return err
 		})

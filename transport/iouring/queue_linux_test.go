@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/peregrine-rpc/peregrine/internal/seccomptest"
 	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/internal/uring"
-	"github.com/peregrine-rpc/peregrine/internal/uring/uringtest"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -428,7 +428,7 @@ func TestAChildProcessKeepsNoPort(t *testing.T) {
 
 func TestWithoutIoUringAnErrorSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	err := uringtest.Without(unix.EPERM, func() error {
+	err := seccomptest.Refusing(unix.SYS_IO_URING_SETUP, unix.EPERM, func() error {
 		_, err := Open(DefaultConfig(), 0, 1)
 		return err
 	})
@@ -439,7 +439,7 @@ func TestWithoutIoUringAnErrorSaysWhatToDo(t *testing.T) {
 func TestAQueueThatCannotBeBoundGoesOn(t *testing.T) {
 	t.Parallel()
 	a := anyone.at(t, loopback)
-	err := uringtest.Without(unix.EPERM, func() error { _, err := transport.BindThread(a); return err })
+	err := seccomptest.Refusing(unix.SYS_IO_URING_SETUP, unix.EPERM, func() error { _, err := transport.BindThread(a); return err })
 	require.ErrorContains(t, err, "not bound to its thread")
 	transporttest.Send(t, a, transporttest.To(t, a, a), "to itself")
 	require.Equal(t, []string{"to itself"}, transporttest.Texts(t, a, 1))

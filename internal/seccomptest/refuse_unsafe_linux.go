@@ -1,6 +1,7 @@
-package uringtest
+package seccomptest
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"unsafe"
@@ -8,26 +9,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Without runs f on a thread of its own whose io_uring_setup is answered with errno,
-// as a container's filter does, and returns what f returns.
-func Without(errno unix.Errno, f func() error) error {
+// Refusing runs f on a thread of its own whose system calls of that number are
+// answered with errno, and returns what f returns.
+func Refusing(call uint32, errno unix.Errno, f func() error) error {
 	answer := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // the filter ends with this thread
-		err := forbid(unix.SYS_IO_URING_SETUP, errno)
-		if err == nil {
+		err := errUnfinished   // where f ends the goroutine, as a requirement does
+		defer func() { answer <- err }()
+		if err = refuse(call, errno); err == nil {
+			err = errUnfinished
 			err = f()
 		}
-		answer <- err
 	}()
 	return <-answer
 }
 
-// forbid has the calling thread's system calls of that number answered with errno.
-func forbid(number uint32, errno unix.Errno) error {
+var errUnfinished = errors.New("what a system call was refused to did not come to its end")
+
+// refuse has the calling thread's system calls of that number answered with errno. The
+// kernel copies the filter within the call.
+func refuse(call uint32, errno unix.Errno) error {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
