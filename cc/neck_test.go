@@ -107,14 +107,20 @@ func (f *flow) Next() packet.Next {
 	return packet.Nothing
 }
 
-func (f *flow) Fill(b []byte, _ *[]byte) (n, entries int, next packet.Next) {
-	n = min(len(b), f.conn.Room())
-	if len(f.pings) > 0 {
-		n = max(f.pings[0], wire.MessageHeaderSize)
-		f.pings = f.pings[1:]
+func (f *flow) Fill(r *packet.Run) (filled int, next packet.Next) {
+	for filled < len(r.Packets) && f.Next() != packet.Nothing && (filled == 0 || f.Next() != packet.Padded) {
+		t := &r.Packets[filled]
+		n := min(r.Limit, len(t.Head)-r.Skip, f.conn.Room())
+		if len(f.pings) > 0 {
+			n = max(f.pings[0], wire.MessageHeaderSize)
+			f.pings = f.pings[1:]
+		}
+		t.Head = t.Head[:r.Skip+n]
+		clear(t.Head[r.Skip:])
+		r.Entries[filled] = 1
+		filled++
 	}
-	clear(b[:n])
-	return n, 1, f.Next()
+	return filled, f.Next()
 }
 
 func (f *flow) Ping(size int) {

@@ -20,6 +20,27 @@ type taking struct {
 
 // Take takes in the messages of a datagram. The side that dialed is the client.
 func (m *mux) Take(rest []byte) {
+	lead, end, plain := wire.ParseMessage(rest)
+	if !plain || end != len(rest) {
+		m.takeAll(rest)
+		return
+	}
+	m.e.stats.RxMessages++ // the only one, after which nothing is left to resume with
+	switch kind, dialed := lead.Kind(), m.conn.Dialed(); {
+	case kind == wire.Response && dialed:
+		m.response(lead, rest[wire.MessageHeaderSize:], nil)
+		if m.queue.length >= overlapMin {
+			m.overlap()
+		}
+	case kind == wire.Request && !dialed:
+		m.request(lead, rest[wire.MessageHeaderSize:], nil)
+	default:
+		m.e.stats.RxMalformed++
+	}
+}
+
+// takeAll is Take of any number of messages, of any kind.
+func (m *mux) takeAll(rest []byte) {
 	e, dialed := m.e, m.conn.Dialed()
 	e.taking.mux, e.taking.hand = m, rest
 	messages := uint64(0)
@@ -48,15 +69,21 @@ func (m *mux) Take(rest []byte) {
 		default:
 			m.other(lead, full)
 		}
-		if m.queue.length >= overlapMin && m.queue.length >= m.outstanding/2 && dialed {
-			// New requests leave before all responses at hand are taken in. Else client and
-			// server would take turns: all calls in flight would travel together, one side
-			// idle while the other works.
-			m.conn.SendNow()
+		if m.queue.length >= overlapMin {
+			m.overlap()
 		}
 	}
 	e.taking.unread = 0
 	e.stats.RxMessages += messages
+}
+
+// overlap, where overlapMin requests wait or more, has new ones leave before all responses at hand are taken in. Else client
+// and server would take turns: all calls in flight would travel together, one side idle
+// while the other works.
+func (m *mux) overlap() {
+	if m.queue.length >= m.outstanding/2 && m.conn.Dialed() {
+		m.conn.SendNow()
+	}
 }
 
 // other takes in a message that is no request or response, or not this side's. full is

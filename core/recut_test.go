@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // A path that shrinks has a message cut anew. That a fragment of the former cut arrives
@@ -23,9 +26,8 @@ func TestAFragmentOfTheFormerCutCountsForNoneOfTheNext(t *testing.T) {
 		fragment, _ := o.take()
 		m.queue.note(o, fragment, m.conn.Settled())
 	}
-	var payload []byte
-	_, entries, _ := m.Fill(make([]byte, m.conn.Room()), &payload)
-	require.Equal(t, 1, entries)
+	filled, _ := m.Fill(&packet.Run{Packets: []transport.TxPacket{{Head: make([]byte, m.conn.Room())}}, Limit: m.conn.Room()})
+	require.Equal(t, 1, filled)
 	require.Equal(t, m.stride(), int(o.stride), "it is cut anew")
 	m.Arrived(first, 3)
 	require.Equal(t, o.fragments, o.unacked)

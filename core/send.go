@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -76,75 +77,90 @@ func (m *mux) Next() packet.Next {
 	return packet.Nothing
 }
 
-// Fill packs as many small messages as fit, or else one fragment of a bulk
-// message.
-func (m *mux) Fill(b []byte, payload *[]byte) (n, entries int, next packet.Next) {
-	e, q := m.e, &m.queue
-	if q.length == 0 {
-		n, entries = m.fragment(b, payload)
-		e.stats.TxMessages += uint64(entries)
-		return n, entries, m.Next()
-	}
-	for q.length > 0 {
-		held := q.at(q.head)
-		o := held.message
-		if held.id != o.id {
-			q.head++ // void
-			continue
+// Fill packs as many small messages as fit in each datagram, or else a fragment of a
+// bulk message.
+func (m *mux) Fill(r *packet.Run) (filled int, next packet.Next) {
+	e, q, run := m.e, &m.queue, r.Packets
+	messages := uint64(0)
+	for ; filled < len(run) && filled < len(r.Entries); filled++ {
+		t := &run[filled]
+		b := t.Head[:min(r.Limit, len(t.Head))]
+		n, entries := r.Skip, 0
+		if q.length == 0 {
+			n, entries = m.fragment(b, n, t, filled)
 		}
-		if o.padding > 0 {
-			if entries == 0 {
-				n, entries = m.padded(b)
+		for q.length > 0 {
+			held := q.at(q.head)
+			o := held.message
+			if held.id != o.id {
+				q.head++ // void
+				continue
 			}
-			break
-		}
-		if n+int(o.size) > len(b) {
-			if entries > 0 {
+			if o.padding > 0 {
+				if filled+entries == 0 {
+					n, entries = m.padded(b, n)
+				}
 				break
 			}
-			q.skip(o) // queued when the MTU was larger
-			m.bulk.push(o)
-			continue
+			if n+int(o.size) > len(b) {
+				if entries == 0 {
+					q.skip(o) // queued when the MTU was larger
+					m.bulk.push(o)
+				}
+				break
+			}
+			q.send(o)
+			entries++
+			o.started = true
+			if o.deadline == 0 {
+				o.lead.Put(b[n:], len(o.data))
+				n += wire.MessageHeaderSize
+			} else {
+				n += o.put(b[n:], 0, len(o.data), e.packets.Now())
+			}
+			if len(o.data) > copyLimit {
+				m.lend(o, o.data, t, filled)
+				break
+			}
+			n += copy(b[n:], o.data)
+			if e.cfg.NoCoalesce {
+				break
+			}
 		}
-		q.send(o)
-		entries++
-		o.started = true
-		if o.deadline == 0 {
-			o.lead.Put(b[n:], len(o.data))
-			n += wire.MessageHeaderSize
-		} else {
-			n += o.put(b[n:], 0, len(o.data), e.packets.Now())
-		}
-		if len(o.data) > copyLimit {
-			m.lend(o, o.data, payload)
+		if entries == 0 {
 			break
 		}
-		n += copy(b[n:], o.data)
-		if e.cfg.NoCoalesce {
-			break
-		}
+		t.Head = t.Head[:n]
+		r.Entries[filled] = uint16(entries)
+		messages += uint64(entries)
 	}
-	e.stats.TxMessages += uint64(entries)
-	return n, entries, m.Next()
+	e.stats.TxMessages += messages
+	return filled, m.Next()
 }
 
-// padded packs a ping that fills a datagram to its size.
-func (m *mux) padded(b []byte) (n, entries int) {
+// padded packs a ping that fills a datagram to its size, from b[n] on. What it returns
+// is where it ends, and one entry.
+func (m *mux) padded(b []byte, n int) (end, entries int) {
 	o := m.queue.first()
 	m.queue.send(o)
-	size := int(o.padding)
-	o.lead.Put(b, size-wire.MessageHeaderSize)
-	clear(b[wire.MessageHeaderSize:size])
-	return size, 1
+	end = n + int(o.padding)
+	o.lead.Put(b[n:], int(o.padding)-wire.MessageHeaderSize)
+	clear(b[n+wire.MessageHeaderSize : end])
+	return end, 1
 }
 
-// fragment packs one fragment of the message whose turn it is.
-func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
+// fragment packs one fragment of the message whose turn it is, if there is any, from b[n]
+// of the next datagram but ahead. It returns where its head ends, and whether that is one
+// entry or none.
+func (m *mux) fragment(b []byte, n int, t *transport.TxPacket, ahead int) (end, entries int) {
 	o := m.bulk.head
+	if o == nil {
+		return n, 0
+	}
 	if o.stride == 0 && len(o.data) <= m.singleLimit() {
 		o.dequeue()
 		m.queue.push(o, m.conn.Settled()) // queued when the MTU was smaller
-		return 0, 0
+		return n, 0
 	}
 	if o.stride == 0 || int(o.stride) > m.stride() {
 		m.e.restamp(o)
@@ -162,26 +178,26 @@ func (m *mux) fragment(b []byte, payload *[]byte) (n, entries int) {
 		m.bulk.push(o)
 	}
 	if !ok {
-		return 0, 0
+		return n, 0
 	}
 	m.queue.note(o, fragment, m.conn.Settled())
 	o.started = true
 	body := o.body(fragment)
-	m.lend(o, body, payload)
-	return o.put(b, fragment, len(body), m.e.packets.Now()), 1
+	m.lend(o, body, t, ahead)
+	return n + o.put(b[n:], fragment, len(body), m.e.packets.Now()), 1
 }
 
-// lend has data, of o's, follow what is in the datagram, and notes until when the
-// transport reads it.
-func (m *mux) lend(o *outgoing, data []byte, payload *[]byte) {
-	*payload = data
-	o.payloadEnd = m.e.packets.Placed() + 1
+// lend has data, of o's, follow what is in the next datagram but ahead, and notes until
+// when the transport reads it.
+func (m *mux) lend(o *outgoing, data []byte, t *transport.TxPacket, ahead int) {
+	t.Payload = data
+	o.payloadEnd = m.e.packets.Placed() + uint64(ahead) + 1
 }
 
-// Arrived tells the messages that a datagram held.
+// Arrived tells the messages that datagrams held.
 func (m *mux) Arrived(first uint32, count int) {
-	for i := range uint32(count) {
-		held := m.queue.at(first + i)
+	for i, end := first, first+uint32(count); i != end; i++ {
+		held := m.queue.at(i)
 		o := held.message
 		if o.id != held.id || o.stride != 0 && !o.fragmentArrived(held.fragment) {
 			continue

@@ -78,9 +78,15 @@ func (b *blobs) Next() packet.Next {
 	return packet.Next(blobHead + len(b.queue[0].data))
 }
 
-func (b *blobs) Fill(room []byte, payload *[]byte) (n, entries int, next packet.Next) {
-	n, entries = b.fill(room, payload)
-	return n, entries, b.Next()
+func (b *blobs) Fill(r *packet.Run) (filled int, next packet.Next) {
+	for filled < len(r.Packets) && b.Next() != packet.Nothing && (filled == 0 || b.Next() != packet.Padded) {
+		t := &r.Packets[filled]
+		n, entries := b.fill(t.Head[r.Skip:min(r.Limit, len(t.Head))], &t.Payload)
+		t.Head = t.Head[:r.Skip+n]
+		r.Entries[filled] = uint16(entries)
+		filled++
+	}
+	return filled, b.Next()
 }
 
 func (b *blobs) fill(room []byte, payload *[]byte) (n, entries int) {

@@ -54,6 +54,7 @@ type Endpoint struct {
 	fetched  int // of rx
 	begun    int // of those, that Receive has begun with
 	burst    burst
+	run      Run // of burst, that a layer fills
 	rxHeader wire.Header
 	acks     wire.AckBlock // to send
 

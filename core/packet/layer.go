@@ -3,6 +3,7 @@ package packet
 import (
 	"time"
 
+	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
@@ -10,7 +11,7 @@ import (
 // connection calls all its methods, on the endpoint's goroutine, and each may call
 // the connection's; only Fill may not.
 //
-// The two meet in these words: fill this datagram, this arrived, this was lost,
+// The two meet in these words: fill these datagrams, this arrived, this was lost,
 // this is what came in; the connection is up, down, gone.
 //
 // An *entry* is the layer's own note of a thing that a datagram holds. The layer
@@ -21,14 +22,12 @@ import (
 type Layer interface {
 	// Next is what the layer would have Fill send first.
 	Next() Next
-	// Fill puts what is next in b, which is all that the datagram has room for, and
-	// returns how many bytes of b, how many entries it made, and what Next is then.
-	// What is to follow these bytes it may put in payload: memory that is lent until
-	// the transport has completed the datagram, see Placed. No entries mean that Next
-	// has changed. For Bulk and Padded b may be longer than what the path carries: the
-	// layer minds Room, or the ping's size.
-	Fill(b []byte, payload *[]byte) (n, entries int, next Next)
-	// Arrived says that the remote has what count entries from first on stand for.
+	// Fill puts what is next in datagrams of a run, from its first on, and returns how
+	// many it filled, and what Next is then. It may end before a run does; none filled
+	// means that Next has changed. A Padded ping fills a run of one, and ends others.
+	Fill(r *Run) (filled int, next Next)
+	// Arrived says that the remote has what count entries from first on stand for. They
+	// may be of several datagrams.
 	Arrived(first uint32, count int)
 	// Lost says that these entries travelled in vain, or for too long. What of it is
 	// still wanted is to be sent again; it may turn out to have arrived all the same.
@@ -78,6 +77,18 @@ const (
 	// Padded is a Ping with a size: it travels alone.
 	Padded Next = -2
 )
+
+// Run is datagrams that leave one after the other, for a layer to fill.
+type Run struct {
+	// Packets are the datagrams. Head is what there is for its own bytes, of which the
+	// layer leaves the first Skip alone, uses none from Limit on, and cuts off what it
+	// does not need. What is to follow them is Payload: memory that is lent until the
+	// transport has completed the datagram, of which the first is number Placed.
+	Packets     []transport.TxPacket
+	Skip, Limit int
+	// Entries is how many entries the layer made of each that it filled, one or more.
+	Entries [burstSize]uint16
+}
 
 // Failure is why a connection ended, or was not made.
 type Failure struct {

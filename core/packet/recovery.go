@@ -85,6 +85,16 @@ func (r *recovery) mayProceed() bool {
 	return r.inFlight < r.credits && (r.bytes < r.window || r.inFlight == 0 || r.probing) && !r.full()
 }
 
+// mayFollow is how many packets of up to size bytes may be put in flight one behind
+// the other, most at most, where one may: a half, a quarter and so on of most.
+func (r *recovery) mayFollow(most, size int) int {
+	most = min(most, r.credits-r.inFlight, maxPackets-int(r.next-r.first))
+	for most > 1 && (r.bytes+(most-1)*size >= r.window || most*size > (MaxEntries-int(r.nextEntry-r.firstEntry))*wire.MessageHeaderSize) {
+		most /= 2
+	}
+	return most
+}
+
 // silence is how long an answer that is not delayed may take.
 func (r *rtt) silence() time.Duration {
 	smoothed, variance := r.smoothed, r.variance
@@ -133,9 +143,8 @@ func (r *recovery) oldest() uint64 {
 func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Duration) {
 	floor := c.oldest()
 	now := c.e.now
-	packets, bytes, large := 0, c.bytes, false
-	var sent time.Duration   // of the largest, if it was not acknowledged before
-	var probed time.Duration // of the first that was sent again in silence, and in vain
+	bytes := c.bytes
+	t := tidings{largest: largest}
 	for i := range uint64(a.Words) {
 		if largest < floor+64*i {
 			break
@@ -145,50 +154,26 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 		if span := last - floor; span < 63 {
 			word &= ^uint64(0) << (63 - span)
 		}
-		for word != 0 {
+		for n := last; word != 0; {
 			lead := bits.LeadingZeros64(word)
-			word &^= 1 << (63 - lead)
-			n := last - uint64(lead)
-			packet := c.packet(n)
-			if int(packet.size) > wire.MinHello {
-				c.largeLost, c.aliveAt = 0, 0
-				large = true
+			word <<= lead & 63
+			run := bits.LeadingZeros64(^word)
+			n -= uint64(lead + run)
+			if c.arrived(n+1, n+uint64(run), &t); c.state != Connected {
+				return // the layer closed the endpoint
 			}
-			switch packet.state {
-			case packetInFlight:
-				if n == largest {
-					sent = packet.at
-				}
-				c.settle(packet, packetAcked)
-				packets++
-				if c.layer.Arrived(packet.first, int(packet.count)); c.state != Connected {
-					return // the layer closed the endpoint
-				}
-			case packetSounding:
-				if n == largest {
-					sent = packet.at
-				}
-				packet.state = packetAcked
-				packets++
-				c.mtuProbed(int(packet.size))
-				if c.layer.Arrived(packet.first, int(packet.count)); c.state != Connected {
-					return
-				}
-			case packetLost:
-				c.spurious(n, largest, packet)
-			case packetProbed:
-				packet.state = packetAcked
-				probed = packet.at
-				c.e.stats.SpuriousRetransmits++
-				c.controller.Spurious(now, int(packet.size))
+			if run == 64 {
+				break
 			}
+			word <<= run & 63
 		}
 	}
+	packets, sent, probed := t.packets, t.sent, t.probed
 	if packets == 0 {
 		return
 	}
 	c.largestAcked = max(c.largestAcked, largest+1)
-	if c.probes >= blackholeProbes && !large && c.aliveAt == 0 {
+	if c.probes >= blackholeProbes && !t.large && c.aliveAt == 0 {
 		c.aliveAt = c.packet(largest).at
 	}
 	c.probes = 0
@@ -229,6 +214,86 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 		c.measuring = false
 		c.layer.Measured(trip)
 	}
+}
+
+// tidings are what an acknowledgement block tells that is news.
+type tidings struct {
+	largest uint64
+	packets int
+	large   bool          // one of them was larger than every path carries
+	sent    time.Duration // when the largest was, if it was not acknowledged before
+	probed  time.Duration // of the first that was sent again in silence, and in vain
+}
+
+// arrived takes in that packets [from, to] have arrived, the latest first, and tells the
+// layer of rows of them at once.
+func (c *Conn) arrived(from, to uint64, t *tidings) {
+	for n := to; n >= from; {
+		p := c.packet(n)
+		if p.state != packetInFlight {
+			c.arrivedOddly(n, p, t)
+			n--
+			if c.state != Connected {
+				return
+			}
+			continue
+		}
+		if n == t.largest {
+			t.sent = p.at
+		}
+		row, first, entries, bytes, longest := n, uint32(0), 0, 0, uint32(0)
+		for {
+			p.state = packetAcked
+			first = p.first
+			entries += int(p.count)
+			bytes += int(p.size)
+			longest = max(longest, p.size)
+			if n--; n < from {
+				break
+			}
+			if p = c.packet(n); p.state != packetInFlight {
+				break
+			}
+		}
+		t.packets += int(row - n)
+		c.inFlight -= int(row - n)
+		c.bytes -= bytes
+		if longest > wire.MinHello {
+			c.largeArrived(t)
+		}
+		if c.layer.Arrived(first, entries); c.state != Connected {
+			return
+		}
+	}
+}
+
+// arrivedOddly takes in that packet n has arrived, which is not in flight.
+func (c *Conn) arrivedOddly(n uint64, p *sentPacket, t *tidings) {
+	if int(p.size) > wire.MinHello {
+		c.largeArrived(t)
+	}
+	switch p.state {
+	case packetSounding:
+		if n == t.largest {
+			t.sent = p.at
+		}
+		p.state = packetAcked
+		t.packets++
+		c.mtuProbed(int(p.size))
+		c.layer.Arrived(p.first, int(p.count))
+	case packetLost:
+		c.spurious(n, t.largest, p)
+	case packetProbed:
+		p.state = packetAcked
+		t.probed = p.at
+		c.e.stats.SpuriousRetransmits++
+		c.controller.Spurious(c.e.now, int(p.size))
+	}
+}
+
+func (c *Conn) largeArrived(t *tidings) {
+	c.largeLost, c.aliveAt = 0, 0
+	t.large = true
 }
 
 // late notes that a packet was sent again in silence although it had arrived. If

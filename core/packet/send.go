@@ -53,11 +53,10 @@ func (c *Conn) flush() bool {
 		ok = c.sendAck()
 	}
 	for more := ok && c.mayProceed(); more && next != Nothing && (c.rate == 0 && !c.waiting || c.probing || c.paced()); {
-		t := e.nextPacket()
-		if ok = t != nil; !ok {
+		if ok = e.nextPacket() != nil; !ok {
 			break
 		}
-		next, more = c.fill(t, next)
+		next, more = c.fill(next)
 	}
 	if c.steered && c.bytes != before {
 		c.controller.Sent(e.now, c.bytes-before, c.bytes)
@@ -75,68 +74,99 @@ func (c *Conn) flush() bool {
 	return ok
 }
 
-// fill builds a datagram of what is next, if the layer has it still, notes what it
-// is and places it. It says what is next then, and whether one more packet may be
-// put in flight.
-func (c *Conn) fill(t *transport.TxPacket, next Next) (after Next, more bool) {
+// fill builds datagrams of what is next, if the layer has it still, notes what they
+// are and places them. There must be a nextPacket. It says what is next then, and
+// whether one more packet may be put in flight.
+func (c *Conn) fill(next Next) (after Next, more bool) {
 	e := c.e
-	b := t.Head
-	n, words := c.overhead(), uint8(0)
-	if next > 0 {
-		b = b[:min(c.mtu, len(b))]
-		if c.in.pending > 0 {
-			words = c.in.words()
-			if size := wire.AckSize(words); n+size+int(next) <= len(b) {
-				n += size
-			} else {
-				words = 0
-				c.in.now = true // to go in a datagram of its own
-			}
-		}
-	}
-	size, entries, after := c.layer.Fill(b[n:], &t.Payload)
-	if entries == 0 {
+	r := &e.run
+	words := c.begin(r, next)
+	filled, after := c.layer.Fill(r)
+	run := r.Packets
+	if filled <= 0 || filled > len(run) {
 		return after, c.mayProceed()
 	}
+	run = run[:filled]
 	if words > 0 {
 		c.in.report(&e.acks, words, e.now)
-		e.acks.Put(b[c.overhead():])
+		e.acks.Put(run[0].Head[c.overhead():])
 	}
-	t.Head = b[:n+size]
-	t.Route = c.route
-	t.ECN = transport.ECT0
-	size = len(t.Head) + len(t.Payload)
-	number := c.next
-	e.place(c, number)
-	c.makeRoom()
-	c.put(e.now, size, entries)
-	if next == Padded && size > c.mtu {
-		c.sound(e.now)
-	} else {
-		c.probing = false
-		c.lastSent = e.now // acknowledgements do not put the probe timeout off
-		if c.rate != 0 {
-			c.spend(size, e.now)
-			if c.gap() > c.smoothed/4 {
-				c.ackNow = true // few packets tell what the path is like: none should wait
+	size := len(run[0].Head) + len(run[0].Payload)
+	sounds := next == Padded && size > c.mtu
+	if !sounds {
+		c.departs(size)
+	}
+	ask := c.window / 4 // several times a window, or it would leave in one burst every round trip
+	for i := range run {
+		t := &run[i]
+		t.Route = c.route
+		t.ECN = transport.ECT0
+		size = len(t.Head) + len(t.Payload)
+		number := c.next
+		e.place(c, number)
+		c.makeRoom()
+		c.put(e.now, size, int(r.Entries[i]))
+		if sounds {
+			c.sound(e.now)
+		} else {
+			c.unasked += size
+		}
+		flags := c.flags
+		if i == filled-1 {
+			more = c.mayProceed()
+			if !more || next == Padded { // of the packets of a probe it may be the one that arrives
+				c.ackNow = true
 			}
 		}
-		c.unasked += size
+		if c.ackNow || c.unasked >= ask {
+			flags |= wire.FlagAckNow
+			c.ackNow, c.unasked = false, 0
+		}
+		wire.PutLead(t.Head, wire.Data, flags, words, c.remoteIndex, c.remoteToken, uint32(number))
+		if c.flags != 0 {
+			wire.Seal(t.Head, t.Payload)
+		}
 	}
-	more = c.mayProceed()
-	flags := c.flags
-	if c.ackNow || !more || c.unasked >= c.window/4 || next == Padded {
-		// Several times a window, or it would leave in one burst every round trip. A
-		// Padded one, since of the packets of a probe it may be the one that arrives.
-		flags |= wire.FlagAckNow
-		c.ackNow, c.unasked = false, 0
-	}
-	wire.PutLead(t.Head, wire.Data, flags, words, c.remoteIndex, c.remoteToken, uint32(number))
-	if c.flags != 0 {
-		wire.Seal(t.Head, t.Payload)
-	}
-	e.stats.TxData++
+	e.stats.TxData += uint64(filled)
 	return after, more
+}
+
+// begin readies a run of as many datagrams as may be put in flight whatever their
+// lengths, or of one where something is to be looked at before each: the pace, a probe,
+// or acknowledgements, of so many words, that ride in it.
+func (c *Conn) begin(r *Run, next Next) (words uint8) {
+	b := &c.e.burst
+	skip, limit, most := c.overhead(), c.mtu, 1
+	switch {
+	case next == Padded:
+		limit = c.maxMTU
+	case next > 0 && c.in.pending > 0:
+		words = c.in.words()
+		if size := wire.AckSize(words); skip+size+int(next) <= min(limit, len(b.packets[b.ready].Head)) {
+			skip += size
+		} else {
+			words = 0
+			c.in.now = true // to go in a datagram of its own
+		}
+	case c.rate == 0 && !c.probing:
+		most = c.mayFollow(b.reserved-b.ready, limit)
+	}
+	r.Skip, r.Limit = skip, limit
+	r.Packets = b.packets[b.ready : b.ready+most]
+	return words
+}
+
+// departs notes that a packet that counts leaves, which is the only one of its run
+// where there is a pace.
+func (c *Conn) departs(size int) {
+	c.probing = false
+	c.lastSent = c.e.now // acknowledgements do not put the probe timeout off
+	if c.rate != 0 {
+		c.spend(size, c.e.now)
+		if c.gap() > c.smoothed/4 {
+			c.ackNow = true // few packets tell what the path is like: none should wait
+		}
+	}
 }
 
 // overhead is the length of a header without acknowledgements.
