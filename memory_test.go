@@ -1,10 +1,13 @@
 package peregrine_test
 
 import (
+	"io"
 	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine"
 )
 
 // TestADialIsSmall is not parallel: it looks at the whole heap.
@@ -28,4 +31,46 @@ func heap() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
+}
+
+// TestAnIdleStreamIsSmall is not parallel, either.
+func TestAnIdleStreamIsSmall(t *testing.T) {
+	server := serve(t)
+	release := make(chan struct{})
+	served := make(chan struct{}, 1)
+	require.NoError(t, server.HandleStream(talk, func(st *peregrine.Stream) error {
+		served <- struct{}{}
+		<-release
+		return nil
+	}))
+	session := connect(t, server)
+	open := func() *peregrine.Stream {
+		st, err := session.Stream(t.Context(), talk, nil)
+		require.NoError(t, err)
+		<-served
+		return st
+	}
+	all := []*peregrine.Stream{open()} // with what is made once
+	// A KiB a side, and what the runtime has for the handler's goroutine (480 bytes, and
+	// 96 while it waits), besides its stack of 2 KiB at least.
+	const streams, most = 10_000, 2<<10 + 576
+	before, stacks := heap(), stackBytes()
+	for range streams {
+		all = append(all, open())
+	}
+	each, stack := (heap()-before)/streams, (stackBytes()-stacks)/streams
+	t.Logf("an idle stream takes %d bytes of Go's heap, both sides together, and %d of its handler's stack", each, stack)
+	close(release)
+	for _, st := range all {
+		_, err := st.Recv(nil)
+		require.ErrorIs(t, err, io.EOF)
+	}
+	require.Less(t, each, most)
+}
+
+// stackBytes is what goroutines have for stacks.
+func stackBytes() int {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.StackInuse)
 }

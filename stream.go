@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/peregrine-rpc/peregrine/core"
 )
@@ -25,19 +26,18 @@ import (
 // or end its context.
 type Stream struct {
 	loop   *loop
-	stream *core.Stream // for the loop alone, like begin
-	begin  func()
+	stream *core.Stream // for the loop alone
 	client bool
 	method uint16
-	name   string // a client's
-	peer   netip.AddrPort
-	ctx    context.Context
-	cancel func()      // of a served stream's context
-	undo   func() bool // of what the end of a client's context does
-	onEnd  func(error)
-	turn   func()      // does what the user has asked for, on the loop
+	named  *named // a client's
+	peer   unique.Handle[netip.AddrPort]
+	turn   func() // does what the user has asked for, on the loop
 
 	mu       sync.Mutex
+	ctx      context.Context // of a served stream nil until somebody asks for it
+	cancel   func()          // likewise
+	undo     func() bool     // of what the end of a client's context does
+	onEnd    func(error)
 	changed  sync.Cond
 	in, out  lane
 	large    []byte // a message that is sent from its sender's memory; nil: none
@@ -67,165 +67,37 @@ type Stream struct {
 // panics or ends its goroutine, the stream ends with Internal.
 type StreamHandler func(*Stream) error
 
-// Stream opens a stream of a method. It does not wait for the server: an error of the
-// connection or the server shows in Recv. header is what the server's handler finds in
-// [Stream.Header]; it is copied. A deadline of ctx travels to the server; when ctx
-// ends, so does the stream, at both sides.
-func (s *Session) Stream(ctx context.Context, method uint16, header []byte) (*Stream, error) {
-	return Method{session: s, number: method}.Stream(ctx, header)
-}
-
-// Stream opens a stream of the method, as [Session.Stream] does; of one known by name
-// it waits for the number, if that is not known.
-func (m Method) Stream(ctx context.Context, header []byte) (*Stream, error) {
-	if m.session == nil || m.session.loop == nil {
-		return nil, errNotOpen
-	}
-	if open := m.session.endpoint.stream; open != nil {
-		return open(ctx, m, header)
-	}
-	return m.stream(ctx, header)
-}
-
-func (m Method) stream(ctx context.Context, header []byte) (*Stream, error) {
-	known := binding{number: m.number}
-	if m.named != nil {
-		var err error
-		if known, err = m.binding(ctx); err != nil {
-			return nil, err
-		}
-	}
-	s := m.session
-	timeout := time.Duration(0)
-	deadline, ok := ctx.Deadline()
-	if ok {
-		timeout = time.Until(deadline)
-	}
-	if ctx.Err() != nil || ok && timeout <= 0 {
-		return nil, ended(ctx, false)
-	}
-	st := &Stream{loop: s.loop, client: true, method: m.number, name: m.Name(), peer: s.Peer(), ctx: ctx}
-	st.prepare(&core.Stream{
-		Method: known.number, Tied: known.connection,
-		Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitsForReady(ctx),
-	})
-	st.begin = func() {
-		s.session.Open(st.stream)
-		st.stream.Receive()
-	}
-	if s.loop.here() {
-		st.begin()
-	} else if !s.loop.post(message{do: st.begin}) {
-		return nil, errClosed
-	}
-	if ctx.Done() != nil {
-		st.until(context.AfterFunc(ctx, func() { st.give(ended(ctx, true)) }))
-	}
-	return st, nil
-}
-
-// until has undo be called when the stream ends.
-func (st *Stream) until(undo func() bool) {
-	st.mu.Lock()
-	over := st.over
-	st.undo = undo
-	st.mu.Unlock()
-	if over {
-		undo()
-	}
-}
-
-// prepare makes st the user of an engine's stream.
-func (st *Stream) prepare(stream *core.Stream) {
-	st.stream = stream
-	st.stream.User = (*streamUser)(st)
-	st.changed.L = &st.mu
-	st.turn = st.take
-}
-
-// HandleStream sets the handler of a method's streams, on all loops, in place of the
-// one it may have; nil removes it. Calls of the method have a handler of their own.
-func (e *Endpoint) HandleStream(method uint16, h StreamHandler) error {
-	if len(e.loops) == 0 {
-		return errNotOpen
-	}
-	if err := e.names.take(method); err != nil {
-		return err
-	}
-	return e.setStreamHandler(method, h)
-}
-
-func (e *Endpoint) setStreamHandler(method uint16, h StreamHandler) error {
-	if h != nil {
-		var err error
-		if h, err = intercepted(e.streamInterceptors, h); err != nil {
-			return err
-		}
-	}
-	return e.onLoops(func(l *loop) { l.handleStream(method, h) })
-}
-
-// handleStream sets a method's handler of streams in the engine.
-func (l *loop) handleStream(method uint16, h StreamHandler) {
-	if h == nil {
-		l.engine.HandleStream(method, nil)
-		return
-	}
-	l.engine.HandleStream(method, func(s *core.Stream) {
-		st := &Stream{loop: l, method: method, peer: s.Peer(), header: append([]byte(nil), s.Header...), headed: true}
-		if s.Deadline != 0 {
-			st.ctx, st.cancel = context.WithDeadline(context.Background(), l.epoch.Add(s.Deadline))
-		} else {
-			st.ctx, st.cancel = context.WithCancel(context.Background())
-		}
-		st.prepare(s)
-		s.Hold()
-		s.Receive()
-		go st.serve(h)
-	})
-}
-
-// serve runs the handler, and ends the stream as it says.
-func (st *Stream) serve(h StreamHandler) {
-	code, text := Internal, ""
-	returned := false
-	defer func() {
-		if !returned {
-			text = st.loop.endpoint.mishaps.caught(recover(), st.method, st.peer)
-		}
-		st.finish(code, text)
-		st.loop.post(message{do: st.stream.Release})
-	}()
-	err := h(st)
-	returned = true
-	code, text = outcome(err)
-}
-
-// outcome is the code and text of what a handler returns.
-func outcome(err error) (Code, string) {
-	if err == nil {
-		return OK, ""
-	}
-	return status(err)
-}
-
 // Method is the number that the client asked for; 0 at a client who did so by name.
 func (st *Stream) Method() uint16 { return st.method }
 
 // Name is the method's, if it is known by name; else "".
 func (st *Stream) Name() string {
 	if st.client {
-		return st.name
+		return Method{named: st.named}.Name()
 	}
 	return st.loop.endpoint.MethodName(st.method)
 }
 
 // Peer is the address of the other side, as it was when the stream was opened.
-func (st *Stream) Peer() netip.AddrPort { return st.peer }
+func (st *Stream) Peer() netip.AddrPort { return st.peer.Value() }
 
 // Context is the one that a client opened the stream with. A handler's has the
 // stream's deadline, and ends when the stream does.
-func (st *Stream) Context() context.Context { return st.ctx }
+func (st *Stream) Context() context.Context {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.ctx == nil { // most handlers do not ask, and idle ones are many
+		if at := st.stream.Deadline; at != 0 {
+			st.ctx, st.cancel = context.WithDeadline(context.Background(), st.loop.epoch.Add(at))
+		} else {
+			st.ctx, st.cancel = context.WithCancel(context.Background())
+		}
+		if st.over || st.finished {
+			st.cancel()
+		}
+	}
+	return st.ctx
+}
 
 // errFinished is what Send says after CloseSend.
 var errFinished = &Error{Code: Internal, Message: "Send after CloseSend, or after the handler has returned"}
@@ -351,8 +223,11 @@ func (st *Stream) finish(code Code, text string) {
 		st.finished, st.code, st.text = true, code, text
 		st.ask()
 	}
+	cancel := st.cancel
 	st.mu.Unlock()
-	st.cancel()
+	if cancel != nil {
+		cancel()
+	}
 }
 
 // Recv returns the next message, in buf if it fits buf's capacity, and in new memory
@@ -438,16 +313,6 @@ func (st *Stream) give(why *Error) {
 	}
 }
 
-// ask has the loop do what is to be done. A loop that takes no more is about to end the
-// stream, with the engine, which may still read what is sent. st.mu is held.
-func (st *Stream) ask() {
-	if st.posted || st.over {
-		return
-	}
-	st.posted = true
-	st.loop.post(message{do: st.turn})
-}
-
 // OnEnd has f called once the stream has ended, and nothing of it goes on, in place of
 // any former f: with nil where the handler returned nil, else with what Recv returns. f
 // runs on the stream's loop, or at once if the stream has ended, and must not block.
@@ -458,162 +323,5 @@ func (st *Stream) OnEnd(f func(err error)) {
 	st.mu.Unlock()
 	if over && f != nil {
 		f(err)
-	}
-}
-
-// end notes that the engine is done with the stream. st.mu is held.
-func (st *Stream) end(err error) {
-	st.over, st.headed = true, st.headed || err == nil
-	if st.err == nil {
-		st.err = err
-	}
-	st.large, st.largeIn = nil, false
-	st.out = lane{}
-	st.changed.Broadcast()
-}
-
-// take does what the user has asked for, on the loop.
-func (st *Stream) take() {
-	st.mu.Lock()
-	st.posted = false
-	quit, over := st.quit, st.over
-	receive := st.starved && st.in.waiting < laneRoom/2
-	if receive {
-		st.starved = false
-	}
-	st.mu.Unlock()
-	switch {
-	case over:
-	case quit != nil:
-		st.stream.Reset(quit.Code, quit.Message)
-	default:
-		if receive {
-			st.stream.Receive()
-		}
-		st.push()
-	}
-}
-
-// push gives the engine what is to be sent, as long as that takes more.
-func (st *Stream) push() {
-	for !st.blocked {
-		st.mu.Lock()
-		if !st.stream.Writable() {
-			st.deaf = true
-			st.changed.Broadcast()
-			st.mu.Unlock()
-			return
-		}
-		header := st.own
-		st.own = nil
-		message, ok := st.out.take()
-		if !ok && st.large != nil && !st.largeIn {
-			message, ok, st.largeIn = st.large, true, true
-		}
-		large, finished := st.largeIn, st.finished
-		st.changed.Broadcast()
-		st.mu.Unlock()
-		var err error
-		if header != nil {
-			err = st.stream.SendHeader(header)
-		}
-		switch {
-		case err != nil:
-		case ok:
-			var more bool
-			more, err = st.stream.Send(message)
-			st.blocked = !more
-			if large && more && err == nil {
-				st.largeSent()
-			}
-		case finished:
-			st.conclude()
-			return
-		default:
-			return
-		}
-		if err != nil {
-			st.stream.Reset(status(err)) // too long
-			return
-		}
-	}
-}
-
-// largeSent notes that the engine reads no message where it is any more.
-func (st *Stream) largeSent() {
-	st.mu.Lock()
-	st.large, st.largeIn = nil, false
-	st.changed.Broadcast()
-	st.mu.Unlock()
-}
-
-// conclude says that this side sends no more.
-func (st *Stream) conclude() {
-	if st.client {
-		st.stream.CloseSend()
-		return
-	}
-	st.mu.Lock()
-	code, text, trailer := st.code, st.text, st.trailer
-	st.mu.Unlock()
-	st.stream.End(code, text, trailer)
-}
-
-// streamUser is a Stream as the engine knows it: it runs on the loop.
-type streamUser Stream
-
-func (u *streamUser) Opened(_ *core.Stream, header []byte) {
-	u.mu.Lock()
-	u.header, u.headed = append(empty, header...), true
-	u.changed.Broadcast()
-	u.mu.Unlock()
-}
-
-func (u *streamUser) Received(s *core.Stream, message []byte) {
-	u.mu.Lock()
-	u.headed = true
-	u.in.put(message)
-	u.starved = u.in.waiting >= laneRoom
-	more := !u.starved
-	u.changed.Broadcast()
-	u.mu.Unlock()
-	if more {
-		s.Receive()
-	}
-}
-
-func (u *streamUser) Closed(*core.Stream) {
-	u.mu.Lock()
-	u.closed = true
-	u.changed.Broadcast()
-	u.mu.Unlock()
-}
-
-func (u *streamUser) Sent(*core.Stream) {
-	st := (*Stream)(u)
-	st.blocked = false
-	if st.largeIn {
-		st.largeSent()
-	}
-	st.push()
-}
-
-func (u *streamUser) Ended(s *core.Stream) {
-	st := (*Stream)(u)
-	st.mu.Lock()
-	if st.client {
-		st.trailer = s.Trailer
-	}
-	st.end(s.Err)
-	undo, onEnd, err := st.undo, st.onEnd, st.err
-	st.mu.Unlock()
-	if onEnd != nil {
-		defer onEnd(err) // which may not return
-	}
-	if undo != nil {
-		undo()
-	}
-	if st.cancel != nil {
-		st.cancel()
 	}
 }
