@@ -5,6 +5,7 @@ BENCH_DPDK ?= -out ../docs/benchmarks-dpdk.md
 BENCH_IOURING ?= -runs 7 -duration 1s -out ../docs/benchmarks-iouring.md
 BENCH_XDP ?= -duration 2s -out ../docs/benchmarks-xdp.md
 SHARE ?= -out ../docs/sharing.md
+MUTATE ?=
 BENCH_RELAY ?= -out ../docs/benchmarks-relay.md
 AGAINST ?=
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
@@ -14,7 +15,7 @@ export CGO_CFLAGS_ALLOW ?= -mrtm|-moutline-atomics
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test test-dpdk-versions dist test-dist lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions
+.PHONY: help test test-dpdk-versions dist test-dist lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions mutate
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -78,3 +79,6 @@ congestion: ## simulate congestion control, into docs/congestion.md: takes minut
 
 instructions: ## count the instructions of a small RPC with valgrind, and AGAINST=revision those of another one
 	@go -C internal/tools run ./instructions -root "$(CURDIR)" -against "$(AGAINST)"
+
+mutate: ## change the code operator by operator and count what no test notices: takes hours; MUTATE="-budget 1h wire cc" is less
+	@go -C internal/tools run ./mutate -root "$(CURDIR)" $(MUTATE)

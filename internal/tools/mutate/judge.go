@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// result counts the mutants of a package.
+type result struct{ killed, lived, equivalent, untold int }
+
+// rate is how many of those that a test could notice are killed.
+func (r result) rate() float64 {
+	if r.killed+r.lived == 0 {
+		return 1
+	}
+	return float64(r.killed) / float64(r.killed+r.lived)
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("%d killed of %d, %.1f %%; %d equivalent; %d timed out or not run",
+		r.killed, r.killed+r.lived, 100*r.rate(), r.equivalent, r.untold)
+}
+
+// judge counts, and prints what lives and is not known to be equivalent.
+func judge(root string, files []file, known map[string]bool) (r result, err error) {
+	for _, f := range files {
+		text, err := os.ReadFile(filepath.Join(root, f.Name))
+		if err != nil {
+			return r, err
+		}
+		lines := strings.Split(string(text), "\n")
+		for _, m := range f.Mutations {
+			at := place(f.Name, m, lines[m.Line-1])
+			switch {
+			case known[at]:
+				r.equivalent++
+			case m.Status == "KILLED":
+				r.killed++
+			case m.Status == "LIVED", m.Status == "NOT COVERED":
+				r.lived++
+				fmt.Println(at)
+			default:
+				r.untold++
+			}
+		}
+	}
+	return r, nil
+}
+
+// place names a mutant in a way that outlives changes elsewhere: its file, what is changed, the column in its line counted
+// from the first character that is no space, and the line.
+func place(name string, m mutation, line string) string {
+	trimmed := strings.TrimLeft(line, "\t ")
+	return fmt.Sprintf("%s: %s at %d: %s", name, m.Type, m.Column-(len(line)-len(trimmed)), strings.TrimRight(trimmed, " \r"))
+}
+
+// equivalents reads a list of places: those that change nothing, below comments that say why.
+func equivalents(path string) (map[string]bool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	reason := false
+	for i, line := range strings.Split(string(text), "\n") {
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+			reason = false
+		case strings.HasPrefix(line, "#"):
+			reason = true
+		case !reason:
+			return nil, fmt.Errorf("%s:%d: no comment above says why it is equivalent", path, i+1)
+		default:
+			known[line] = true
+		}
+	}
+	return known, nil
+}
