@@ -58,11 +58,20 @@ func TestWhoIsNoServerDoesNotConform(t *testing.T) {
 
 func TestOurClientConforms(t *testing.T) {
 	t.Parallel()
-	cmd := program(t, "conform", "--serve", "127.0.0.1:0")
+	clientConforms(t, "udp://127.0.0.1:0", "127.0.0.1:0", here, here)
+}
+
+// here does something where the test is.
+func here(f func() error) error { return f() }
+
+// clientConforms has a client over a transport checked by a server at an address, each where it is told.
+func clientConforms(t *testing.T, url, at string, client, server func(func() error) error) {
+	t.Helper()
+	cmd := program(t, "conform", "--serve", at)
 	var said strings.Builder
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
+	require.NoError(t, server(cmd.Start))
 	lines := bufio.NewReader(stdout)
 	first, err := lines.ReadString('\n')
 	require.NoError(t, err)
@@ -73,8 +82,11 @@ func TestOurClientConforms(t *testing.T) {
 		ended <- errors.Join(err, cmd.Wait())
 	}()
 
-	e, err := peregrine.Listen("udp://127.0.0.1:0", peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute}))
-	require.NoError(t, err)
+	var e *peregrine.Endpoint
+	require.NoError(t, client(func() (err error) {
+		e, err = peregrine.Listen(url, peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute}))
+		return err
+	}))
 	defer e.Close()
 	session, err := e.Dial(t.Context(), addr)
 	require.NoError(t, err)
