@@ -15,7 +15,7 @@ export CGO_CFLAGS_ALLOW ?= -mrtm|-moutline-atomics
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test test-dpdk-versions dist test-dist lint fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions mutate
+.PHONY: help test test-dpdk-versions dist test-dist lint vulncheck fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded congestion share instructions mutate
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -34,6 +34,9 @@ test-dist: ## as root: do that twice, compare, and use the packages on fresh Deb
 
 lint: ## run staticcheck and the architecture's rules
 	@$(TESTALL) lint
+
+vulncheck: ## look for known vulnerabilities in what is called of dependencies and Go; says so where the database is out of reach
+	@go -C internal/tools run ./vulncheck -root "$(CURDIR)"
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each, and say which failed
 	@set -e; ran=0; failed=; \
