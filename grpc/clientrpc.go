@@ -259,13 +259,17 @@ func (r *clientRPC) finish(err error) {
 	header, trailer := r.header, r.trailer
 	r.mu.Unlock()
 	if sh := r.conn.stats; sh != nil && !r.began.IsZero() {
-		sh.HandleRPC(r.ctx, &stats.End{Client: true, BeginTime: r.began, EndTime: time.Now(), Trailer: trailer, Error: err})
+		var last metadata.MD
+		if r.opened {
+			last = trailer.Copy()
+		}
+		sh.HandleRPC(r.ctx, &stats.End{Client: true, BeginTime: r.began, EndTime: time.Now(), Trailer: last, Error: err})
 	}
 	if r.opened {
 		for _, opt := range r.opts {
 			switch o := opt.(type) {
 			case grpc.HeaderCallOption:
-				*o.HeaderAddr = header.Copy()
+				*o.HeaderAddr = header // which is the call's alone
 			case grpc.TrailerCallOption:
 				*o.TrailerAddr = trailer.Copy()
 			case grpc.PeerCallOption:

@@ -27,6 +27,7 @@ type clientStream struct {
 
 	head     sync.Mutex // for whether the server's header is known
 	headed   bool
+	headless error  // why there is no header
 	first    []byte // the first message, or how the stream ended, if that had to be known
 	firstErr error
 	looked   bool
@@ -112,12 +113,12 @@ func (s *clientStream) Header() (metadata.MD, error) {
 	return s.header.Copy(), nil
 }
 
-// waitHeader returns how the stream ended if there is no header; io.EOF is nil then.
+// waitHeader returns how the stream ended if there is no header.
 func (s *clientStream) waitHeader() error {
 	s.head.Lock()
 	defer s.head.Unlock()
 	if s.headed {
-		return s.end
+		return s.headless
 	}
 	header, err := s.stream.Header()
 	if err == nil && header == nil {
@@ -129,14 +130,13 @@ func (s *clientStream) waitHeader() error {
 	case err != nil:
 		s.looked, s.firstErr = true, err
 		s.ending(err)
+		s.headless = s.end
 	case header == nil:
-		err = s.heading(nil)
-		s.end = err
+		s.headless = s.heading(nil)
 	default:
-		err = s.heading(&reader{b: header})
-		s.end = err
+		s.headless = s.heading(&reader{b: header})
 	}
-	return s.end
+	return s.headless
 }
 
 // look finds out whether a message or an end comes first.
@@ -251,7 +251,7 @@ func (s *clientStream) next(m any) error {
 	if err != nil {
 		s.ending(err)
 		if s.end == io.EOF && !s.desc.ServerStreams && !s.received {
-			return status.Error(codes.Internal, "cardinality violation: received no response message from non-server-streaming RPC")
+			return errNoMessage
 		}
 		return s.end
 	}

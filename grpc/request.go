@@ -78,11 +78,8 @@ func (c *requestCarrier) end(st *status.Status, md metadata.MD) {
 		return
 	}
 	b := *c.buf
-	if len(b) == 0 { // a handler that sent nothing
-		b = append(b, replyFailed)
-		b = appendHeading(b, c.encoding, c.header)
-		b[0] |= replyHeading
-		c.reply(appendEnding(b, 0, "", md))
+	if len(b) == 0 { // an error whose status is OK
+		c.reply(c.ending(st, md))
 		return
 	}
 	at := len(b)
@@ -109,12 +106,17 @@ func (c *requestCarrier) fail(st *status.Status, md metadata.MD) {
 		c.free()
 		return
 	}
+	c.reply(c.ending(st, md))
+}
+
+// ending is a reply without a message.
+func (c *requestCarrier) ending(st *status.Status, md metadata.MD) []byte {
 	b := append((*c.buf)[:0], replyFailed)
 	if c.headed {
 		b[0] |= replyHeading
 		b = appendHeading(b, c.encoding, c.header)
 	}
-	c.reply(appendEnding(b, uint32(st.Code()), valid(st.Message()), md))
+	return appendEnding(b, uint32(st.Code()), valid(st.Message()), md)
 }
 
 // plain codes may travel as the engine's own, which then counts them as what they are.

@@ -26,6 +26,8 @@ type Server struct {
 	mu        sync.Mutex
 	services  map[string]*service
 	endpoints []*peregrine.Endpoint
+	running   int           // handlers
+	idle      sync.Cond     // none runs
 	stopped   chan struct{} // closed once Stop or GracefulStop is done
 	once      sync.Once
 	terms     termsCache
@@ -46,6 +48,7 @@ func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		maxReceived: defaultReceived, maxSent: maxInt32, services: map[string]*service{}, stopped: make(chan struct{}),
 	}
+	s.idle.L = &s.mu
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -148,6 +151,21 @@ func (s *Server) local() netip.AddrPort {
 	return s.endpoints[0].Addr()
 }
 
+// begin counts a handler that runs.
+func (s *Server) begin() {
+	s.mu.Lock()
+	s.running++
+	s.mu.Unlock()
+}
+
+func (s *Server) ended() {
+	s.mu.Lock()
+	if s.running--; s.running == 0 {
+		s.idle.Broadcast()
+	}
+	s.mu.Unlock()
+}
+
 // Serve listens at a transport's URL and returns when the server has stopped.
 func (s *Server) Serve(url string, opts ...peregrine.Option) error {
 	if _, err := s.Listen(url, opts...); err != nil {
@@ -163,10 +181,15 @@ func (s *Server) Stop() {
 	s.stop(func(e *peregrine.Endpoint) { e.Close() })
 }
 
-// GracefulStop refuses new calls, and returns when those under way are done. Stop ends
-// it early.
+// GracefulStop refuses new calls, and returns when those under way are done and all
+// handlers have returned. Stop ends the calls early.
 func (s *Server) GracefulStop() {
 	s.stop(func(e *peregrine.Endpoint) { e.Shutdown(context.Background()) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.running > 0 {
+		s.idle.Wait()
+	}
 }
 
 func (s *Server) stop(end func(*peregrine.Endpoint)) {

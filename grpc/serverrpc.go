@@ -55,6 +55,8 @@ type serverRPC struct {
 // serve runs an RPC from its opening to its end. opening has the metadata left.
 func (s *Server) serve(r *serverRPC, service *service, md metadata.MD, unfound error) {
 	r.server = s
+	s.begin()
+	defer s.ended()
 	r.ctx = metadata.NewIncomingContext(peer.NewContext(r.ctx, r.peer), md)
 	r.tag(md)
 	if unfound != nil {
@@ -327,6 +329,12 @@ func (s *serverStream) RecvMsg(m any) error {
 }
 
 func (s *serverStream) receive(m any) error {
+	s.mu.Lock()
+	done := s.done
+	s.mu.Unlock()
+	if done {
+		return s.over()
+	}
 	message, err := s.carrier.receive()
 	switch {
 	case err == io.EOF && !s.desc.ClientStreams && !s.received:
@@ -347,10 +355,13 @@ func (s *serverStream) receive(m any) error {
 	if s.desc.ClientStreams {
 		return nil
 	}
-	switch _, err := s.carrier.receive(); err {
+	switch message, err := s.carrier.receive(); err {
 	case io.EOF:
 		return nil
 	case nil:
+		if _, err := s.in.decode(message, m, s.server.maxReceived, atServer); err != nil {
+			return err
+		}
 		return status.Error(codes.Internal, "cardinality violation: received multiple request messages for non-client-streaming RPC")
 	default:
 		return s.broken(err)

@@ -17,10 +17,11 @@ import (
 const detailsKey = "grpc-status-details-bin"
 
 var (
-	errCanceled = status.Error(codes.Canceled, context.Canceled.Error())
-	errDeadline = status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
-	errClosing  = status.Error(codes.Canceled, "grpc: the client connection is closing")
-	errLate     = status.Error(codes.Internal, "transport: SendHeader called multiple times")
+	errCanceled  = status.Error(codes.Canceled, context.Canceled.Error())
+	errDeadline  = status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
+	errClosing   = status.Error(codes.Canceled, "grpc: the client connection is closing")
+	errNoMessage = status.Error(codes.Internal, "cardinality violation: received no response message from non-server-streaming RPC")
+	errLate      = status.Error(codes.Internal, "transport: SendHeader called multiple times")
 )
 
 // contextError is the status of a context's end.

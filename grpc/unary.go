@@ -106,14 +106,10 @@ func (r *clientRPC) reply(response []byte, reply any) (byStream bool, err error)
 		return false, err
 	}
 	if flags&replyFailed != 0 {
-		return false, r.ending(rest)
-	}
-	size, err := r.in.decode(message, reply, r.info.maxReceived, atClient)
-	if err != nil {
-		return false, err
-	}
-	if sh := r.conn.stats; sh != nil {
-		sh.HandleRPC(r.ctx, inPayload(true, reply, size))
+		if err := r.ending(rest); err != nil {
+			return false, err
+		}
+		return false, errNoMessage
 	}
 	var md metadata.MD
 	if flags&replyTrailer != 0 {
@@ -122,8 +118,12 @@ func (r *clientRPC) reply(response []byte, reply any) (byStream bool, err error)
 			return false, malformed(err)
 		}
 	}
+	size, err := r.in.decode(message, reply, r.info.maxReceived, atClient)
+	if sh := r.conn.stats; sh != nil && err == nil {
+		sh.HandleRPC(r.ctx, inPayload(true, reply, size))
+	}
 	r.ended(md)
-	return false, nil
+	return false, err
 }
 
 // exchange is the memory of a unary call under way.

@@ -78,6 +78,19 @@ func (w *world) note(who, format string, args ...any) {
 	w.saw[who] = append(w.saw[who], fmt.Sprintf(format, args...))
 }
 
+// awaits waits until so much was noted of who.
+func (w *world) awaits(who string, notes int) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		n := len(w.saw[who])
+		w.mu.Unlock()
+		if n >= notes {
+			return
+		}
+	}
+	w.t.Errorf("%s has not come so far", who)
+}
+
 // noteErr notes all that can be seen of an error.
 func (w *world) noteErr(who, what string, err error) {
 	if err == nil || err == io.EOF {
@@ -98,7 +111,7 @@ func shown(md metadata.MD) string {
 	var all []string
 	for _, k := range slices.Sorted(maps.Keys(md)) {
 		values := md[k]
-		if k == ":authority" || k == "user-agent" {
+		if k == ":authority" || k == "user-agent" || k == "grpc-accept-encoding" {
 			values = []string{"…"}
 		}
 		all = append(all, fmt.Sprintf("%s=%q", k, values))
@@ -153,7 +166,10 @@ func (w *world) handler() func(grpc.ServerStream) error {
 }
 
 func newWorld(t *testing.T, settings settings) *world {
-	return &world{t: t, settings: settings, saw: map[string][]string{}}
+	return &world{
+		t: t, settings: settings, saw: map[string][]string{}, stream: echo,
+		unary: func(_ context.Context, in *text) (*text, error) { return in, nil },
+	}
 }
 
 // overTCP starts the world on grpc-go.
@@ -228,14 +244,21 @@ func (w *world) overPeregrine() {
 	})
 }
 
-// statsNotes notes statistics. What a client sends is noted apart: grpc-go tells of it
-// beside what it receives, in an order that changes.
+// statsNotes notes statistics. What is sent is noted apart, and at a client what has
+// arrived but for messages: grpc-go tells of these beside each other.
 type statsNotes struct {
 	w   *world
 	who string
 }
 
 type tagged struct{}
+
+func (n *statsNotes) arrived(client bool) string {
+	if client {
+		return n.who + " arrived"
+	}
+	return n.who
+}
 
 func (n *statsNotes) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	n.w.note(n.who, "tag %s failfast=%v", info.FullMethodName, info.FailFast)
@@ -252,7 +275,7 @@ func (n *statsNotes) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	case *stats.OutHeader:
 		n.w.note(n.who, "out header client=%v method=%s compression=%q %s", s.Client, s.FullMethod, s.Compression, shown(s.Header))
 	case *stats.InHeader:
-		n.w.note(n.who, "in header client=%v method=%s compression=%q %s", s.Client, s.FullMethod, s.Compression, shown(s.Header))
+		n.w.note(n.arrived(s.Client), "in header client=%v method=%s compression=%q %s", s.Client, s.FullMethod, s.Compression, shown(s.Header))
 	case *stats.OutPayload:
 		n.w.note(n.who+" sent", "out payload client=%v %v length=%d compressed=%d", s.Client, s.Payload, s.Length, s.CompressedLength)
 	case *stats.InPayload:
@@ -260,7 +283,7 @@ func (n *statsNotes) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	case *stats.OutTrailer:
 		n.w.note(n.who, "out trailer client=%v %s", s.Client, shown(s.Trailer))
 	case *stats.InTrailer:
-		n.w.note(n.who, "in trailer client=%v %s", s.Client, shown(s.Trailer))
+		n.w.note(n.arrived(s.Client), "in trailer client=%v %s", s.Client, shown(s.Trailer))
 	case *stats.End:
 		n.w.note(n.who, "end client=%v error=%v trailer=%s", s.Client, s.Error, shown(s.Trailer))
 	}
