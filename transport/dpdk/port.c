@@ -88,7 +88,7 @@ int peregrine_port_setup(struct peregrine_setup *s, const char **step)
 	TRY("information", rte_eth_dev_info_get(s->port, &info));
 	err = setup(s, &info, step);
 	if (err != 0 && s->interrupts) {
-		rte_eth_dev_stop(s->port);
+		peregrine_port_stop(s->port);
 		s->interrupts = 0;
 		err = setup(s, &info, step);
 	}
@@ -124,7 +124,7 @@ int peregrine_port_reset(uint16_t port)
 {
 	int err = rte_eth_dev_reset(port);
 
-	return err == -ENOTSUP ? rte_eth_dev_stop(port) : err;
+	return err == -ENOTSUP ? peregrine_port_stop(port) : err;
 }
 
 int peregrine_port_close(uint16_t port)
@@ -134,7 +134,7 @@ int peregrine_port_close(uint16_t port)
 
 	if ((err = rte_eth_dev_info_get(port, &info)) != 0)
 		return err;
-	rte_eth_dev_stop(port);
+	peregrine_port_stop(port);
 	err = rte_eth_dev_close(port);
 	if (rte_dev_is_probed(info.device)) // some drivers leave with their last port
 		rte_dev_remove(info.device);

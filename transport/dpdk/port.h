@@ -58,6 +58,7 @@ int peregrine_port_find(const char *device, uint16_t *port);
 int peregrine_port_setup(struct peregrine_setup *s, const char **step);
 int peregrine_port_watch(uint16_t port, struct peregrine_shared *shared);
 void peregrine_port_unwatch(uint16_t port, struct peregrine_shared *shared);
+int peregrine_port_stop(uint16_t port);
 int peregrine_port_reset(uint16_t port);
 int peregrine_port_close(uint16_t port);
 
