@@ -50,9 +50,7 @@ func TestConformanceOfRPC(t *testing.T) {
 	conformance.RPC(t, toKernel(t, "rpc", "10.10.0.1/24", "10.10.0.2/24").factory())
 }
 
-// Either end is killed and comes again. Each story has a process of its own: a
-// virtio-user device (22.11) that saw its peer go leaves a descriptor with EAL's
-// interrupts when it is closed, and EAL aborts the process at the next change.
+// Either end is killed and comes again. Each story has a process of its own.
 func TestAKilledPeerIsRecoveredFromOverVirtio(t *testing.T) {
 	const marker = "PEREGRINE_DPDK_KILLED"
 	l := virtioAgain(t, "10.9.0.1/24", "10.9.0.2/24")
