@@ -46,6 +46,7 @@ type Endpoint struct {
 	holdings   pool[holdings]
 	shown      *held // by the user of a stream, and shownOf the mux whose it is
 	shownOf    *mux
+	asking     uint16    // turn of askStreams
 	turns      []*Stream // to look at in the next settle; nextTurn first
 	nextTurn   int
 	failed     []parked // calls and streams that end in the next settle

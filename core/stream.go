@@ -209,6 +209,7 @@ func (s *Session) startStream(st *Stream) {
 
 // begin has s be open on m.
 func (s *Stream) begin(m *mux) {
+	m.e.tidySoon()
 	s.mux, s.state = m, streamOpen
 	s.in.window = uint32(m.e.cfg.StreamWindow)
 	s.in.limit, s.out.limit = s.in.window, m.streamWindow

@@ -81,11 +81,13 @@ func (m *mux) stream(message *wire.Message) {
 	s := m.streamOf(message)
 	if s == nil {
 		m.e.stats.RxStale++
+		m.askedOfNone(message)
 		return
 	}
 	switch message.Kind {
 	case wire.StreamWindow:
 		s.widen(message.Sequence)
+		s.asked(message.Body)
 	case wire.StreamReset:
 		err := responseError(message.Code, string(message.Body))
 		err.MayHaveExecuted = err.MayHaveExecuted || s.session == nil

@@ -367,15 +367,20 @@ func (s *Stream) grantWindow() {
 	if s.mux.conn.State() != packet.Connected {
 		return
 	}
-	e, p := s.mux.e, s.in.grant
-	if p == nil {
-		p = e.sendings.get()
-		p.part, p.stream, p.kind, p.data = p, s, wire.StreamWindow, nil
-		s.in.grant = p
+	if s.in.grant == nil {
+		s.in.grant = s.window()
 	}
+	p := s.in.grant
 	p.lead = s.names.lead(wire.StreamWindow, s.in.limit)
 	if !p.waits {
-		e.begin(&p.outgoing)
+		s.mux.e.begin(&p.outgoing)
 		s.mux.enqueue(&p.outgoing)
 	}
+}
+
+// window is a StreamWindow that says nothing yet.
+func (s *Stream) window() *sending {
+	p := s.mux.e.sendings.get()
+	p.part, p.stream, p.kind, p.data = p, s, wire.StreamWindow, nil
+	return p
 }

@@ -13,7 +13,7 @@ const tidyEvery = time.Second
 const few = 16
 
 // tidy gives back what a burst needed and nobody has needed for a second. It
-// runs as long as there is anything to give back, or any call under way.
+// runs as long as there is anything to give back, or any call or stream under way.
 type tidy struct {
 	e        *Endpoint
 	timer    packet.Timer
@@ -32,6 +32,7 @@ func (t *tidy) Expired() {
 	e := t.e
 	t.squeezed = false
 	e.askAgain()
+	e.askStreams()
 	e.buffers.trim()
 	e.slots.trim(func(*clientSlot) {})
 	e.requests.trim(e.forgetCopies)
@@ -45,7 +46,7 @@ func (t *tidy) Expired() {
 	e.parked = tight(e.parked)
 	e.packets.Tidy()
 	idle := len(e.controls.free) + len(e.assemblies.free) + len(e.arrivals.free) + len(e.sendings.free) + len(e.helds.free) + len(e.holdings.free)
-	if e.buffers.kept > 0 || len(e.slots.all)+len(e.requests.all) > 0 || idle > few {
+	if e.buffers.kept > 0 || len(e.slots.all)+len(e.requests.all)+e.streaming > 0 || idle > few {
 		e.tidySoon()
 	}
 }

@@ -15,6 +15,9 @@ const (
 	MaxStreamMessage = 1 << 30
 	// WindowUnit is that of Params.StreamWindow, in bytes.
 	WindowUnit = 1 << 10
+	// StreamAskSize is the length of a StreamWindow's body, if it has one: the place
+	// behind all that its sender knows to have arrived.
+	StreamAskSize = 4
 )
 
 // endTextSize is that of the length of a StreamEnd's text.

@@ -80,6 +80,9 @@ func (c *Conn) Layer() Layer { return c.layer }
 // State is how far the connection is.
 func (c *Conn) State() State { return c.state }
 
+// Checked says whether datagrams have checksums, so that none arrives damaged.
+func (c *Conn) Checked() bool { return c.flags&wire.FlagChecksum != 0 }
+
 // Dialed says that this side began the connection, and not the remote.
 func (c *Conn) Dialed() bool { return c.dialed }
 
