@@ -178,6 +178,13 @@ const (
 //	KeepAlive time.Duration // key keep_alive, default 3s
 //	// ConnectTimeout is how long a handshake may take.
 //	ConnectTimeout time.Duration // key connect_timeout, default 5s
+//	// Handshakes is how many clients a server lets prove who they are at a time, if it
+//	// has Security. More are heard once there is room. Each may take ConnectTimeout, and
+//	// up to 64 KiB.
+//	Handshakes int // key handshakes, default 1024
+//	// Security, if set, has all connections sealed: who does not, or otherwise, is
+//	// refused. nil: all are plain text.
+//	Security packet.Security
 //	// NoCoalesce sends every message in a datagram of its own.
 //	NoCoalesce bool // key no_coalesce
 //	// Checksum asks for a CRC-32C on every datagram, also over transports that
@@ -298,6 +305,7 @@ const (
 //	RxParams uint64 // limits that nothing can be sent within
 //	RxVersion uint64 // another protocol version
 //	RxChecksum uint64 // damaged
+//	RxForged uint64 // sealed by somebody else, or not where it has to be, or damaged
 //	RxUnknown uint64 // no such connection, or a wrong token or sender
 //	RxMisrouted uint64 // of another queue's endpoint, and handed on
 //	RxDuplicate uint64 // packet number seen before, or too old
@@ -311,6 +319,9 @@ const (
 //	PeersMoved uint64 // clients that came to have another address
 //	MTUReductions uint64 // paths that stopped carrying what they carried
 //	HellosRefused uint64
+//	// Handshakes of clients that did not prove who they are, or could not agree with us;
+//	// and Hellos not heard since too many were under way.
+//	HandshakesFailed, HandshakesDeferred uint64
 //	// Peers is how many connections there are.
 //	Peers int
 //	// Present state.

@@ -60,6 +60,13 @@ type Config struct {
 	KeepAlive time.Duration `yaml:"keep_alive"`
 	// ConnectTimeout is how long a handshake may take.
 	ConnectTimeout time.Duration `yaml:"connect_timeout"`
+	// Handshakes is how many clients a server lets prove who they are at a time, if it
+	// has Security. More are heard once there is room. Each may take ConnectTimeout, and
+	// up to 64 KiB.
+	Handshakes int `yaml:"handshakes"`
+	// Security, if set, has all connections sealed: who does not, or otherwise, is
+	// refused. nil: all are plain text.
+	Security packet.Security `yaml:"-"`
 	// NoCoalesce sends every message in a datagram of its own.
 	NoCoalesce bool `yaml:"no_coalesce"`
 	// Checksum asks for a CRC-32C on every datagram, also over transports that
@@ -148,6 +155,7 @@ func Defaults() Config {
 		StreamMemory:     16 << 20,
 		Queue:            1 << 16,
 		Credits:          256,
+		Handshakes:       1024,
 		MaxMessage:       16 << 20,
 		ReassemblyMemory: 1 << 30,
 		MaxDatagram:      8972,
@@ -183,6 +191,7 @@ func (c Config) withDefaults() (Config, error) {
 		setting("stream_window", &c.StreamWindow, d.StreamWindow, wire.WindowUnit, (1<<16-1)*wire.WindowUnit),
 		setting("stream_memory", &c.StreamMemory, d.StreamMemory, 1, 1<<50),
 		setting("queue", &c.Queue, d.Queue, 1, 1<<30),
+		setting("handshakes", &c.Handshakes, d.Handshakes, 1, 1<<20),
 		setting("credits", &c.Credits, d.Credits, 4, MaxCredits),
 		setting("max_message", &c.MaxMessage, d.MaxMessage, 1, 1<<32-1),
 		setting("reassembly_memory", &c.ReassemblyMemory, max(d.ReassemblyMemory, c.MaxMessage), 1, 1<<50),
@@ -205,6 +214,7 @@ func (c *Config) ofPackets() packet.Config {
 	p := packet.Config{
 		Peers: c.Peers, Credits: c.Credits, MaxDatagram: c.MaxDatagram, AckDelay: c.AckDelay, KeepAlive: c.KeepAlive,
 		ConnectTimeout: c.ConnectTimeout, Checksum: c.Checksum, ClientOnly: c.ClientOnly, Controller: c.Controller,
+		Security: c.Security, Handshakes: c.Handshakes,
 		Events: c.Events, Misrouted: c.Misrouted, Misreported: c.Misreported, Seed: c.Seed,
 	}
 	if c.Recorder != nil {

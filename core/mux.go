@@ -75,7 +75,7 @@ func (m *mux) Offer(own *wire.Params) {
 	own.MaxMessage = uint32(cfg.MaxMessage)
 	own.Streams = uint16(cfg.Streams)
 	own.StreamWindow = uint16(cfg.StreamWindow / wire.WindowUnit)
-	if !m.conn.Dialed() {
+	if !m.conn.Dialed() && m.conn.State() == packet.Connected { // else the client is not known yet, and takes the less itself
 		own.Slots = uint16(m.slots)
 		own.Streams = uint16(m.streams)
 	}

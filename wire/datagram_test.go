@@ -22,6 +22,9 @@ type datagram struct {
 	Reset      *unknownPacket `json:"reset"`
 	Path       hexBytes       `json:"path"`
 	Close      *reason        `json:"close"`
+	Crypto     *crypto        `json:"crypto"`
+	Words      uint8          `json:"words"` // of acknowledgements that are sealed
+	Sealed     hexBytes       `json:"sealed"`
 	Padding    int            `json:"padding"`
 }
 
@@ -71,6 +74,17 @@ type greeting struct {
 	Cookie     hexBytes  `json:"cookie"`
 }
 
+// crypto is a Crypto or PostCrypto that is not sealed, or was opened.
+type crypto struct {
+	Connection uint32    `json:"connection"`
+	Token      hexNumber `json:"token"`
+	Have       hexNumber `json:"have"`
+	Number     uint8     `json:"number"`
+	Ends       bool      `json:"ends"`
+	Failed     bool      `json:"failed"`
+	Data       hexBytes  `json:"data"`
+}
+
 type reason struct {
 	Code   uint8  `json:"code"`
 	Reason string `json:"reason"`
@@ -84,8 +98,9 @@ type unknownPacket struct {
 
 // Names by number, or by bit.
 var (
-	typeNames = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response"}
-	flagNames = []string{"checksum", "ack_now"}
+	typeNames = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response",
+		"crypto", "post_crypto"}
+	flagNames = []string{"checksum", "ack_now", "sealed", "phase"}
 	kindNames = []string{"", "request", "response", "cancel", "close_session", "ping",
 		"stream_header", "stream_data", "stream_end", "stream_window", "stream_reset"}
 	optionNames = []string{4: "fragment", 5: "deadline"}
@@ -124,7 +139,7 @@ func decode(b []byte) (*datagram, error) {
 		Type: typeNames[h.Type], Flags: bitsOf(h.Flags, flagNames),
 		Connection: h.Connection, Token: hexNumber(h.Token), Number: h.Number,
 	}
-	if h.Acks.Words > 0 {
+	if h.Acks.Words > 0 && h.Flags&wire.FlagSealed == 0 {
 		d.Acks = &acks{Largest: h.Acks.Largest, Delay: h.Acks.Delay, CE: h.Acks.CE}
 		for _, word := range h.Acks.Bitmap[:h.Acks.Words] {
 			d.Acks.Bitmap = append(d.Acks.Bitmap, hexNumber(word))
@@ -135,6 +150,10 @@ func decode(b []byte) (*datagram, error) {
 		rest = rest[wire.ArrivalSize:]
 	}
 	var err error
+	if h.Flags&wire.FlagSealed != 0 {
+		d.Words, d.Sealed = h.Acks.Words, append(hexBytes(nil), rest...)
+		return d, version
+	}
 	if h.Type == wire.Data {
 		err = d.decodeMessages(rest)
 	} else {
@@ -214,6 +233,13 @@ func (d *datagram) decodeControl(t wire.Type, rest []byte, length int) error {
 		}
 		d.Path = data[:]
 		size = wire.PathDataSize
+	case wire.Crypto, wire.PostCrypto:
+		var body wire.CryptoBody
+		if err := body.Parse(rest); err != nil {
+			return err
+		}
+		d.Crypto = &crypto{body.Connection, hexNumber(body.Token), hexNumber(body.Have), body.Number, body.Ends, body.Failed, body.Data}
+		size = body.Put(make([]byte, wire.MaxCrypto))
 	}
 	d.Padding = len(rest) - size
 	return nil
@@ -246,8 +272,12 @@ func (d *datagram) encode() []byte {
 			h.Acks.Bitmap[i] = uint64(word)
 		}
 	}
+	if d.Words > 0 {
+		h.Acks.Words = d.Words
+	}
 	b := make([]byte, 1<<16)
 	n := h.Put(b)
+	n += copy(b[n:], d.Sealed)
 	for i := range d.Messages {
 		n += d.Messages[i].put(b[n:])
 	}
@@ -283,6 +313,13 @@ func (d *datagram) putControl(b []byte) int {
 		return body.Put(b)
 	case d.Path != nil:
 		return copy(b, d.Path)
+	case d.Crypto != nil:
+		c := d.Crypto
+		body := wire.CryptoBody{
+			Connection: c.Connection, Token: uint32(c.Token), Have: uint64(c.Have),
+			Piece: wire.Piece{Number: c.Number, Ends: c.Ends, Failed: c.Failed, Data: c.Data},
+		}
+		return body.Put(b)
 	}
 	return 0
 }

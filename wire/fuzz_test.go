@@ -84,13 +84,14 @@ func FuzzControl(f *testing.F) {
 			f.Add(uint8(h.Type), rest)
 		}
 	}
+	f.Add(uint8(wire.Crypto), append(make([]byte, 4), 1, 2, 3, 4, 7, 0, 0, 0, 0, 0, 0, 0, 2, 1, 3, 0, 'a', 'b', 'c'))
 	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
 		b = b[:len(b):len(b)]
 		var d datagram
 		if d.decodeControl(wire.Type(kind), b, wire.HeaderSize+wire.ChecksumSize+len(b)) != nil {
 			return
 		}
-		encoded := make([]byte, wire.MinHello)
+		encoded := make([]byte, wire.MinHello+wire.MaxPiece)
 		n := d.putControl(encoded)
 		require.Equal(t, n, len(b)-d.Padding)
 		var again datagram

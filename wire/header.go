@@ -15,7 +15,8 @@ const magic = 0xF7
 const (
 	HeaderSize    = 16 // without checksum and acknowledgements
 	ChecksumSize  = 4
-	AckFixedSize  = 8 // acknowledgement block without its bitmap
+	TagSize       = 16 // of what is sealed
+	AckFixedSize  = 8  // acknowledgement block without its bitmap
 	MaxAckWords   = 8
 	MaxHeaderSize = HeaderSize + ChecksumSize + AckFixedSize + 8*MaxAckWords
 )
@@ -35,6 +36,8 @@ const (
 	Close                     // the sender ends the connection
 	PathChallenge             // show that you get what is sent to your new address
 	PathResponse              // what came to it
+	Crypto                    // handshake of a sealed connection
+	PostCrypto                // the same, of one that is connected
 	numTypes
 )
 
@@ -44,12 +47,13 @@ const (
 	FlagChecksum = 1 << iota
 	// FlagAckNow asks the receiver not to delay its acknowledgement.
 	FlagAckNow
-	// FlagSealed says that all behind the fixed header is sealed.
+	// FlagSealed says that all behind the first HeaderSize bytes is sealed, and those
+	// are authenticated. There is no checksum then.
 	FlagSealed
-	// FlagPhase says by which of two keys in turn.
+	// FlagPhase is set if the keys are those of an odd update (FlagSealed only).
 	FlagPhase
 
-	knownFlags = FlagChecksum | FlagAckNow
+	knownFlags = FlagChecksum | FlagAckNow | FlagSealed | FlagPhase
 )
 
 // Decoding errors. Each is counted and the datagram dropped.
@@ -70,7 +74,8 @@ type Header struct {
 	// random generation that the receiver gave it; both 0 in Hello.
 	Connection uint32
 	Token      uint32
-	// Number is the low 32 bits of the packet number (Data only).
+	// Number is the low 32 bits of the packet number: of Data, and of all that is
+	// sealed.
 	Number uint32
 	// Acks is for Data and Ack only, so that bodies of the handshake begin at
 	// the same place in every version.
@@ -110,8 +115,12 @@ func Arrival(rest []byte) (at uint32, ok bool) {
 	return binary.LittleEndian.Uint32(rest), true
 }
 
-// Size is the length of the encoded header in bytes.
+// Size is the length of the encoded header in bytes; with FlagSealed, of what stays
+// readable.
 func (h *Header) Size() int {
+	if h.Flags&FlagSealed != 0 {
+		return HeaderSize
+	}
 	n := HeaderSize
 	if h.Flags&FlagChecksum != 0 {
 		n += ChecksumSize
@@ -120,10 +129,13 @@ func (h *Header) Size() int {
 }
 
 // Put encodes h at the start of b, which must hold h.Size() bytes, and returns
-// that size. A checksum is left for [Seal].
+// that size. A checksum is left for [Seal], and with FlagSealed all that follows.
 func (h *Header) Put(b []byte) int {
 	PutLead(b, h.Type, h.Flags, h.Acks.Words, h.Connection, h.Token, h.Number)
 	n := HeaderSize
+	if h.Flags&FlagSealed != 0 {
+		return n
+	}
 	if h.Flags&FlagChecksum != 0 {
 		n += ChecksumSize
 	}
@@ -182,7 +194,8 @@ func (a *AckBlock) Parse(words uint8, b []byte) int {
 
 // Parse decodes the header at the start of datagram b into h and returns what
 // follows it. Words of h.Acks.Bitmap beyond h.Acks.Words are left as they were.
-// The checksum is for [Verify].
+// The checksum is for [Verify]. With FlagSealed what follows is what was sealed, the
+// block of acknowledgements with it: of h.Acks only Words is set.
 //
 // The layout of Hello and Refuse is the same in every version, so that either
 // side can say which it speaks: for these, rest comes with ErrVersion too.
@@ -205,6 +218,9 @@ func (h *Header) Parse(b []byte) (rest []byte, err error) {
 	if h.Type >= numTypes || h.Flags&^knownFlags != 0 {
 		return nil, ErrType
 	}
+	if h.Flags&(FlagSealed|FlagPhase) != 0 {
+		return h.parseSealed(b)
+	}
 	n := HeaderSize
 	if h.Flags&FlagChecksum != 0 {
 		n += ChecksumSize
@@ -224,6 +240,21 @@ func (h *Header) Parse(b []byte) (rest []byte, err error) {
 	}
 	return b[n:], nil
 }
+
+// parseSealed goes on with a header with FlagSealed or FlagPhase.
+func (h *Header) parseSealed(b []byte) (rest []byte, err error) {
+	switch {
+	case h.Flags&FlagSealed == 0 || h.Flags&FlagChecksum != 0 || !h.Type.sealed():
+		return nil, ErrType
+	case len(b) < HeaderSize+TagSize || h.Acks.Words > MaxAckWords || h.Acks.Words > 0 && h.Type > Ack:
+		return nil, ErrLength
+	}
+	return b[HeaderSize:], nil
+}
+
+// sealed says whether datagrams of the type may be: those between two sides that know
+// each other.
+func (t Type) sealed() bool { return t <= Ack || t >= Close }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -32,6 +32,12 @@ type Config struct {
 	Checksum bool
 	// ClientOnly refuses whoever wants to connect.
 	ClientOnly bool
+	// Security, if set, has all connections sealed: who does not, or otherwise, is
+	// refused. nil: none is.
+	Security Security
+	// Handshakes is how many clients may be in the midst of one that Security makes, if
+	// there is any. More are heard once there is room.
+	Handshakes int
 	// Controller makes the congestion controllers.
 	Controller Controllers
 	// Events, if set, is told of connections made and lost. It must not call the

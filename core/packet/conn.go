@@ -52,6 +52,11 @@ type Conn struct {
 
 	hello    hello // dialed: the handshake
 	failures int   // dialed: attempts in a row
+
+	guard    *guard    // sealed: once there are keys
+	exchange *exchange // sealed: as long as the handshake has something to say
+	name     string    // dialed: of the server that is to answer
+	peer     any       // sealed: who the remote is
 }
 
 // path is where the remote is, and the names that the two sides call the
@@ -69,7 +74,8 @@ type path struct {
 
 // agreed is what the handshake found for both sides.
 type agreed struct {
-	flags     uint8         // of all Data and Ack: wire.FlagChecksum, or none
+	flags     uint8         // of all Data and Ack: wire.FlagChecksum, wire.FlagSealed, or none
+	tag       int           // bytes that sealing adds to each datagram
 	timeout   time.Duration // silence after which the remote is given up
 	pingEvery time.Duration // silence that neither side should let pass
 }
@@ -103,6 +109,13 @@ func (c *Conn) Index() uint32 { return c.index }
 // Flight is what is sent and not acknowledged, and how many bytes may be.
 func (c *Conn) Flight() (packets, bytes, window int) { return c.inFlight, c.bytes, c.window }
 
+// Expect names the server that has to answer, before Connect. Without one the address
+// is all that Security has to go by.
+func (c *Conn) Expect(name string) { c.name = name }
+
+// Peer is who the remote has shown to be, as Security says; nil: it has not.
+func (c *Conn) Peer() any { return c.peer }
+
 // Touch makes the next Send ask the layer for what it has.
 func (c *Conn) Touch() {
 	if !c.dirty {
@@ -119,16 +132,21 @@ func (c *Conn) markDirty() {
 func (c *Conn) establish(index, token uint32, remote *wire.Params) {
 	e, cfg := c.e, &c.e.cfg
 	c.state = Connected
-	c.failures = 0
+	if c.exchange == nil {
+		c.failures = 0 // else once the server is heard, who may refuse us
+	}
 	c.remoteIndex, c.remoteToken = index, token
 	c.agreed = agreed{
 		timeout:   cfg.KeepAlive,
 		pingEvery: max(granularity, min(cfg.KeepAlive, time.Duration(remote.KeepAlive)*time.Millisecond)/KeepAlivesPerTimeout),
 	}
-	if e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0 {
+	switch {
+	case c.guard != nil:
+		c.flags, c.tag = wire.FlagSealed, c.guard.Overhead()
+	case e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0:
 		c.flags = wire.FlagChecksum
 	}
-	c.pathMTU = pathMTU{mtu: wire.MinHello, maxMTU: min(cfg.MaxDatagram, e.caps.MaxPayload, int(remote.MaxDatagram))}
+	c.pathMTU = pathMTU{mtu: wire.MinHello, reserved: e.reserved, maxMTU: min(cfg.MaxDatagram, e.caps.MaxPayload, int(remote.MaxDatagram))}
 	c.recovery = recovery{
 		credits:      min(int(remote.Credits), MaxCredits),
 		reorder:      minReorder,
@@ -180,6 +198,7 @@ func (c *Conn) disconnect() {
 	c.rate = 0
 	c.in = received{}
 	c.measuring = false
+	c.unguard()
 	c.e.timers.stop(&c.timer)
 }
 
@@ -187,7 +206,12 @@ func (c *Conn) disconnect() {
 func (c *Conn) Expired() {
 	switch c.state {
 	case Connecting:
-		c.helloTimer()
+		if c.dialed {
+			c.helloTimer()
+		} else {
+			c.disconnect() // it took too long
+			c.e.forget(c)
+		}
 	case Waiting:
 		c.rested()
 	case Connected:
@@ -200,6 +224,10 @@ func (c *Conn) tend() {
 	now := c.e.now
 	if now-c.lastHeard >= c.timeout {
 		c.lost("peer "+c.addr.String()+" fell silent", nil)
+		return
+	}
+	if g := c.guard; g != nil && (g.Spent() || g.doubt != 0 && now >= g.doubt) {
+		c.unprotected()
 		return
 	}
 	c.lossTimer()
@@ -251,6 +279,9 @@ func (c *Conn) schedule() {
 			at = min(at, check)
 		}
 	}
+	if c.guard != nil && c.guard.doubt != 0 {
+		at = min(at, c.guard.doubt)
+	}
 	if at <= c.e.now { // overdue: the transport takes no more for now
 		at = c.e.now + granularity
 	}
@@ -269,7 +300,7 @@ func (c *Conn) Ping() {
 // bytes unless that is 0.
 func (c *Conn) ping(size int) {
 	if size > 0 {
-		size -= c.overhead()
+		size -= c.overhead() + c.tag
 	}
 	c.ackNow = true
 	c.layer.Ping(size)
@@ -278,6 +309,26 @@ func (c *Conn) ping(size int) {
 // Full says whether the layer has no room for more: Data is then dropped as if it
 // had been lost, save what it acknowledges, and comes again.
 func (c *Conn) Full(full bool) { c.full = full }
+
+// unprotected ends a sealed connection whose keys are spent, or whose remote was said
+// to be gone, and has not denied it.
+func (c *Conn) unprotected() {
+	if c.guard.Spent() {
+		c.lost("the keys of the connection to "+c.addr.String()+" are used up", nil)
+	} else {
+		c.lost(c.guard.why.Reason, c.guard.why.Cause)
+	}
+}
+
+// gone is lost as somebody says who knows the connection's secret; on a sealed one that
+// proves nothing.
+func (c *Conn) gone(reason string, cause error) {
+	if c.guard != nil {
+		c.doubted(Failure{Reason: reason, Cause: cause})
+	} else {
+		c.lost(reason, cause)
+	}
+}
 
 // lost is fail for a connection that ended without a word.
 func (c *Conn) lost(reason string, cause error) {
@@ -289,12 +340,16 @@ func (c *Conn) lost(reason string, cause error) {
 // fail ends the connection without a word to the remote: it is gone, or has
 // forgotten us. One that was dialed may connect anew.
 func (c *Conn) fail(why *Failure) {
+	refused := c.dialed && c.exchange != nil && !c.exchange.heard
 	c.disconnect()
 	if !c.dialed {
 		c.e.forget(c)
 		return
 	}
 	c.renew()
+	if refused { // we thought to be connected, but the handshake was not over
+		c.rest()
+	}
 	c.layer.Down(why)
 }
 

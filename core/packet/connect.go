@@ -65,29 +65,60 @@ func (c *Conn) helloTimer() {
 		}, false)
 		return
 	}
+	if c.exchange != nil && c.remoteToken != 0 { // which says again itself what is lost
+		e.timers.set(&c.timer, h.begun+e.cfg.ConnectTimeout)
+		return
+	}
 	if e.now >= h.again {
-		c.sendHello()
+		if c.sendHello(); c.state != Connecting {
+			return
+		}
 		h.again = e.now + h.wait
 		h.wait = min(2*h.wait, maxHelloInterval)
 	}
 	e.timers.set(&c.timer, min(h.again, h.begun+e.cfg.ConnectTimeout))
 }
 
+// sendHello sends a Hello; or, once the server knows our address, as many as hold what
+// there is to say.
 func (c *Conn) sendHello() {
+	if c.e.cfg.Security == nil || c.hello.cookie == [wire.CookieSize]byte{} {
+		c.sendHelloWith(&wire.Piece{})
+		return
+	}
+	if c.exchange == nil {
+		if err := c.beginExchange(); err != nil {
+			c.attemptFailed(&Failure{Code: codeFailedPrecondition, Reason: fmt.Sprintf("connect to %v: %v", c.addr, err), Cause: err}, true)
+			return
+		}
+		c.exchange.proceed()
+	}
+	if c.exchange != nil {
+		c.exchange.transmit(true)
+	}
+}
+
+// sendHelloWith sends a Hello, and a piece of the handshake in it; false: not now.
+func (c *Conn) sendHelloWith(p *wire.Piece) bool {
 	t := c.e.nextPacket()
 	if t == nil {
-		return // the timer tries again
+		return false // the timer tries again
 	}
 	h := wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum}
 	n := h.Put(t.Head)
 	body := wire.HelloBody{Connection: c.index, Token: c.token, Params: c.e.params(c.layer), Cookie: c.hello.cookie}
 	n += body.Put(t.Head[n:])
+	n += p.Put(t.Head[n:])
 	clear(t.Head[n:wire.MinHello])
 	c.sendControl(t, wire.MinHello)
+	return true
 }
 
 // comeAgain takes in the cookie that Hello has to bring.
 func (c *Conn) comeAgain(cookie [wire.CookieSize]byte) {
+	if c.exchange != nil && c.remoteToken != 0 {
+		return // of an earlier Hello
+	}
 	c.hello.cookie = cookie
 	if c.hello.hastened++; c.hello.hastened <= maxHastened {
 		c.hello.again = c.e.now
@@ -101,10 +132,15 @@ func (c *Conn) refused(why *Failure) { c.attemptFailed(why, true) }
 // attemptFailed ends an attempt that led to nothing.
 func (c *Conn) attemptFailed(why *Failure, answered bool) {
 	c.renew()
+	c.rest()
+	c.layer.Failed(why, answered)
+}
+
+// rest begins the pause after an attempt that led to nothing.
+func (c *Conn) rest() {
 	c.state = Waiting
 	c.failures++
 	c.e.timers.set(&c.timer, c.e.now+c.e.backoff(c.failures))
-	c.layer.Failed(why, answered)
 }
 
 // rested is the end of the pause after an attempt that failed.

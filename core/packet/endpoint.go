@@ -45,6 +45,10 @@ type Endpoint struct {
 	mostDialed, mostAccepted int
 	connected                int
 
+	exchanges []*Conn // that have one
+	proving   int     // of them, clients that are not connected yet
+	reserved  int     // bytes of each datagram for header, and checksum or tag
+
 	dirty  []*Conn // have something to send, or to acknowledge
 	timers timers
 	wheel  *cc.Wheel         // of connections that are paced
@@ -54,7 +58,8 @@ type Endpoint struct {
 	fetched  int // of rx
 	begun    int // of those, that Receive has begun with
 	burst    burst
-	run      Run // of burst, that a layer fills
+	run      Run    // of burst, that a layer fills
+	plain    []byte // for what is opened
 	rxHeader wire.Header
 	acks     wire.AckBlock // to send
 
@@ -80,7 +85,7 @@ func New(cfg Config, tr transport.Transport, layers func(*Conn) Layer, now time.
 		random = rand.NewChaCha8(sha256.Sum256(binary.LittleEndian.AppendUint32(cfg.Seed[:], uint32(caps.Queue))))
 	}
 	unreachable, _ := tr.(transport.UnreachableReporter)
-	return &Endpoint{
+	e := &Endpoint{
 		unreachable: unreachable,
 		cfg:         cfg, layers: layers, tr: tr, caps: caps, now: now,
 		queue:     uint32(caps.Queue),
@@ -90,7 +95,13 @@ func New(cfg Config, tr transport.Transport, layers func(*Conn) Layer, now time.
 		accepted:  map[acceptKey]*Conn{},
 		wheel:     cc.NewWheel(wheelGranularity, wheelSlots),
 		rx:        make([]transport.RxPacket, max(1, min(caps.RxBatch, 256))),
-	}, nil
+		reserved:  wire.HeaderSize + wire.ChecksumSize,
+	}
+	if cfg.Security != nil {
+		e.plain = make([]byte, max(caps.MaxPayload, cfg.MaxDatagram))
+		e.reserved = wire.HeaderSize + wire.TagSize
+	}
+	return e, nil
 }
 
 // Now is the time as of the last Advance.
@@ -122,6 +133,7 @@ func (e *Endpoint) Placed() uint64 { return e.burst.placed }
 
 // Expire fires timers, and looks whose turn to send has come.
 func (e *Endpoint) Expire() {
+	e.proceed()
 	e.timers.expire(e.now)
 	e.unpace()
 }
@@ -180,7 +192,7 @@ func (e *Endpoint) connAt(index, token uint32) *Conn {
 
 // newConn makes a connection by a path, and gives it its index and token.
 func (e *Endpoint) newConn(p path) *Conn {
-	c := &Conn{e: e, path: p, pathMTU: pathMTU{mtu: wire.MinHello}}
+	c := &Conn{e: e, path: p, pathMTU: pathMTU{mtu: wire.MinHello, reserved: e.reserved}}
 	c.token = e.newToken()
 	c.timer.owner = c
 	c.place.Owner = c
@@ -201,8 +213,10 @@ func (e *Endpoint) newToken() uint32 { return uint32(e.random.Uint64()>>32) | 1 
 
 // renew readies a dialed connection for another handshake.
 func (c *Conn) renew() {
+	c.unguard()
 	c.state = Idle
 	c.token = c.e.newToken()
+	c.remoteIndex, c.remoteToken = 0, 0
 }
 
 // forget drops a connection for good. What is built for it still goes out.
@@ -210,6 +224,7 @@ func (e *Endpoint) forget(c *Conn) {
 	if c.state == Gone {
 		return
 	}
+	c.unguard()
 	c.state = Gone
 	c.layer.Gone()
 	slot := c.index & (1<<queueShift - 1)

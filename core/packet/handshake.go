@@ -19,6 +19,7 @@ type handshake struct {
 	// The body of the datagram in hand, so that a flood allocates nothing.
 	hello  wire.HelloBody
 	accept wire.AcceptBody
+	crypto wire.CryptoBody
 }
 
 // decision is what a control datagram leads to.
@@ -29,6 +30,7 @@ type decision struct {
 	reason string
 	cookie [wire.CookieSize]byte
 	path   [wire.PathDataSize]byte
+	level  Level
 }
 
 type act uint8
@@ -50,6 +52,9 @@ const (
 	closed      // with reason
 	answerPath  // the server asks with path whether we are here
 	pathAnswers // it has the answer to a question of ours
+	forged      // it is not sealed as it has to be
+	exchanged   // of a handshake, at level
+	toFull      // a Hello: as many handshakes are under way as there may be
 )
 
 // acceptKey identifies a client's attempt to connect.
@@ -62,6 +67,10 @@ type acceptKey struct {
 // fixed header is rest.
 func (e *Endpoint) control(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 	e.stats.RxControl++
+	if h.Flags&wire.FlagSealed != 0 {
+		e.controlSealed(h, rx)
+		return
+	}
 	if h.Flags&wire.FlagChecksum == 0 || wire.Verify(rx.Data) != nil {
 		e.stats.RxChecksum++
 		return
@@ -99,6 +108,11 @@ func (e *Endpoint) decide(h *wire.Header, rest []byte, rx *transport.RxPacket) (
 		return e.decideRetry(h, rest, rx)
 	case wire.Accept:
 		err := e.accept.Parse(rest)
+		if e.cfg.Security != nil {
+			d := e.connecting(refused, h, rx)
+			d.code, d.reason = codeFailedPrecondition, plainServer
+			return d, err
+		}
 		return e.connecting(connected, h, rx), err
 	case wire.Refuse:
 		return e.decideRefuse(h, rest, rx)
@@ -125,7 +139,12 @@ func (e *Endpoint) decide(h *wire.Header, rest []byte, rx *transport.RxPacket) (
 		if c == nil || !c.asked(data) {
 			return decision{do: unknown}, err
 		}
+		if c.misfits(h) {
+			return decision{do: forged}, err
+		}
 		return decision{do: pathAnswers, conn: c}, err
+	case wire.Crypto, wire.PostCrypto:
+		return e.decideCrypto(h, rest, rx)
 	}
 	return decision{}, nil
 }
@@ -135,6 +154,12 @@ func (e *Endpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision, e
 	if err := hello.Parse(rest, len(rx.Data)); err != nil {
 		return decision{}, err
 	}
+	if e.cfg.Security != nil {
+		e.crypto = wire.CryptoBody{}
+		if err := e.crypto.Piece.Parse(rest[wire.HelloSize:]); err != nil {
+			return decision{}, err
+		}
+	}
 	if c := e.connAt(hello.Connection, hello.Token); c != nil && c.dialed && c.addr == rx.From && !e.own(rx) {
 		return decision{do: reflected, conn: c}, nil
 	}
@@ -143,6 +168,9 @@ func (e *Endpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision, e
 	// queue's Hello that came back is to be told by its cookie.
 	if e.cfg.ClientOnly && (e.caps.Queues < 2 || good) {
 		return decision{do: refuse, code: codeUnavailable, reason: "nobody serves here: this endpoint only dials"}, nil
+	}
+	if why := e.unlike(hello.Params.Features); why != "" {
+		return decision{do: refuse, code: codeFailedPrecondition, reason: why}, nil
 	}
 	if c := e.accepted[acceptKey{rx.From, hello.Connection, hello.Token}]; c != nil {
 		return decision{do: admitAgain, conn: c}, nil
@@ -158,6 +186,9 @@ func (e *Endpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision, e
 		return decision{do: refuse, code: codeUnavailable, reason: "server is shutting down"}, nil
 	case len(e.accepted) >= e.cfg.Peers:
 		return decision{do: refuse, code: codeResourceExhausted, reason: "server has as many clients as it is configured for (peers)"}, nil
+	}
+	if e.cfg.Security != nil && e.proving >= e.cfg.Handshakes {
+		return decision{do: toFull}, nil
 	}
 	return decision{do: admit}, nil
 }
@@ -191,7 +222,7 @@ func (e *Endpoint) decideReset(rest []byte, rx *transport.RxPacket) (decision, e
 		// Perhaps it is a client that forgot us.
 		c = e.accepted[acceptKey{rx.From, body.Connection, body.Token}]
 	}
-	if c == nil {
+	if c == nil || c.state != Connected {
 		return decision{do: elsewhere}, nil // a Reset does not name our connection
 	}
 	return decision{do: reset, conn: c}, nil
@@ -222,6 +253,9 @@ func (e *Endpoint) connectedTo(do act, h *wire.Header, rx *transport.RxPacket) d
 	if c == nil || c.addr != rx.From || c.state != Connected {
 		return decision{do: unknown}
 	}
+	if c.misfits(h) {
+		return decision{do: forged}
+	}
 	return decision{do: do, conn: c}
 }
 
@@ -231,6 +265,12 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 	switch d.do {
 	case unknown:
 		e.stats.RxUnknown++
+	case forged:
+		e.stats.RxForged++
+	case toFull:
+		e.stats.HandshakesDeferred++
+	case exchanged:
+		c.exchange.take(d.level, &e.crypto, rx)
 	case elsewhere:
 		e.misrouted(-1, rx)
 	case refuse:
@@ -243,6 +283,12 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 	case admit:
 		e.admit(rx)
 	case admitAgain:
+		if e.cfg.Security != nil {
+			if c.exchange != nil && len(e.crypto.Data) > 0 {
+				c.exchange.take(LevelInitial, &e.crypto, rx)
+			}
+			return
+		}
 		if c.in.next == 0 {
 			c.lastHeard = e.now // until it is connected a client says nothing else
 		}
@@ -259,7 +305,7 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 		c.refused(&Failure{Code: d.code, Reason: d.reason})
 	case reset:
 		e.stats.ResetsTaken++
-		c.lost(fmt.Sprintf("peer %v has restarted or given us up", c.addr), nil)
+		c.gone(fmt.Sprintf("peer %v has restarted or given us up", c.addr), nil)
 	case closed:
 		c.event(PeerClosed, wire.Printable(d.reason))
 		c.fail(&Failure{Code: codeUnavailable, Reason: fmt.Sprintf("peer %v closed the connection: %s", c.addr, d.reason)})
@@ -274,15 +320,22 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 // asked.
 func (e *Endpoint) admit(rx *transport.RxPacket) {
 	hello := &e.hello
+	if e.cfg.Security != nil && len(e.crypto.Data) == 0 {
+		return // it says nothing: nothing is kept of it
+	}
 	route, err := e.tr.Resolve(rx.From, rx.To)
 	if err != nil {
 		e.stats.HellosRefused++
 		return
 	}
-	c := e.newConn(path{addr: rx.From, route: route, local: rx.To})
+	c := e.newConn(path{addr: rx.From, route: route, local: rx.To, remoteIndex: hello.Connection, remoteToken: hello.Token})
 	c.layer = e.layers(c)
 	e.accepted[acceptKey{rx.From, hello.Connection, hello.Token}] = c
 	e.mostAccepted = max(e.mostAccepted, len(e.accepted))
+	if e.cfg.Security != nil {
+		e.prove(c, rx)
+		return
+	}
 	c.establish(hello.Connection, hello.Token, &hello.Params)
 	c.sendAccept()
 }
@@ -312,6 +365,9 @@ func (e *Endpoint) params(layer Layer) wire.Params {
 	}
 	if e.wantsChecksum() {
 		p.Features |= wire.FeatureChecksum
+	}
+	if e.cfg.Security != nil {
+		p.Features |= e.cfg.Security.Feature()
 	}
 	layer.Offer(&p)
 	return p

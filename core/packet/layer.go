@@ -42,7 +42,8 @@ type Layer interface {
 	Take(b []byte)
 
 	// Offer adds to what the handshake tells the remote of this side what concerns
-	// messages. At the side that was dialed Up came before.
+	// messages. At the side that was dialed Up came before, but of a sealed connection,
+	// whose sides know nothing of each other by then.
 	Offer(own *wire.Params)
 	// Up says that there is a connection, with a remote that said so of itself. Pings
 	// may have been asked for already. remote is valid during the call.
@@ -102,4 +103,5 @@ const (
 	codeResourceExhausted  = 8
 	codeFailedPrecondition = 9
 	codeUnavailable        = 14
+	codeUnauthenticated    = 16
 )

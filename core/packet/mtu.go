@@ -26,6 +26,7 @@ const (
 // the pace does not wait for them, and no probe timeout does.
 type pathMTU struct {
 	mtu        int // datagram bytes known to pass
+	reserved   int // of those, for header, and checksum or tag
 	maxMTU     int // that both ends allow
 	mtuTried   int // probes of the present round
 	mtuRetryAt time.Duration
@@ -35,7 +36,7 @@ type pathMTU struct {
 func (m *pathMTU) MTU() int { return m.mtu }
 
 // Room is how many bytes of the layer's fit in a datagram.
-func (m *pathMTU) Room() int { return m.mtu - wire.HeaderSize - wire.ChecksumSize }
+func (m *pathMTU) Room() int { return m.mtu - m.reserved }
 
 // probeMTU sends a padded ping of every size above the known one that both ends
 // allow.

@@ -60,8 +60,33 @@ func (c *Conn) elsewhere(h *wire.Header, rx *transport.RxPacket) {
 		c.challengeKnown()
 	}
 	check.at = e.now
-	e.reply(rx, wire.PathChallenge, c.remoteIndex, c.remoteToken, check.challenge[:], min(wire.MinHello, maxAmplified*len(rx.Data)))
+	c.challengeAt(rx)
 	c.schedule()
+}
+
+// challengeAt asks whether the client is where a datagram came from.
+func (c *Conn) challengeAt(rx *transport.RxPacket) {
+	size := min(wire.MinHello, maxAmplified*len(rx.Data))
+	if c.guard == nil {
+		c.e.reply(rx, wire.PathChallenge, c.remoteIndex, c.remoteToken, c.check.challenge[:], size)
+		return
+	}
+	t := c.e.nextPacket()
+	if t == nil {
+		return
+	}
+	route, err := c.e.tr.Resolve(rx.From, rx.To)
+	if err != nil {
+		return
+	}
+	n := c.controlHeader(t, wire.PathChallenge)
+	n += copy(t.Head[n:], c.check.challenge[:])
+	if size -= c.tag; n < size {
+		clear(t.Head[n:size])
+		n = size
+	}
+	c.sendControlOn(t, n, route, c.guard)
+	c.e.strays = append(c.e.strays, route)
 }
 
 // challengeKnown asks whether the client is where it was.
@@ -103,7 +128,7 @@ func (c *Conn) answerPath(data [wire.PathDataSize]byte, asked int) {
 	if t := c.e.nextPacket(); t != nil {
 		n := c.controlHeader(t, wire.PathResponse)
 		n += copy(t.Head[n:], data[:])
-		size := max(n, min(asked, wire.MinHello))
+		size := max(n, min(asked, wire.MinHello)-c.tag)
 		clear(t.Head[n:size])
 		c.sendControl(t, size)
 	}

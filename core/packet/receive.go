@@ -81,7 +81,16 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 		e.stats.RxUnknown++
 		return
 	}
-	if has := h.Flags&wire.FlagChecksum != 0; !has && c.flags != 0 || has && wire.Verify(rx.Data) != nil {
+	switch has := h.Flags&wire.FlagChecksum != 0; {
+	case (h.Flags&wire.FlagSealed != 0) != (c.guard != nil):
+		e.stats.RxForged++
+		return
+	case c.guard != nil:
+		var ok bool
+		if rest, ok = c.openSealed(h, rx); !ok {
+			return
+		}
+	case !has && c.flags != 0 || has && wire.Verify(rx.Data) != nil:
 		e.stats.RxChecksum++
 		return
 	}

@@ -32,6 +32,13 @@ func expand(n uint32, near uint64) uint64 {
 	return near + uint64(int64(int32(n-uint32(near))))
 }
 
+// fresh says whether packet n, of 1 to 1<<63 - 1, was not received yet, and is not too
+// old to be told from others.
+func (r *received) fresh(n uint64) bool {
+	return n-1 < 1<<63-1 && n+receiveSpan >= r.next &&
+		(n >= r.next || r.bitmap[n/64%wire.MaxAckWords]>>(n%64)&1 == 0)
+}
+
 // add notes packet n, of 1 to 1<<63 - 1, and says whether it is new.
 func (r *received) add(n uint64) bool {
 	if n+receiveSpan < r.next {

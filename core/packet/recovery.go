@@ -27,8 +27,6 @@ const (
 	// and none arrives, it carries no large ones any more.
 	blackholeProbes = 2
 	blackholeLosses = 3
-	// smallPing is the datagram of a ping that travels alone.
-	smallPing = wire.HeaderSize + wire.ChecksumSize + wire.MessageHeaderSize
 )
 
 // rtt estimates the round trip as RFC 6298 does.
@@ -409,6 +407,6 @@ func (c *Conn) probe() {
 	c.lastSent = c.e.now
 	c.ackNow, c.probing = true, true
 	if c.probes >= blackholeProbes || c.layer.Next() == Nothing {
-		c.ping(smallPing) // passes also where large datagrams no longer do
+		c.ping(c.reserved + wire.MessageHeaderSize) // alone: passes also where large datagrams no longer do
 	}
 }

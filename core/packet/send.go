@@ -91,7 +91,7 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 		c.in.report(&e.acks, words, e.now)
 		e.acks.Put(run[0].Head[c.overhead():])
 	}
-	size := len(run[0].Head) + len(run[0].Payload)
+	size := len(run[0].Head) + len(run[0].Payload) + c.tag
 	sounds := next == Padded && size > c.mtu
 	if !sounds {
 		c.departs(size)
@@ -101,7 +101,7 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 		t := &run[i]
 		t.Route = c.route
 		t.ECN = transport.ECT0
-		size = len(t.Head) + len(t.Payload)
+		size = len(t.Head) + len(t.Payload) + c.tag
 		number := c.next
 		e.place(c, number)
 		c.makeRoom()
@@ -123,7 +123,11 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 			c.ackNow, c.unasked = false, 0
 		}
 		wire.PutLead(t.Head, wire.Data, flags, words, c.remoteIndex, c.remoteToken, uint32(number))
-		if c.flags != 0 {
+		switch {
+		case c.flags == 0:
+		case c.guard != nil:
+			c.seal(t, number)
+		default:
 			wire.Seal(t.Head, t.Payload)
 		}
 	}
@@ -136,10 +140,10 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 // or acknowledgements, of so many words, that ride in it.
 func (c *Conn) begin(r *Run, next Next) (words uint8) {
 	b := &c.e.burst
-	skip, limit, most := c.overhead(), c.mtu, 1
+	skip, limit, most := c.overhead(), c.mtu-c.tag, 1
 	switch {
 	case next == Padded:
-		limit = c.maxMTU
+		limit = c.maxMTU - c.tag
 	case next > 0 && c.in.pending > 0:
 		words = c.in.words()
 		if size := wire.AckSize(words); skip+size+int(next) <= min(limit, len(b.packets[b.ready].Head)) {
@@ -149,7 +153,7 @@ func (c *Conn) begin(r *Run, next Next) (words uint8) {
 			c.in.now = true // to go in a datagram of its own
 		}
 	case c.rate == 0 && !c.probing:
-		most = c.mayFollow(b.reserved-b.ready, limit)
+		most = c.mayFollow(b.reserved-b.ready, c.mtu)
 	}
 	r.Skip, r.Limit = skip, limit
 	r.Packets = b.packets[b.ready : b.ready+most]
@@ -171,7 +175,7 @@ func (c *Conn) departs(size int) {
 
 // overhead is the length of a header without acknowledgements.
 func (c *Conn) overhead() int {
-	if c.flags != 0 {
+	if c.flags&wire.FlagChecksum != 0 {
 		return wire.HeaderSize + wire.ChecksumSize
 	}
 	return wire.HeaderSize
@@ -185,21 +189,31 @@ func (c *Conn) sendAck() bool {
 	}
 	words := c.in.words()
 	c.in.report(&c.e.acks, words, c.e.now)
-	wire.PutLead(t.Head, wire.Ack, c.flags, words, c.remoteIndex, c.remoteToken, 0)
 	n := c.overhead()
+	if c.guard != nil {
+		c.guard.header(t.Head, wire.Ack, words, c.remoteIndex, c.remoteToken)
+	} else {
+		wire.PutLead(t.Head, wire.Ack, c.flags, words, c.remoteIndex, c.remoteToken, 0)
+	}
 	n += c.e.acks.Put(t.Head[n:])
 	wire.PutArrival(t.Head[n:], uint32(c.in.since/time.Microsecond))
 	c.sendControl(t, n+wire.ArrivalSize)
 	return true
 }
 
-// sendControl places an unnumbered datagram of n bytes.
-func (c *Conn) sendControl(t *transport.TxPacket, n int) {
+// sendControl places a datagram of n bytes that is not Data, with the tag still to come.
+func (c *Conn) sendControl(t *transport.TxPacket, n int) { c.sendControlOn(t, n, c.route, c.guard) }
+
+// sendControlOn does so on a route, sealed by g if its header says that it is.
+func (c *Conn) sendControlOn(t *transport.TxPacket, n int, route transport.Route, g *guard) {
 	t.Head = t.Head[:n]
-	t.Route = c.route
+	t.Route = route
 	t.ECN = transport.NotECT
-	if t.Head[2]&wire.FlagChecksum != 0 {
+	switch flags := t.Head[2]; {
+	case flags&wire.FlagChecksum != 0:
 		wire.Seal(t.Head, nil)
+	case flags&wire.FlagSealed != 0:
+		g.sealControl(t)
 	}
 	c.e.stats.TxControl++
 	c.e.place(nil, 0)
@@ -208,6 +222,9 @@ func (c *Conn) sendControl(t *transport.TxPacket, n int) {
 // controlHeader begins a control datagram to the remote, and returns its length
 // so far.
 func (c *Conn) controlHeader(t *transport.TxPacket, typ wire.Type) int {
+	if c.guard != nil {
+		return c.guard.header(t.Head, typ, 0, c.remoteIndex, c.remoteToken)
+	}
 	h := wire.Header{Type: typ, Flags: wire.FlagChecksum, Connection: c.remoteIndex, Token: c.remoteToken}
 	return h.Put(t.Head)
 }

@@ -20,6 +20,7 @@ type Stats struct {
 	RxParams      uint64 // limits that nothing can be sent within
 	RxVersion     uint64 // another protocol version
 	RxChecksum    uint64 // damaged
+	RxForged      uint64 // sealed by somebody else, or not where it has to be, or damaged
 	RxUnknown     uint64 // no such connection, or a wrong token or sender
 	RxMisrouted   uint64 // of another queue's endpoint, and handed on
 	RxDuplicate   uint64 // packet number seen before, or too old
@@ -33,6 +34,9 @@ type Stats struct {
 	PeersMoved    uint64 // clients that came to have another address
 	MTUReductions uint64 // paths that stopped carrying what they carried
 	HellosRefused uint64
+	// Handshakes of clients that did not prove who they are, or could not agree with us;
+	// and Hellos not heard since too many were under way.
+	HandshakesFailed, HandshakesDeferred uint64
 
 	// Peers is how many connections there are.
 	Peers int

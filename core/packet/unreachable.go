@@ -52,7 +52,7 @@ func (e *Endpoint) takeUnreachable(u *transport.Unreachable) bool {
 		c.refused(&Failure{Code: codeUnavailable, Reason: fmt.Sprintf("connect to %v: %v", c.addr, u.Err), Cause: u.Err})
 	case c.state == Connected && quotesConnection(u.Data, c):
 		if u.Refused() {
-			c.lost(fmt.Sprintf("nobody listens at %v any more: %v", c.addr, u.Err), u.Err)
+			c.gone(fmt.Sprintf("nobody listens at %v any more: %v", c.addr, u.Err), u.Err)
 		}
 	default:
 		return false

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,6 +160,9 @@ func (s *site) start(port *sim.Port, set ...func(*packet.Config)) {
 		ConnectTimeout: time.Second, Controller: cc.None(cc.DefaultWindow),
 	}
 	binary.LittleEndian.PutUint64(cfg.Seed[:], s.w.Rand().Uint64())
+	if strings.HasPrefix(s.w.t.Name(), sealedStories+"/") {
+		keyed(1)(&cfg)
+	}
 	for _, f := range set {
 		f(&cfg)
 	}

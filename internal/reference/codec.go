@@ -28,6 +28,8 @@ const (
 	typeClose
 	typeChallenge
 	typeResponse
+	typeCrypto
+	typePostCrypto
 )
 
 // Kinds (§3.1).
@@ -45,6 +47,8 @@ const (
 )
 
 const (
+	flagSealed, flagPhase = 4, 8
+
 	minHello = 1200
 	window   = 448 // how far back packet numbers are told apart (§2.6)
 )
@@ -58,6 +62,10 @@ type datagram struct {
 	acks              *ackBlock
 	messages          []message
 	control           []byte // the body, and what is behind it
+	// sealed is what this implementation cannot open (§11.2), behind a header with so many words and these flags.
+	sealed []byte
+	words  int
+	flags  byte
 }
 
 // ackBlock is §2.5: received says which of the numbers up to largest were, from the latest back.
@@ -102,7 +110,8 @@ func (d *datagram) encode() []byte {
 	if d.ackNow {
 		flags |= 2
 	}
-	words := 0
+	flags |= d.flags
+	words := d.words
 	if d.acks != nil {
 		words = (len(d.acks.received) + 63) / 64
 	}
@@ -131,6 +140,7 @@ func (d *datagram) encode() []byte {
 		b = d.messages[i].append(b)
 	}
 	b = append(b, d.control...)
+	b = append(b, d.sealed...)
 	if d.checksum {
 		copy(b[16:], le32(sum(b)))
 	}
@@ -179,7 +189,10 @@ func decode(b []byte) (*datagram, error) {
 		}
 		other = errVersion
 	}
-	if d.kind > typeResponse || b[2]&^3 != 0 {
+	if d.kind > typePostCrypto || b[2]&^15 != 0 {
+		return nil, errType
+	}
+	if d.flags = b[2] & (flagSealed | flagPhase); d.flags != 0 && (d.flags&flagSealed == 0 || b[2]&1 != 0 || d.kind > typeAck && d.kind < typeClose) {
 		return nil, errType
 	}
 	d.checksum, d.ackNow = b[2]&1 != 0, b[2]&2 != 0
@@ -187,6 +200,13 @@ func decode(b []byte) (*datagram, error) {
 	d.connection, d.token = binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])
 	d.number = binary.LittleEndian.Uint32(b[12:])
 	rest := b[16:]
+	if d.flags != 0 {
+		if len(rest) < 16 || words > 8 || words > 0 && d.kind >= typeHello {
+			return nil, errLength
+		}
+		d.words, d.sealed = words, rest
+		return d, nil
+	}
 	if d.checksum {
 		if len(rest) < 4 {
 			return nil, errLength

@@ -53,15 +53,21 @@ func TestTheDocumentsVectorsAreUnderstood(t *testing.T) {
 
 // understand decodes the body of a control datagram.
 func (d *datagram) understand() (err error) {
+	if d.sealed != nil {
+		return nil
+	}
 	switch d.kind {
 	case typeHello, typeAccept:
 		_, err = decodeGreeting(d.control, d.kind == typeHello)
 	case typeRefuse, typeClose:
 		_, _, err = decodeVerdict(d.control)
 	default:
-		if least := map[uint8]int{typeRetry: 24, typeReset: 12, typeChallenge: 8, typeResponse: 8}[d.kind]; len(d.control) < least {
+		if least := map[uint8]int{typeRetry: 24, typeReset: 12, typeChallenge: 8, typeResponse: 8, typeCrypto: 20, typePostCrypto: 20}[d.kind]; len(d.control) < least {
 			err = errLength
 		}
+	}
+	if err == nil && (d.kind == typeCrypto || d.kind == typePostCrypto) && d.control[16] > 63 {
+		err = errType
 	}
 	return err
 }

@@ -145,6 +145,9 @@ func (e *Endpoint) Take(now time.Duration, from netip.AddrPort, ecn uint8, data 
 		return
 	}
 	c := e.find(d)
+	if c != nil && d.sealed != nil {
+		return // no connection here is (§11.2)
+	}
 	if c == nil || c.addr != from {
 		if c == nil && (d.kind == typeData || d.kind == typeAck) && len(data) >= 32 {
 			body := slices.Concat(le32(d.connection), le32(d.token), le32(d.number))

@@ -40,7 +40,7 @@ func (f *filter) passes(id int, frame *transport.Frame) (wanted bool) {
 	}
 	var h wire.Header
 	rest, err := h.Parse(frame.Data)
-	if err != nil || h.Type > wire.Ack {
+	if err != nil || h.Type > wire.Ack || h.Flags&wire.FlagSealed != 0 {
 		return true
 	}
 	m := &f.message

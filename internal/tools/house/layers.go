@@ -23,6 +23,7 @@ var layers = []layer{
 	{"cc", []string{"internal/setting"}},
 	{"core/packet", []string{"wire", "cc", "transport"}},
 	{"core/packet/seal", []string{"core/packet", "wire", "golang.org/x/crypto/chacha20poly1305", xsys}},
+	{"core/packet/psk", []string{"core/packet", "core/packet/seal", "wire", "github.com/flynn/noise"}},
 	{"core", []string{"core/packet", "wire", "transport"}},
 	{"core/scenario", nil},
 

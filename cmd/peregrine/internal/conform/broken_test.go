@@ -172,8 +172,8 @@ var brokenServers = []broken{
 
 	{name: "takes another protocol", found: "wrong-magic", in: rewritten(0, 0xF6, 0xF7)},
 	{name: "takes another version", found: "data-of-another-version", in: rewritten(1, 0x20, 0x10)},
-	{name: "takes unknown types", found: "unknown-type", in: rewritten(1, 0x1A, 0x10)},
-	{name: "takes unknown flags", found: "unknown-flag", in: rewritten(2, 4, 0)},
+	{name: "takes unknown types", found: "unknown-type", in: rewritten(1, 0x1F, 0x10)},
+	{name: "takes unknown flags", found: "unknown-flag", in: rewritten(2, 0x80, 0)},
 	{name: "takes wrong names", found: "wrong-token", in: func(b *breakage, data []byte) []byte {
 		if is(data, wire.Data) || is(data, wire.Ack) || is(data, wire.Close) {
 			copy(data[4:], b.names[:])

@@ -51,12 +51,22 @@ type datagram struct {
 		Token      string
 		Number     uint32
 	}
-	Path    string
+	Path   string
+	Crypto *struct {
+		Connection   uint32
+		Token, Have  string
+		Number       uint8
+		Ends, Failed bool
+		Data         string
+	}
+	Words   uint8
+	Sealed  string
 	Padding int
 }
 
 var (
-	types = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response"}
+	types = []string{"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response",
+		"crypto", "post_crypto"}
 	kinds = []string{"", "request", "response", "cancel", "close_session", "ping",
 		"stream_header", "stream_data", "stream_end", "stream_window", "stream_reset"}
 )
@@ -88,14 +98,17 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 	add("type", slices.Index(types, d.Type))
 	bit("flags.checksum", d.Flags, "checksum")
 	bit("flags.ack_now", d.Flags, "ack_now")
+	bit("flags.sealed", d.Flags, "sealed")
+	bit("flags.phase", d.Flags, "phase")
 	if slices.Contains(d.Flags, "checksum") {
 		add("checksum.good", 1)
 	}
 	add("connection", d.Connection)
 	add("token", hex(d.Token))
-	if d.Type == "data" {
+	if d.Type == "data" || d.Sealed != "" {
 		add("number", d.Number)
 	}
+	bytes("sealed", d.Sealed)
 	if a := d.Acks; a != nil {
 		add("ack.largest", a.Largest)
 		add("ack.delay", a.Delay)
@@ -187,6 +200,17 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 		add("reset.number", r.Number)
 	}
 	bytes("path", d.Path)
+	if c := d.Crypto; c != nil {
+		add("own.connection", c.Connection)
+		add("own.token", hex(c.Token))
+		have, err := strconv.ParseUint(c.Have, 0, 64)
+		require.NoError(t, err)
+		add("crypto.have", fmt.Sprintf("0x%016x", have))
+		add("crypto.piece", c.Number)
+		add("crypto.ends", map[bool]int{true: 1}[c.Ends])
+		add("crypto.failed", map[bool]int{true: 1}[c.Failed])
+		bytes("crypto.data", c.Data)
+	}
 	if d.Padding > 0 {
 		bytes("padding", fmt.Sprintf("00*%d", d.Padding))
 	}
@@ -194,7 +218,8 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 }
 
 // fields are all that shown may show.
-var fields = strings.Fields(`type flags.checksum flags.ack_now checksum.good connection token number ack.largest ack.delay
+var fields = strings.Fields(`type flags.checksum flags.ack_now flags.sealed flags.phase sealed crypto.have crypto.piece
+	crypto.ends crypto.failed crypto.data checksum.good connection token number ack.largest ack.delay
 	ack.ce ack.arrival ack.bitmap kind fragment has_deadline code not_executed session generation method slot sequence stream.index stream.use stream.place stream.limit deadline.us total
 	index stride body own.connection own.token params.max_datagram params.credits params.slots params.sessions
 	params.ack_delay params.max_message params.receive_window params.keep_alive params.features params.streams params.stream_window cookie reason

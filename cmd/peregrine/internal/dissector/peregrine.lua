@@ -8,8 +8,10 @@ local proto = Proto("peregrine", "Peregrine RPC")
 
 local types = {
 	[0] = "Data", "Ack", "Hello", "Retry", "Accept", "Refuse", "Reset", "Close", "PathChallenge", "PathResponse",
+	"Crypto", "PostCrypto",
 }
 local DATA, ACK, HELLO, RETRY, ACCEPT, REFUSE, RESET, CLOSE, CHALLENGE, RESPONSE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+local CRYPTO, POSTCRYPTO = 10, 11
 
 local kinds = {
 	"Request", "Response", "Cancel", "CloseSession", "Ping",
@@ -33,6 +35,14 @@ local f = {
 	flags = ProtoField.uint8("peregrine.flags", "Flags", base.HEX),
 	has_checksum = ProtoField.bool("peregrine.flags.checksum", "CHECKSUM", 8, nil, 0x01),
 	ack_now = ProtoField.bool("peregrine.flags.ack_now", "ACK_NOW", 8, nil, 0x02),
+	sealed_flag = ProtoField.bool("peregrine.flags.sealed", "SEALED", 8, nil, 0x04),
+	phase = ProtoField.bool("peregrine.flags.phase", "PHASE", 8, nil, 0x08),
+	sealed = ProtoField.bytes("peregrine.sealed", "Sealed"),
+	have = ProtoField.uint64("peregrine.crypto.have", "Pieces received", base.HEX),
+	piece = ProtoField.uint8("peregrine.crypto.piece", "Piece", base.DEC),
+	piece_ends = ProtoField.bool("peregrine.crypto.ends", "ENDS", 8, nil, 0x01),
+	piece_failed = ProtoField.bool("peregrine.crypto.failed", "FAILED", 8, nil, 0x02),
+	piece_data = ProtoField.bytes("peregrine.crypto.data", "What the handshake says"),
 	words = ProtoField.uint8("peregrine.words", "Words of the acknowledgement bitmap", base.DEC),
 	connection = ProtoField.uint32("peregrine.connection", "Connection (the receiver's index)", base.DEC),
 	token = ProtoField.uint32("peregrine.token", "Token (the receiver's)", base.HEX),
@@ -416,7 +426,8 @@ end
 
 -- 4. Control datagrams
 
-local needs = { [HELLO] = 64, [RETRY] = 24, [ACCEPT] = 40, [REFUSE] = 3, [RESET] = 12, [CLOSE] = 3, [CHALLENGE] = 8, [RESPONSE] = 8 }
+local needs = { [HELLO] = 64, [RETRY] = 24, [ACCEPT] = 40, [REFUSE] = 3, [RESET] = 12, [CLOSE] = 3, [CHALLENGE] = 8, [RESPONSE] = 8,
+	[CRYPTO] = 20, [POSTCRYPTO] = 20 }
 
 -- 4.2 Params; wrong says what is below the least.
 local function params(b, tree)
@@ -476,6 +487,24 @@ local function control(tvb, offset, tree, kind)
 		tree:add_le(f.reset_connection, b(0, 4))
 		tree:add_le(f.reset_token, b(4, 4))
 		tree:add_le(f.reset_number, b(8, 4))
+	elseif kind == CRYPTO or kind == POSTCRYPTO then -- 11.1
+		tree:add_le(f.own_connection, b(0, 4))
+		tree:add_le(f.own_token, b(4, 4))
+		tree:add_le(f.have, b(8, 8))
+		tree:add(f.piece, b(16, 1))
+		tree:add(f.piece_ends, b(17, 1))
+		tree:add(f.piece_failed, b(17, 1))
+		local length = b(18, 2):le_uint()
+		if b(16, 1):uint() > 63 or b(17, 1):bitfield(0, 6) ~= 0 then
+			return wrong("type: there is no such piece")
+		end
+		if length > 1024 or 20 + length > rest then
+			return wrong("length: a piece has at most 1024 bytes, and they end with the datagram")
+		end
+		if length > 0 then
+			tree:add(f.piece_data, b(20, length))
+		end
+		size = 20 + length
 	else
 		tree:add(f.path, b(0, 8))
 	end
@@ -518,11 +547,14 @@ local function datagram(tvb, pinfo, root, found)
 	local flags = tree:add(f.flags, tvb(2, 1))
 	flags:add(f.has_checksum, tvb(2, 1))
 	flags:add(f.ack_now, tvb(2, 1))
+	flags:add(f.sealed_flag, tvb(2, 1))
+	flags:add(f.phase, tvb(2, 1))
+	local sealed = tvb(2, 1):bitfield(5, 1) == 1
 	local words = tvb(3, 1):uint()
 	tree:add(f.words, tvb(3, 1))
 	tree:add_le(f.connection, tvb(4, 4))
 	tree:add_le(f.token, tvb(8, 4))
-	if kind == DATA then
+	if kind == DATA or sealed then
 		tree:add_le(f.number, tvb(12, 4))
 	end
 	local stream = stream_of(from, to)
@@ -531,8 +563,18 @@ local function datagram(tvb, pinfo, root, found)
 	if not types[kind] then
 		return wrong("type: no such type of datagram")
 	end
-	if tvb(2, 1):bitfield(0, 6) ~= 0 then
+	if tvb(2, 1):bitfield(0, 4) ~= 0 then
 		return wrong("type: no such flag")
+	end
+	if sealed or tvb(2, 1):bitfield(4, 1) == 1 then -- 11.2
+		if not sealed or tvb(2, 1):bitfield(7, 1) == 1 or kind > ACK and kind < CLOSE then
+			return wrong("type: this is not sealed so")
+		end
+		if tvb:len() < 32 or words > 8 or kind >= HELLO and words > 0 then
+			return wrong("length: a tag has 16 bytes, and this many words are not allowed here")
+		end
+		tree:add(f.sealed, tvb(16))
+		return types[kind] .. " " .. tvb(12, 4):le_uint() .. ": sealed"
 	end
 	local offset = 16
 	if tvb(2, 1):bitfield(7, 1) == 1 then
@@ -600,7 +642,7 @@ end
 -- extent is the length of the first datagram.
 local function extent(tvb)
 	local kind = tvb:len() >= 16 and tvb(1, 1):bitfield(4, 4)
-	if kind ~= DATA and kind ~= ACK then
+	if kind ~= DATA and kind ~= ACK or tvb(2, 1):bitfield(5, 1) == 1 then
 		return tvb:len()
 	end
 	local words = tvb(3, 1):uint()
@@ -640,7 +682,7 @@ end
 
 -- Any port: the first two bytes tell, and the length of what each type demands.
 local function heuristic(tvb, pinfo, root)
-	if tvb:len() < 16 or tvb(0, 1):uint() ~= 0xF7 or tvb(1, 1):bitfield(0, 4) == 0 or tvb(1, 1):bitfield(4, 4) > RESPONSE then
+	if tvb:len() < 16 or tvb(0, 1):uint() ~= 0xF7 or tvb(1, 1):bitfield(0, 4) == 0 or tvb(1, 1):bitfield(4, 4) > POSTCRYPTO then
 		return false
 	end
 	proto.dissector(tvb, pinfo, root)

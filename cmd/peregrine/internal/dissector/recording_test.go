@@ -42,7 +42,7 @@ func TestRecordingsOfEachTypeAreShown(t *testing.T) {
 			types[v.Bytes[1]&0xF] = true
 		}
 	}
-	require.Len(t, types, 10, "all that there are")
+	require.Len(t, types, 12, "all that there are")
 	require.NoError(t, near.Close())
 	require.NoError(t, far.Close())
 	require.NoError(t, recorder.Close())
