@@ -160,6 +160,7 @@ func (a *auto) Acked(k Ack) {
 		}
 		if rtt := min(k.RTT, maxRTT); rtt > 0 {
 			a.swift.learn(k.Now, rtt)
+			a.cubic.base = a.swift.base
 			a.look(k.Now, k.Sent, rtt)
 		}
 		return
@@ -288,7 +289,7 @@ func (a *auto) share(k *Ack, window float64) {
 	u.least, u.starting, u.datagram, u.most = cubicLeast, starting, datagram, most
 	u.prr, u.leaving = reduction{}, hystart{}
 	u.flying, u.cutAt, u.inVain = bounded(k.InFlight), -1, 0
-	u.smoothed, u.ackedAt = s.smoothed, k.Now
+	u.base, u.smoothed, u.ackedAt = s.base, s.smoothed, k.Now
 	u.resize(window)
 	u.cubicState = cubicState{threshold: u.window}
 	u.peak = max(u.peak, int(u.window)) // it is paced up to there
@@ -338,7 +339,7 @@ func (a *auto) look(now, sent, rtt time.Duration) {
 		shared, pause := now-a.sharedAt, a.pause()
 		if shared >= autoLate*pause ||
 			shared >= pause/2 && rtt < u.smoothed/8*7 ||
-			shared >= a.rare()/2 && rtt-s.base < (u.smoothed-s.base)/2 { // most others look
+			shared >= a.rare()/2 && u.smoothed > s.limit && rtt-s.base < (u.smoothed-s.base)/2 { // most others look
 			a.begin(now)
 		}
 		return

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/cc"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
 // newStreet is a bottleneck as between machines of a cloud, whose queue is long and
@@ -146,4 +147,51 @@ func TestAutoHeedsMarks(t *testing.T) {
 	require.True(t, cc.Sharing(c))
 	turn(0)
 	require.InDelta(t, 0.7*float64(was), float64(c.Window()), 0.2*float64(was))
+}
+
+// A wire that loses 1 % by chance, and no queue: it is shared as TCP would share it,
+// and is not asked over and over whose the queue is.
+func TestAutoDoesNotLookForAQueueWhereNothingWaits(t *testing.T) {
+	t.Parallel()
+	b := newNeck(t, shape{gigabits: 25, trip: 8 * time.Microsecond, datagram: 1472})
+	s := b.add(factory(t, "auto"))
+	b.pipe.SetFaults(sim.Faults{Loss: 0.01})
+	b.Run(10 * time.Millisecond)
+	require.True(t, cc.Sharing(s.controller))
+	for range 1000 {
+		b.Run(10 * time.Microsecond)
+		require.True(t, cc.Sharing(s.controller))
+	}
+}
+
+func TestALossWhileNothingWaitsLeavesMoreOfTheWindow(t *testing.T) {
+	t.Parallel()
+	const base = 100 * time.Microsecond
+	after := func(rtt time.Duration) float64 {
+		c := factory(t, "auto")(cc.Path{Datagram: segment})
+		now := time.Second
+		turn := func(rtt time.Duration, lost int) {
+			window := c.Window()
+			c.Sent(now, window, window)
+			began := now
+			now += rtt
+			if lost > 0 {
+				c.Lost(cc.Loss{Now: now, Bytes: lost, Sent: began, InFlight: window - lost})
+			}
+			c.Acked(cc.Ack{Now: now, Packets: 1, Bytes: window - lost, RTT: rtt, Sent: began})
+		}
+		turn(base, 0)
+		for range 3 {
+			turn(base, segment)
+		}
+		require.True(t, cc.Sharing(c))
+		for range 4 {
+			turn(rtt, 0)
+		}
+		was := c.Window()
+		turn(rtt, segment)
+		return float64(c.Window()) / float64(was)
+	}
+	require.InDelta(t, 0.8, after(base), 0.05)
+	require.InDelta(t, 0.7, after(2*base), 0.05, "half of the window waits")
 }

@@ -21,6 +21,10 @@ const (
 	// By so much the pace is faster than a window each round trip: as Linux has it
 	// (tcp_pacing_ss_ratio, tcp_pacing_ca_ratio).
 	paceStart, paceAvoid = 2, 1.2
+	// A loss while fewer than strayBacklog datagrams of this sender wait in queues is
+	// taken to be by chance, and leaves strayKeep of the window: TCP Veno's β and its
+	// factor (Fu and Liew, IEEE JSAC 21, 2003; as Linux has them).
+	strayBacklog, strayKeep = 3, 4. / 5
 )
 
 // CubicConfig holds the parameters of "cubic". The names are RFC 9438's.
@@ -81,6 +85,7 @@ type cubic struct {
 	leaving hystart
 	prr     reduction
 
+	base     time.Duration // RTT without queues; 0: not known
 	smoothed time.Duration // RTT; 0: none
 	ackedAt  time.Duration // latest acknowledgement
 	flying   int           // bytes
@@ -171,7 +176,7 @@ func (u *cubic) Acked(a Ack) {
 	news := a.Sent > u.cutAt
 	switch {
 	case a.CE > 0 && news:
-		u.cut(a.Now, u.flying+bytes)
+		u.cut(a.Now, u.flying+bytes, u.cfg.Beta)
 		u.inVain = 0 // a mark is never in vain
 	case u.prr.recovering && news && a.Now > u.cutAt:
 		u.prr.recovering = false
@@ -228,7 +233,11 @@ func (u *cubic) Lost(l Loss) {
 	u.losing = true
 	u.flying = bounded(l.InFlight)
 	if l.Sent > u.cutAt {
-		u.cut(l.Now, u.flying+bytes)
+		keep := u.cfg.Beta
+		if u.stray() {
+			keep = max(keep, strayKeep)
+		}
+		u.cut(l.Now, u.flying+bytes, keep)
 	} else {
 		u.prr.window = min(u.prr.window, u.flying+u.datagram) // to be sent as acknowledgements come
 	}
@@ -258,7 +267,7 @@ func (u *cubic) Spurious(_ time.Duration, bytes int) {
 func (u *cubic) TimedOut(now time.Duration) {
 	u.timeouts = min(u.timeouts+1, 2)
 	if u.timeouts == 1 && !u.prr.recovering {
-		u.cut(now, u.flying)
+		u.cut(now, u.flying, u.cfg.Beta)
 	}
 	if u.timeouts > 1 { // RFC 5681, section 3.1; RFC 9002, section 7.6
 		u.prr.recovering, u.cutAt = false, now
@@ -267,9 +276,20 @@ func (u *cubic) TimedOut(now time.Duration) {
 	}
 }
 
+// stray says whether a loss is by chance, since next to nothing waits in queues.
+func (u *cubic) stray() bool {
+	least := u.roundLeast
+	if least == 0 || u.lastLeast != 0 && u.lastLeast < least {
+		least = u.lastLeast
+	}
+	return u.base != 0 && least != 0 &&
+		u.window*float64(least-u.base) < strayBacklog*float64(u.datagram)*float64(least)
+}
+
 // cut answers to congestion that was met with so many bytes in flight, lost ones
-// and the newest acknowledged ones included: RFC 9438, sections 4.6 and 4.7.
-func (u *cubic) cut(now time.Duration, inFlight int) {
+// and the newest acknowledged ones included, and keeps a part of the window: RFC
+// 9438, sections 4.6 and 4.7.
+func (u *cubic) cut(now time.Duration, inFlight int, keep float64) {
 	u.before = u.cubicState
 	u.before.cwnd = u.window
 	u.inVain = 1
@@ -282,7 +302,7 @@ func (u *cubic) cut(now time.Duration, inFlight int) {
 	if used := u.used(); used > 0 {
 		flight = min(flight, used)
 	}
-	u.resize(flight * u.cfg.Beta)
+	u.resize(flight * keep)
 	u.threshold = u.window
 	u.prr.enter(max(inFlight, 1), u.flying+u.datagram)
 }

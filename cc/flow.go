@@ -44,7 +44,8 @@ type flow struct {
 	peak, lastPeak int           // most bytes in flight in this round trip, and the last
 	roundStart     time.Duration // a round trip ends with news of a packet sent since it began
 	roundLeast     time.Duration // RTT; 0: none
-	delivered      int           // in this round trip
+	lastLeast      time.Duration
+	delivered      int // in this round trip
 
 	tried, lost int // bytes, towards the verdict on loss
 	timeouts    int // since the last acknowledgement
@@ -120,7 +121,7 @@ func (f *flow) endRound(now time.Duration, inFlight int) (lossy bool) {
 	} else if f.tried >= lossMost*f.datagram {
 		f.tried, f.lost = 0, 0
 	}
-	f.roundStart, f.roundLeast, f.delivered = now, 0, 0
+	f.roundStart, f.lastLeast, f.roundLeast, f.delivered = now, f.roundLeast, 0, 0
 	f.lastPeak, f.peak = f.peak, max(inFlight, 0)
 	return lossy
 }

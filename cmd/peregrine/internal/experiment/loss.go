@@ -39,7 +39,7 @@ func loss(c conditions, outstanding int, probability float64, d time.Duration) (
 }
 
 // keptAtLeast is the targets: the part of goodput to keep, by loss.
-var keptAtLeast = map[float64]float64{0.001: 0.9, 0.01: 0.7}
+var keptAtLeast = map[float64]float64{0.001: 0.92, 0.01: 0.75}
 
 func runLoss(ctx context.Context, p Plan) (*Report, error) {
 	report := &Report{Name: "loss"}
