@@ -18,20 +18,19 @@ const ackEvery = 32
 // be more to do at once. After an error, which is the transport's, the endpoint is
 // of no more use but to be closed.
 //
-// A connection that the transport's queue stops stays dirty.
+// A connection that the transport's queue stops stays dirty, and is the last to go on:
+// others would not get a word in while it has more to send than the queue holds.
 func (e *Endpoint) Send() (progress bool, err error) {
 	placed := e.burst.placed
-	blocked := false
-	keep := e.dirty[:0]
-	for _, c := range e.dirty {
-		if c.state == Connected && (blocked || !c.flush()) {
-			blocked = true
-			keep = append(keep, c)
-			continue
+	rest := e.dirty
+	e.dirty = e.dirty[:0] // Tidy clears what is behind
+	for i, c := range rest {
+		if c.state == Connected && !c.flush() {
+			e.dirty = append(append(e.dirty, rest[i+1:]...), c)
+			break
 		}
 		c.dirty = false
 	}
-	e.dirty = keep // Tidy clears what is behind
 	e.sendBurst()
 	return e.burst.placed != placed, e.failure
 }

@@ -56,7 +56,8 @@ func reverse(c conditions, opposing string, clients int, d time.Duration) (*Reve
 		return nil, err
 	}
 	source.watch()
-	for _, f := range r.flows {
+	main.begin(requestSize, 2) // the answer to one waits as acknowledgements do
+	for _, f := range against {
 		f.begin(requestSize, 1)
 	}
 	from := r.measure(d)
