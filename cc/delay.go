@@ -28,6 +28,7 @@ type delay struct {
 	mean      time.Duration    // moving average, with outliers cut to twice the limit; 0: no sample yet
 	smoothed  time.Duration    // moving average
 	deviation time.Duration    // from it: a queue of steady senders has little, a noisy path much
+	back      time.Duration    // moving average of what acknowledgements waited for
 	crowded   bool             // there is congestion
 	crowdedAt time.Duration    // when the mean was last above half the slack
 	stays     bool             // what stands above the limit for long is others' queue, and no longer route
@@ -55,12 +56,13 @@ func (d *delay) sample(a *Ack) bool {
 	d.mean += (min(rtt, 2*d.limit) - d.mean) / 8
 	d.smoothed += (rtt - d.smoothed) / 8
 	d.deviation += ((rtt - d.smoothed).Abs() - d.deviation) / 8
+	d.back += (a.Trip - rtt - d.back) / 8
 	if d.mean > d.base+d.slack/2 {
 		d.crowdedAt = now
 	} else if d.crowded && d.quiet(now, quietSome) {
 		d.crowded = false
 	}
-	if d.drains {
+	if d.drains && (d.drainSince != 0 || !d.far()) {
 		d.drain(a, d.mean)
 	}
 	if rtt <= d.limit {
@@ -108,3 +110,6 @@ func (d *delay) level() time.Duration { return min(d.recent[0], d.recent[1], d.r
 // quiet says whether the path has had room to spare for so many limits: round
 // trips of a path that is just not congested.
 func (d *delay) quiet(now, limits time.Duration) bool { return now-d.crowdedAt >= limits*d.limit }
+
+// far says whether acknowledgements wait for long on their way back.
+func (d *delay) far() bool { return d.back > paceTrips*d.slack }

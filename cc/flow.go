@@ -102,6 +102,7 @@ func (f *flow) acked(a *Ack) bool {
 	}
 	f.timeouts = 0
 	a.RTT = min(a.RTT, maxRTT)
+	a.Trip = min(max(a.Trip, a.RTT), maxRTT)
 	f.delivered += bounded(a.Bytes)
 	if a.RTT <= 0 {
 		return false

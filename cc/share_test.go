@@ -146,3 +146,31 @@ func TestAfterSilenceAFlowIsSoonBack(t *testing.T) {
 		require.GreaterOrEqual(t, goodput[0], 0.95, name)
 	}
 }
+
+// What acknowledgements on their way back have yet to tell of is in flight, too, and no
+// queue: a window is cut by the part of a round trip that is too long.
+func TestSwiftCutsByTheWholeRoundTrip(t *testing.T) {
+	t.Parallel()
+	const base, queue = 20 * time.Microsecond, 300 * time.Microsecond
+	kept := func(back time.Duration) float64 {
+		c := factory(t, "swift")(cc.Path{Datagram: segment})
+		now := time.Second
+		turn := func(rtt time.Duration) {
+			window := c.Window()
+			c.Sent(now, window, window)
+			began := now
+			now += rtt + back
+			c.Acked(cc.Ack{Now: now, Packets: 1, Bytes: window, RTT: rtt, Trip: rtt + back, Sent: began})
+		}
+		for range 3 {
+			turn(base)
+		}
+		was := c.Window()
+		for c.Window() == was {
+			turn(base + queue)
+		}
+		return float64(c.Window()) / float64(was)
+	}
+	require.Less(t, kept(0), 0.5)
+	require.InDelta(t, 1-(queue-70*time.Microsecond).Seconds()/(base+queue+time.Millisecond).Seconds(), kept(time.Millisecond), 0.15)
+}

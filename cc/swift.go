@@ -105,8 +105,8 @@ type swift struct {
 	// sent before it comes in: their delays may size it better.
 	before  float64
 	cutAt   time.Duration
-	leaving bool          // slow start
-	trip    time.Duration // moving average, of both ways; 0: no sample yet
+	leaving bool    // slow start
+	rate    float64 // at which bytes arrived in the last round trip, a second
 }
 
 var _ Controller = (*swift)(nil)
@@ -133,8 +133,8 @@ func (s *swift) Rate() uint64 {
 		return 0
 	}
 	if s.window >= float64(s.datagram) {
-		if s.trip > paceTrips*s.mean && s.limited() {
-			return max(1, uint64(paceAvoid*s.window/s.trip.Seconds()))
+		if s.back > paceTrips*s.base && s.limited() {
+			return max(1, uint64(paceAvoid*s.window/(s.smoothed+s.back).Seconds()))
 		}
 		return 0
 	}
@@ -150,7 +150,6 @@ func (s *swift) Acked(a Ack) {
 	if a.RTT <= 0 {
 		return
 	}
-	s.trip += (max(a.Trip, a.RTT) - s.trip) / 8
 	was := s.window
 	switch {
 	case s.sample(&a) && s.exceeds(a.RTT, s.tolerance()):
@@ -175,11 +174,12 @@ func (s *swift) TimedOut(now time.Duration) {
 
 func (s *swift) round(a *Ack) {
 	grow := s.run == 0 && s.limited() && !s.starting
+	s.rate = float64(s.delivered) / max(a.Now-s.roundStart, 1).Seconds()
 	if s.endRound(a.Now, a.InFlight) {
 		s.recede()
 		return
 	}
-	if s.quiet(a.Now, quietLong) {
+	if !s.far() && s.quiet(a.Now, quietLong) {
 		// Nobody queues: a window below a datagram would only pace an idle path.
 		s.resize(max(s.window, float64(s.datagram)))
 		s.starting = true
@@ -187,8 +187,8 @@ func (s *swift) round(a *Ack) {
 	if !grow {
 		return
 	}
-	if s.quiet(a.Now, quietSome) {
-		s.resize(s.window * quietGain)
+	if s.quiet(a.Now-quietSome*s.back, quietSome) {
+		s.resize(s.window * s.gain())
 		return
 	}
 	datagram := float64(s.datagram)
@@ -228,11 +228,26 @@ func (s *swift) decrease(a *Ack) {
 	if s.window < fewSamples*datagram {
 		level = rtt
 	}
-	keep := max(1-s.cfg.Beta*float64(level-s.limit)/float64(level), 1-s.cfg.MaxDecrease)
+	// What is in flight is also what acknowledgements on their way back have yet to tell of.
+	excess := float64(level-s.limit) / float64(level+a.Trip-rtt)
+	keep := max(1-s.cfg.Beta*excess, 1-s.cfg.MaxDecrease)
 	if s.leaving {
-		keep = float64(s.limit) / float64(level) // the queue is of slow start's own making
+		keep = 1 - excess // the queue is of slow start's own making
 	}
-	s.resize(min(s.window, max(s.before*keep, datagram)))
+	least := datagram
+	if s.far() {
+		least = max(least, keepDelivered*s.rate*(s.limit+s.back).Seconds())
+	}
+	s.resize(min(s.window, max(s.before*keep, least)))
+}
+
+// gain is by how much it grows in a quiet round trip: news of a queue that is too long
+// arrives when it has grown for a round trip.
+func (s *swift) gain() float64 {
+	if s.far() {
+		return 1 + min(quietGain-1, float64(s.slack)/float64(s.back))
+	}
+	return quietGain
 }
 
 // scaleFlow sets the limit by the window: the paper's section 3.5.
