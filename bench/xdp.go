@@ -29,7 +29,7 @@ func (p plan) xdp() report.Setting {
 		},
 		Notes: []string{
 			"veth has no zero-copy: each packet is copied by the kernel once, on the sender's core, where the receiver's program runs as well.",
-			"`asavie` is github.com/asavie/xdp v0.3.3 at both ends, a loop around its calls: 32 bytes in a datagram without a checksum, no engine, no filter; what has no echo after 100 ms is sent again.",
+			"`asavie` is github.com/asavie/xdp v0.3.3 at both ends, a loop around its calls: 32 bytes in a datagram without a checksum, sent back from the frame that it came in, no engine, no filter; what has no echo after 100 ms is sent again.",
 		},
 	}
 }

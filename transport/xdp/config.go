@@ -50,7 +50,8 @@ type Config struct {
 	MTU int `yaml:"mtu"`
 
 	// RxRing and TxRing are the sizes of the rings shared with the kernel, in
-	// packets, powers of two from 64 to 32768.
+	// packets, powers of two from 64 to 32768. Where the kernel copies, it has 512
+	// frames to receive into at first, and up to RxRing as bursts want more.
 	RxRing int `yaml:"rx_ring"`
 	TxRing int `yaml:"tx_ring"`
 	// Buffers is how many packets of each queue, beside those in the rings, may be

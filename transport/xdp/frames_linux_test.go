@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/internal/transporttest"
 	"github.com/peregrine-rpc/peregrine/internal/xsk"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
@@ -110,5 +111,29 @@ func (h *holder) requireAll() {
 		for range free.Len() {
 			see(free.Take())
 		}
+	}
+}
+
+// The kernel has few frames, which stay in the cache, until a burst wanted more.
+func TestAfterABurstThereIsRoomForALargerOne(t *testing.T) {
+	for _, m := range []string{"native", "generic"} {
+		t.Run(m, func(t *testing.T) {
+			w := wired(t, 1500, fourAddresses...)
+			near := opened(t, w.near.xdp(mode(m)))
+			far := opened(t, w.far.xdp(func(c *Config) { c.Mode, c.RxRing = m, 2048 }))
+			reaches(t, near, far, far.LocalAddr())
+			q, route := far.(*queue), transporttest.To(t, near, far)
+			require.Equal(t, fewPlaces, q.places)
+			lost := far.Stats().RxOverflow
+			for burst, places := 400, 2*fewPlaces; places <= 2048; burst, places = 2*burst, 2*places {
+				want := transporttest.Numbered(burst, 20)
+				transporttest.Send(t, near, route, want...)
+				require.Equal(t, want, transporttest.Texts(t, far, burst))
+				_, _ = take(t, far) // and has the kernel have more
+				require.Equal(t, places, q.places)
+				requireCounted(t, q)
+			}
+			require.Equal(t, lost, far.Stats().RxOverflow)
+		})
 	}
 }

@@ -47,6 +47,7 @@ type queue struct {
 
 	rxFrames xsk.Frames // free
 	filled   int        // frames in the fill ring, with the kernel, or in the RX ring
+	places   int        // how many those are at most
 	low      int        // so few of those that it is time for more
 	held     int        // received, and not released
 	lent     int        // received, and forwarded: on the way out by another queue, or back from there
@@ -99,6 +100,12 @@ const headers4, headers6 = 20 + 8, 40 + 8
 // takes as many of a copying sender.
 const batch = 32
 
+// fewPlaces is how many frames the kernel is given at first, where it copies. It fills
+// them in the order in which they were given, so that the fewer it has, the sooner the
+// same memory is filled again, its own notes of each frame among it, which is in the
+// cache then. It has more as soon as half of them were found filled.
+const fewPlaces = 512
+
 // openQueue opens one of the port's queues.
 func openQueue(p *port, index int) (_ *queue, err error) {
 	c, m := &p.cfg, p.memory
@@ -106,7 +113,7 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 		port: p, index: index, memory: m, umem: m.umem, local: p.local,
 		pending: make([]pending, c.TxRing),
 	}
-	q.low = c.RxRing - max(1, c.RxRing/16)
+	q.makePlaces(min(fewPlaces, c.RxRing))
 	q.heard = p.news.count.Load()
 	if c.BusyPoll > 0 {
 		q.polling = wanted
@@ -151,6 +158,10 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 	zeroCopy, err := q.socket.ZeroCopy()
 	if err != nil {
 		return nil, fmt.Errorf("xdp: %w", err)
+	}
+	if zeroCopy { // the device takes frames before anything arrives
+		q.makePlaces(c.RxRing)
+		q.refill()
 	}
 	q.follow()
 	q.describe(zeroCopy)

@@ -15,7 +15,12 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 	}
 	rx := &q.socket.RX
 	n, bytes, took := 0, 0, 0
-	for available := rx.Available(); took < available && n < len(pkts); {
+	available := rx.Available()
+	if ring := q.port.cfg.RxRing; 2*available > q.places && q.places < ring {
+		q.makePlaces(min(2*q.places, ring))
+		q.refill()
+	}
+	for took < available && n < len(pkts) {
 		p := &pkts[n]
 		if rx.Peek().Options&xsk.Continued != 0 {
 			pieces, ok := q.assemble(available-took, p)
@@ -83,7 +88,7 @@ func (q *queue) poll() error {
 // refill gives the kernel free frames to receive into.
 func (q *queue) refill() {
 	fill := &q.socket.Fill
-	n := min(fill.Room(), q.rxFrames.Len())
+	n := min(q.places-q.filled, q.rxFrames.Len()) // the ring has room for all places
 	for range n {
 		fill.Put(q.rxFrames.Take())
 	}
@@ -93,6 +98,9 @@ func (q *queue) refill() {
 		_ = q.socket.Nudge() // what matters shows when sending
 	}
 }
+
+// makePlaces has the kernel have n frames to receive into, the RX ring's size at most.
+func (q *queue) makePlaces(n int) { q.places, q.low = n, n-max(1, n/16) }
 
 // accept looks at a packet; true means that p is a datagram for us, in that memory.
 func (q *queue) accept(b []byte, p *transport.RxPacket) bool {
