@@ -1,5 +1,6 @@
 //go:build dpdk
 
+#define ALLOW_EXPERIMENTAL_API // rte_eth_dev_conf_get, in 22.11
 #include "port.h"
 
 #include <errno.h>
@@ -127,6 +128,20 @@ int peregrine_port_reset(uint16_t port)
 	return err == -ENOTSUP ? peregrine_port_stop(port) : err;
 }
 
+// forgo_interrupts has a port that is to be closed forget its interrupts: with them
+// virtio-user closes their descriptors twice, by then perhaps somebody else's.
+static void forgo_interrupts(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf;
+
+	if (rte_eth_dev_info_get(port, &info) != 0 || strcmp(info.driver_name, "net_virtio_user") != 0 ||
+	    rte_eth_dev_conf_get(port, &conf) != 0)
+		return;
+	memset(&conf.intr_conf, 0, sizeof(conf.intr_conf));
+	rte_eth_dev_configure(port, info.nb_rx_queues, info.nb_tx_queues, &conf);
+}
+
 int peregrine_port_close(uint16_t port)
 {
 	struct rte_eth_dev_info info;
@@ -135,6 +150,7 @@ int peregrine_port_close(uint16_t port)
 	if ((err = rte_eth_dev_info_get(port, &info)) != 0)
 		return err;
 	peregrine_port_stop(port);
+	forgo_interrupts(port);
 	err = rte_eth_dev_close(port);
 	if (rte_dev_is_probed(info.device)) // some drivers leave with their last port
 		rte_dev_remove(info.device);

@@ -13,8 +13,9 @@ import (
 )
 
 // The interrupt thread of EAL is held inside the device's interrupt while that is
-// closed. What is left of the interrupt then aborts the process at the next device.
-func TestADeviceThatIsClosedInItsInterruptLeavesNone(t *testing.T) {
+// closed. What is left of the interrupt then aborts the process at the next device;
+// descriptors that are closed twice may be somebody else's by then.
+func TestADeviceThatIsClosedInItsInterruptLeavesNothing(t *testing.T) {
 	const marker = "LD_PRELOAD"
 	l := virtio(t, "", "10.9.0.1/24", "10.9.0.2/24")
 	if os.Getenv(marker) != "" {
@@ -35,12 +36,13 @@ func TestADeviceThatIsClosedInItsInterruptLeavesNone(t *testing.T) {
 		time.Sleep(2 * time.Second) // the interrupt thread goes on
 		return
 	}
-	slow := filepath.Join(t.TempDir(), "slow.so")
-	out, err := exec.CommandContext(t.Context(), "cc", "-shared", "-fPIC", "-o", slow, "testdata/slowpeek.c", "-ldl").CombinedOutput()
+	preloaded := filepath.Join(t.TempDir(), "preloaded.so")
+	out, err := exec.CommandContext(t.Context(), "cc", "-shared", "-fPIC", "-o", preloaded, "testdata/preloaded.c", "-ldl").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	t.Setenv(marker, slow)
+	t.Setenv(marker, preloaded)
 	out, err = exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.timeout=2m", "-test.run=^"+t.Name()+"$").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "peeked", "the interrupt was held")
 	require.Contains(t, string(out), "--- PASS: "+t.Name())
+	require.NotContains(t, string(out), "closed twice")
 }
