@@ -480,3 +480,27 @@ func TestAReleaseAfterCloseIsLate(t *testing.T) {
 	_, err = transport.BindThread(a)
 	require.ErrorIs(t, err, transport.ErrClosed)
 }
+
+// More completions than the ring holds wait with the kernel, and nothing that they are
+// about is lost.
+func TestACompletionRingThatOverflowsLosesNothing(t *testing.T) {
+	t.Parallel()
+	a, b := one.at(t, loopback), one.at(t, loopback)
+	q := inside(b)
+	if !q.messages {
+		t.Skip("completions come of its own requests only, which are fewer (Linux 6.13)")
+	}
+	for range 2 * completions {
+		require.Zero(t, uring.Message(q.ring.FD(), dataWake))
+	}
+	_, err := b.Recv(make([]transport.RxPacket, 1))
+	require.NoError(t, err)
+	require.True(t, q.ring.Pending(), "the rest is to be asked for")
+	want := transporttest.Numbered(200, 20)
+	transporttest.Send(t, a, transporttest.To(t, a, b), want...)
+	transporttest.Send(t, b, transporttest.To(t, b, a), want...)
+	require.Equal(t, want, transporttest.Texts(t, b, len(want)))
+	require.Equal(t, want, transporttest.Texts(t, a, len(want)))
+	completed(t, b, uint64(len(want)))
+	require.Zero(t, q.ring.Lost())
+}

@@ -150,3 +150,43 @@ func TestPagesAreCounted(t *testing.T) {
 	require.Equal(t, 2, pages(memory[from:from+page+1]))
 	require.Equal(t, 2, pages(memory[from+page-1:from+page+1]))
 }
+
+// Memory that is sent without a copy is the kernel's while a neighbour is looked for, for a second at least: until then
+// Completed does not pass it, and no more than the heads there are is taken.
+func TestANeighbourThatDoesNotAnswerKeepsMemoryForSeconds(t *testing.T) {
+	t.Parallel()
+	place, err := netns.New()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { require.NoError(t, place.Close()) })
+	require.NoError(t, netns.Veth(1500,
+		netns.Port{Namespace: place, Name: "here", Addresses: []netip.Prefix{netip.MustParsePrefix("10.7.0.1/24")}},
+		netns.Port{Namespace: place, Name: "there"}))
+	var a transport.Transport
+	require.NoError(t, place.Do(func() error {
+		a = variants[3].at(t, "10.7.0.1:0", func(c *Config) { c.Segment = false })
+		return nil
+	}))
+	nobody, err := a.Resolve(netip.MustParseAddrPort("10.7.0.9:9"), netip.Addr{})
+	require.NoError(t, err)
+	began, taken := time.Now(), 0
+	for range 2 * txHeads {
+		p := make([]transport.TxPacket, 1)
+		if a.Reserve(p) == 0 {
+			break
+		}
+		p[0].Route, p[0].Head, p[0].Payload = nobody, p[0].Head[:8], make([]byte, 1000)
+		n, err := a.Send(p)
+		require.NoError(t, err)
+		if taken += n; n == 0 {
+			break
+		}
+	}
+	require.Positive(t, taken)
+	completed(t, a, uint64(taken))
+	require.GreaterOrEqual(t, time.Since(began), time.Second, "which is how long the kernel waits for one answer")
+	st := a.Stats()
+	require.Positive(t, st.TxZeroCopied+st.TxCopied)
+	require.Equal(t, uint64(taken), st.TxPackets+st.TxRefused)
+}
