@@ -176,6 +176,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		handlers: map[uint16]Handler{}, done: make(chan struct{}),
 	}
 	l.serving.loop = l
+	l.inbox.open()
 	if len(o.cpus) > 0 {
 		l.cpu = o.cpus[index]
 	}
@@ -230,7 +231,7 @@ func (e *Endpoint) forward(from, queue int, rx *transport.RxPacket) {
 		return
 	}
 	for i, l := range e.loops {
-		if (i == queue || queue < 0 && i != from) && l.inbox.length.Load() < maxForwarded {
+		if (i == queue || queue < 0 && i != from) && l.inbox.behind() < maxForwarded {
 			f, _ := forwards.Get().(*forwarded)
 			if f == nil {
 				f = &forwarded{}
@@ -266,7 +267,7 @@ func (e *Endpoint) forwardReport(from int, u *transport.Unreachable) {
 	copied.Data = bytes.Clone(u.Data)
 	for i, l := range e.loops {
 		if i != from {
-			if l.inbox.length.Load() < maxForwarded {
+			if l.inbox.behind() < maxForwarded {
 				l.post(message{do: func() { l.engine.InjectUnreachable(&copied) }})
 			}
 		}

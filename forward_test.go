@@ -21,7 +21,7 @@ func TestWhatIsForwardedAllocatesNothing(t *testing.T) {
 	rx := transport.RxPacket{Data: make([]byte, 1400)} // which no engine understands
 	forward := func() {
 		e.forward(0, 1, &rx)
-		for e.loops[1].inbox.length.Load() > 0 {
+		for e.loops[1].inbox.behind() > 0 {
 			runtime.Gosched()
 		}
 	}

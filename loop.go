@@ -35,7 +35,7 @@ type loop struct {
 	handlers map[uint16]Handler
 	serving  handle    // of the request whose inline handler runs
 	deferred *deferred // of that one, if it needs one
-	taken    []message // from the inbox
+	taken    []message // of the inbox's crowd
 	next     int       // of taken, to do
 	idle     idleness
 	pinned   bool
@@ -172,7 +172,7 @@ func (l *loop) turn() (last bool) {
 // wait blocks until there is work.
 func (l *loop) wait() {
 	l.asleep.Store(true)
-	if l.inbox.length.Load() == 0 {
+	if l.inbox.length() == 0 {
 		timeout := time.Duration(-1)
 		if at, ok := l.engine.NextDeadline(); ok {
 			timeout = max(0, at-l.now())
@@ -187,28 +187,47 @@ func (l *loop) wait() {
 }
 
 // posted says whether there is something to do for drain.
-func (l *loop) posted() bool { return l.next < len(l.taken) || l.inbox.length.Load() > 0 }
+func (l *loop) posted() bool { return l.inbox.length() > 0 }
 
 // drain does what was posted. What is left when a function ends the goroutine is
 // done when the loop goes on.
 func (l *loop) drain() {
-	if l.next == len(l.taken) {
+	b := &l.inbox
+	if l.next == len(l.taken) && b.crowds.Load() > 0 {
 		l.next = 0
-		l.taken = l.inbox.takeAll(l.taken[:0])
+		l.taken = b.crowd.takeAll(l.taken[:0])
 	}
-	for l.next < len(l.taken) {
-		m := &l.taken[l.next]
-		l.next++
-		switch {
-		case m.call != nil:
-			m.session.Submit(m.call)
-		case m.answer != nil:
-			m.answer.give()
-		case m.do != nil:
-			m.do()
+	// The crowd, as of before, came later than all that is in the ring.
+	for end := b.claim(); b.next != end; {
+		m, ok := b.take()
+		if !ok {
+			b.settle()
+			return
 		}
+		l.do(&m)
 	}
-	clear(l.taken)
+	b.settle()
+	for l.next < len(l.taken) {
+		m := l.taken[l.next]
+		l.taken[l.next] = message{}
+		l.next++
+		b.crowds.Add(-1)
+		l.do(&m)
+	}
+}
+
+func (l *loop) do(m *message) {
+	switch {
+	case m.call != nil:
+		m.session.Submit(m.call)
+	case m.answer != nil:
+		m.answer.give()
+	case m.do != nil:
+		m.do()
+	case m.void != nil:
+		m.void.Err = &Error{Code: Canceled, Message: "canceled by the caller"}
+		m.void.Done(m.void)
+	}
 }
 
 // finish closes the engine. What is posted from now on is refused, what was

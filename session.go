@@ -137,7 +137,7 @@ func (s *Session) enter(c *Call) (at place, err error) {
 	if l == nil {
 		return at, errNotOpen
 	}
-	if l.inbox.length.Load() >= maxPosted {
+	if l.inbox.crowds.Load() >= maxPosted {
 		return at, &Error{Code: ResourceExhausted, Message: "the session's loop does not keep up"}
 	}
 	at, ok := l.inbox.put(message{session: s.session, call: c})

@@ -110,7 +110,7 @@ func (l *loop) snapshot(s *Snapshot, total map[[2]int]int, peers int) {
 	s.Loops = append(s.Loops, LoopStats{
 		Turns: l.occupied.turns, BusyTurns: l.occupied.busyTurns, LongTurns: l.occupied.longTurns,
 		Busy: l.occupied.busy, Age: now - l.born, Longest: held.took, LongestMethod: held.method,
-		Posted: len(l.taken) - l.next + int(l.inbox.length.Load()),
+		Posted: l.inbox.length(),
 	})
 	for p := range l.engine.Peers() {
 		if len(s.Peers) < peers {
