@@ -331,9 +331,12 @@ func (x *exchange) sendFailure() {
 // one.
 func (x *exchange) take(level Level, body *wire.CryptoBody, rx *transport.RxPacket) {
 	c := x.c
-	if x.failure != nil {
+	switch {
+	case x.failure != nil:
 		x.tell = true
 		return
+	case level < LevelApplication && (x.heard || x.until != 0):
+		return // from before both sides were done
 	}
 	if body.Failed {
 		x.failed(level, body.Data)
