@@ -232,7 +232,9 @@ func (b *blobs) Down(why *packet.Failure) {
 		}
 	}
 	b.noted, b.queue = nil, left
-	b.conn.Connect()
+	if b.conn.State() == packet.Idle {
+		b.conn.Connect()
+	}
 }
 
 func (b *blobs) Failed(why *packet.Failure, _ bool) { b.failures = append(b.failures, *why) }

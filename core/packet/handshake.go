@@ -54,7 +54,7 @@ const (
 	pathAnswers // it has the answer to a question of ours
 	forged      // it is not sealed as it has to be
 	exchanged   // of a handshake, at level
-	toFull      // a Hello: as many handshakes are under way as there may be
+	tooMany     // a Hello: as many handshakes are under way as there may be
 )
 
 // acceptKey identifies a client's attempt to connect.
@@ -187,8 +187,14 @@ func (e *Endpoint) decideHello(rest []byte, rx *transport.RxPacket) (decision, e
 	case len(e.accepted) >= e.cfg.Peers:
 		return decision{do: refuse, code: codeResourceExhausted, reason: "server has as many clients as it is configured for (peers)"}, nil
 	}
-	if e.cfg.Security != nil && e.proving >= e.cfg.Handshakes {
-		return decision{do: toFull}, nil
+	switch {
+	case e.cfg.Security == nil:
+	case len(e.crypto.Data) == 0:
+		return decision{}, nil // it says nothing: nothing is kept of it
+	case e.crypto.Number > 0:
+		return decision{do: elsewhere}, nil // perhaps another queue has the first piece
+	case e.proving >= e.cfg.Handshakes:
+		return decision{do: tooMany}, nil
 	}
 	return decision{do: admit}, nil
 }
@@ -267,7 +273,7 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 		e.stats.RxUnknown++
 	case forged:
 		e.stats.RxForged++
-	case toFull:
+	case tooMany:
 		e.stats.HandshakesDeferred++
 	case exchanged:
 		c.exchange.take(d.level, &e.crypto, rx)
@@ -320,9 +326,6 @@ func (e *Endpoint) carryOut(d *decision, rx *transport.RxPacket) {
 // asked.
 func (e *Endpoint) admit(rx *transport.RxPacket) {
 	hello := &e.hello
-	if e.cfg.Security != nil && len(e.crypto.Data) == 0 {
-		return // it says nothing: nothing is kept of it
-	}
 	route, err := e.tr.Resolve(rx.From, rx.To)
 	if err != nil {
 		e.stats.HellosRefused++

@@ -160,8 +160,11 @@ func (s *site) start(port *sim.Port, set ...func(*packet.Config)) {
 		ConnectTimeout: time.Second, Controller: cc.None(cc.DefaultWindow),
 	}
 	binary.LittleEndian.PutUint64(cfg.Seed[:], s.w.Rand().Uint64())
-	if strings.HasPrefix(s.w.t.Name(), sealedStories+"/") {
+	switch name := s.w.t.Name(); {
+	case strings.HasPrefix(name, keyedStories+"/"):
 		keyed(1)(&cfg)
+	case strings.HasPrefix(name, tlsStories+"/"):
+		certified(s.w.t)(&cfg)
 	}
 	for _, f := range set {
 		f(&cfg)

@@ -1,0 +1,158 @@
+package packet_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/internal/handshake"
+	"github.com/peregrine-rpc/peregrine/internal/testcert"
+	"github.com/peregrine-rpc/peregrine/transport/sim"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
+
+var (
+	authority = testcert.New("authority")
+	identity  = authority.Issue("server")
+)
+
+// certified has a site take and make only connections sealed after a TLS handshake, which
+// is computed where it is called, so that virtual time does not pass meanwhile.
+func certified(t *testing.T, set ...func(*tls.Config)) func(*packet.Config) {
+	config := &tls.Config{
+		Certificates: []tls.Certificate{identity}, RootCAs: authority.Pool(), ClientCAs: authority.Pool(), ServerName: "server",
+	}
+	for _, f := range set {
+		f(config)
+	}
+	security, err := handshake.New(handshake.Config{TLS: config, Run: func(work func()) { work() }})
+	require.NoError(t, err)
+	return func(c *packet.Config) { c.Security, c.Handshakes = security, 64 }
+}
+
+// mutual demands certificates of clients.
+func mutual(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert }
+
+func TestATLSConnectionKnowsBothSides(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server, client, out, in := w.pair(certified(t, mutual))
+	w.deliver(out, in, 10, 100, 3000)
+	w.deliver(in, out, 10, 100, 3000)
+	for _, b := range []*blobs{out, in} {
+		state, ok := b.conn.Peer().(*tls.ConnectionState)
+		require.True(t, ok, "%T", b.conn.Peer())
+		require.Equal(t, "server", state.PeerCertificates[0].Subject.CommonName)
+		require.Equal(t, "peregrine/1", state.NegotiatedProtocol)
+	}
+	w.run(10 * time.Second)
+	w.settled(server, client)
+}
+
+func TestATLSConnectionIsMadeWhateverIsLost(t *testing.T) {
+	t.Parallel()
+	for seed := range seeds(30) {
+		w := newWorld(t, seed)
+		server, client := w.add(certified(t, mutual)), w.add(certified(t, mutual))
+		w.faults(sim.Faults{Loss: 0.25, Duplicate: 0.2, Reorder: 0.3, ReorderDelay: 200 * time.Microsecond, Corrupt: 0.02})
+		out := client.dial(server.addr)
+		w.until(func() bool {
+			return out.ups > 0 && len(server.accepted) > 0 && slices.ContainsFunc(server.accepted, isUp)
+		})
+		in := server.accepted[slices.IndexFunc(server.accepted, isUp)]
+		w.deliver(out, in, 5, 30, 3000)
+		w.deliver(in, out, 5, 30, 3000)
+	}
+}
+
+func isUp(b *blobs) bool { return b.ups > 0 && !b.gone }
+
+// long is a chain of about so many bytes.
+func long(bytes int) func(*tls.Config) {
+	return func(c *tls.Config) {
+		chain := c.Certificates[0]
+		chain.Certificate = slices.Clone(chain.Certificate)
+		for size := 0; size < bytes; {
+			more := authority.Issue("filler").Certificate[0]
+			chain.Certificate = append(chain.Certificate, more)
+			size += len(more)
+		}
+		c.Certificates = []tls.Certificate{chain}
+	}
+}
+
+func TestLongChainsArriveWhateverIsLost(t *testing.T) {
+	t.Parallel()
+	for seed := range seeds(10) {
+		w := newWorld(t, seed)
+		chains := certified(t, mutual, long(14<<10))
+		server, client := w.add(chains), w.add(chains)
+		w.faults(sim.Faults{Loss: 0.15})
+		out := client.dial(server.addr)
+		w.until(func() bool { return out.ups > 0 && slices.ContainsFunc(server.accepted, isUp) })
+	}
+}
+
+func TestAClientWithoutACertificateReachesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server := w.add(certified(t, mutual))
+	client := w.add(certified(t, func(c *tls.Config) { c.Certificates = nil }))
+	out := client.dial(server.addr)
+	out.send(blobOf(0, 100))
+	w.run(3 * time.Second)
+	for _, in := range server.accepted {
+		require.Zero(t, in.ups)
+		require.Empty(t, in.received)
+	}
+	require.NotZero(t, server.Stats().HandshakesFailed)
+	require.NotEmpty(t, out.failures)
+	require.EqualValues(t, 16, out.failures[0].Code, out.failures[0].Reason)
+	require.Less(t, out.ups, 30, "it rests between attempts")
+}
+
+func TestAServerThatIsNotTheOneIsNotTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	var seen []wire.Type
+	server := w.add(certified(t))
+	client := w.add(certified(t, func(c *tls.Config) { c.ServerName = "another" }))
+	w.fate = func(p *sim.Packet) sim.Verdict {
+		seen = append(seen, typeOf(p.Data))
+		return sim.Verdict{}
+	}
+	out := client.dial(server.addr)
+	w.until(func() bool { return len(out.failures) > 0 })
+	var wrong x509.HostnameError
+	require.ErrorAs(t, out.failures[0].Cause, &wrong)
+	require.Zero(t, out.ups)
+	require.NotContains(t, seen, wire.Data)
+	w.run(10 * time.Millisecond)
+	require.Zero(t, server.held().Accepted, "the server is told")
+}
+
+func TestTLSSpoofedHelloIsAnsweredWithLess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server, client := w.add(certified(t)), w.add(certified(t))
+	asked, answered := map[netip.AddrPort]int{}, map[netip.AddrPort]int{}
+	w.fate = func(p *sim.Packet) sim.Verdict {
+		if p.To == server.addr {
+			asked[p.From] += len(p.Data)
+			return sim.Verdict{}
+		}
+		answered[p.To] += len(p.Data)
+		return sim.Verdict{Drop: true} // it was spoofed: nobody comes back with the cookie
+	}
+	client.dial(server.addr)
+	w.run(time.Second)
+	require.NotZero(t, answered[client.addr])
+	require.LessOrEqual(t, answered[client.addr], asked[client.addr]/10)
+	require.Zero(t, server.held().Accepted)
+}
