@@ -313,7 +313,8 @@ func TestTheTextOfACloseIsLoggedAsTextOnly(t *testing.T) {
 	_, known := x.join(1)
 	data := make([]byte, 100)
 	size := (&wire.Header{Type: wire.Close, Flags: wire.FlagChecksum, Connection: known.index, Token: known.token}).Put(data)
-	size += wire.PutReason(data[size:], uint8(Unavailable), "\x1b[2J\xff\u202e")
+	size += wire.PutReason(data[size:], uint8(Unavailable), "\x1b[2J?\u202e")
+	data[bytes.IndexByte(data, '?')] = 0xff // which PutReason would not write
 	wire.Seal(data[:size], nil)
 	x.take(1, data[:size])
 	require.Equal(t, PeerClosed, told[len(told)-1].Kind)
