@@ -1,6 +1,7 @@
 package pgrpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -68,6 +69,7 @@ func (r *clientRPC) prepare(ctx context.Context) (err error) {
 	if sh := r.conn.stats; sh != nil {
 		r.began = time.Now()
 		r.ctx = sh.TagRPC(r.ctx, &stats.RPCTagInfo{FullMethodName: r.method, FailFast: !r.info.waitForReady})
+		r.md, _ = metadata.FromOutgoingContext(r.ctx) // to which a handler may add what names its trace
 		sh.HandleRPC(r.ctx, &stats.Begin{
 			Client: true, BeginTime: r.began, FailFast: !r.info.waitForReady,
 			IsClientStream: r.desc.ClientStreams, IsServerStream: r.desc.ServerStreams,
@@ -78,16 +80,12 @@ func (r *clientRPC) prepare(ctx context.Context) (err error) {
 
 // opening appends what goes in front.
 func (r *clientRPC) opening(b []byte) ([]byte, error) {
-	if r.info.authority != "" {
-		// Nothing vouches for a server's name here.
-		return nil, status.Errorf(codes.Unavailable, "failed to validate authority %q : the connection has no security to check it by", r.info.authority)
-	}
 	added, err := r.credentials()
 	if err != nil {
 		return nil, err
 	}
 	b = appendMethod(b, r.method)
-	if r.info.encoding == "" && r.info.subtype == "" {
+	if r.info.encoding == "" && r.info.subtype == "" && r.info.authority == "" {
 		b = appendString(b, string(r.conn.usual))
 	} else {
 		t := r.conn.terms(&r.info)
@@ -160,7 +158,7 @@ func (r *clientRPC) sent() {
 		p := r.conn.peer()
 		sh.HandleRPC(r.ctx, &stats.OutHeader{
 			Client: true, FullMethod: r.method, RemoteAddr: p.Addr, LocalAddr: p.LocalAddr, Compression: r.info.encoding, Header: md,
-			Authority: r.conn.authority,
+			Authority: cmp.Or(r.info.authority, r.conn.authority),
 		})
 	}
 }

@@ -130,13 +130,6 @@ func (r *serverRPC) setCoding() error {
 	return nil
 }
 
-func compressorNamed(name string) encoding.Compressor {
-	if name == "" || name == encoding.Identity {
-		return nil
-	}
-	return encoding.GetCompressor(name)
-}
-
 // tag has the statistics handler see the RPC begin.
 func (r *serverRPC) tag(md metadata.MD) {
 	if sh := r.server.stats; sh != nil {

@@ -1,0 +1,5 @@
+package pgrpc_test
+
+import "go.opentelemetry.io/otel/propagation"
+
+type propagator struct{ propagation.TraceContext }
