@@ -28,6 +28,7 @@ type ClientConn struct {
 	closed  atomic.Bool
 
 	authority, userAgent string
+	accepted             string // compressors
 	callOptions          []grpc.CallOption
 	unary                grpc.UnaryClientInterceptor
 	stream               grpc.StreamClientInterceptor
@@ -67,6 +68,9 @@ func NewConn(session *peregrine.Session, opts ...DialOption) *ClientConn {
 
 func newClientConn(target string, opts []DialOption) *ClientConn {
 	cc := &ClientConn{target: target, authority: target, userAgent: userAgent}
+	if encoding.GetCompressor("gzip") != nil { // the one of grpc's own, which does not tell of others
+		cc.accepted = "gzip"
+	}
 	for _, opt := range opts {
 		opt(cc)
 	}
@@ -79,6 +83,7 @@ const userAgent = "grpc-go-peregrine/" + grpc.Version
 
 // terms of a call.
 func (cc *ClientConn) terms(info *callInfo) terms {
+	accepted := cc.accepted
 	t := terms{cc.authority, cc.userAgent, info.encoding, accepted, info.subtype}
 	if info.authority != "" {
 		t.authority = info.authority
@@ -88,15 +93,6 @@ func (cc *ClientConn) terms(info *callInfo) terms {
 	}
 	return t
 }
-
-// accepted are the compressors that grpc itself has and the program has imported:
-// grpc does not tell which others there are.
-var accepted = func() string {
-	if encoding.GetCompressor("gzip") != nil {
-		return "gzip"
-	}
-	return ""
-}()
 
 // maxReceived is the longest message that calls are meant to take by default.
 func (cc *ClientConn) maxReceived() int {
