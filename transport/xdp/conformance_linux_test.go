@@ -52,13 +52,17 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConformanceOfRPC(t *testing.T) {
+	if testing.Short() {
+		t.Log("native mode with plain UDP will do")
+		return
+	}
 	w := wired(t, 1500, "10.10.0.1/24", "10.10.0.2/24")
 	conformance.RPC(t, w.between(w.near.xdp(mode("native")), w.far.xdp(mode("native"))))
 }
 
 func TestConformanceOfRPCInGenericMode(t *testing.T) {
 	if testing.Short() {
-		t.Log("native mode and plain UDP will do")
+		t.Log("native mode with plain UDP will do")
 		return
 	}
 	w := wired(t, 1500, "10.10.0.1/24", "10.10.0.2/24")
