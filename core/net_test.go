@@ -18,6 +18,7 @@ import (
 type tester interface {
 	require.TestingT
 	Helper()
+	Name() string
 }
 
 // headers are those of IPv4 and UDP, in bytes.
@@ -171,6 +172,7 @@ func (d *node) start(cfg Config, port *sim.Port) {
 		d.net.births++
 		binary.LittleEndian.PutUint64(cfg.Seed[:], d.net.births)
 	}
+	d.seal(&cfg)
 	e, err := New(cfg, d.net.over(port), d.net.Now())
 	require.NoError(d.net.t, err)
 	d.Endpoint, d.port, d.addr = e, port, port.LocalAddr()
