@@ -176,3 +176,28 @@ func TestOnlyWhatWasLostOfAStreamIsSentAgain(t *testing.T) {
 	u.Reset(Canceled, "")
 	n.settled(server, client)
 }
+
+// It would wait for ever for a header that has no place any more.
+func TestAStreamThatBeginsWithoutAHeaderIsReset(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string][]wire.Message{
+		"whole": {ofStream(wire.StreamData, 1, 1, 0, []byte("hello"))},
+		"in fragments": {
+			fragmentOf(ofStream(wire.StreamData, 1, 1, 0, nil), 1024, 0), fragmentOf(ofStream(wire.StreamData, 1, 1, 0, nil), 1024, 1),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNetwork(t, 1)
+			server, _, _ := pair(n, Config{})
+			served := server.listens(talking, true)
+			m := muxOf(server.onlyClient())
+			m.says(ofStream(wire.StreamHeader, 0, 1, talking, nil))
+			m.says(first...)
+			n.run(time.Millisecond)
+			require.Len(t, *served, 1)
+			require.Equal(t, 1, server.servedStreams)
+			require.EqualValues(t, 1, server.Stats().StreamsRefused)
+		})
+	}
+}

@@ -225,7 +225,8 @@ func timeLeft(e *Endpoint, m *wire.Message) time.Duration {
 
 // takes says whether a message of a kind may be shown, if it is the next.
 func (s *Stream) takes(kind wire.Kind) bool {
-	return s.in.wants || s.in.drains || kind != wire.StreamData
+	first := s.session == nil && !s.handled // which has to be a header
+	return s.in.wants || s.in.drains || first || kind != wire.StreamData
 }
 
 // hold keeps a message, or a fragment of one, until it may be shown.

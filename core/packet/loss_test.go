@@ -349,3 +349,24 @@ func TestALostProbeOfTheMTUIsNoCongestion(t *testing.T) {
 	require.Zero(t, told.timeouts)
 	require.Positive(t, told.acked)
 }
+
+// Of two that were overtaken the one that was sent first is lost first.
+func TestWhatWasSentFirstIsLostFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 22)
+	w.link.Delay = 5 * time.Millisecond
+	_, client, out, in := w.pair()
+	out.alone = true
+	w.deliver(out, in, 1, 20, 32)
+	w.losing(1, 2)
+	began, first := w.Now(), out.sent
+	out.send(blobOf(first, 32))
+	w.run(4 * time.Millisecond)
+	out.send(blobOf(first+1, 32))
+	out.send(blobOf(first+2, 32))
+	w.until(func() bool { return in.received[uint32(first)] != nil })
+	// As above, but the second is lost four milliseconds later.
+	require.Less(t, w.Now()-began, 37*time.Millisecond)
+	require.Zero(t, client.Stats().ProbeTimeouts)
+	w.until(func() bool { return out.arrived == out.sent })
+}

@@ -243,6 +243,14 @@ var brokenServers = []broken{
 		}
 		return data
 	}},
+	{name: "sends beyond the limit of a stream", found: "stream-window", in: control(wire.Hello, func(_ *breakage, body []byte) { body[8+30] = 64 })},
+	{name: "hears of no limit of a stream", found: "stream-window", in: message(wire.StreamWindow, func(_ *breakage, m []byte) { m[0] = byte(wire.Ping) })},
+	{name: "lets a stream go on that was reset", found: "stream-reset", in: message(wire.StreamReset, func(_ *breakage, m []byte) { m[0] = byte(wire.Ping) })},
+	{name: "takes streams' messages of older uses", found: "stream-of-an-older-use", in: message(wire.StreamData, func(_ *breakage, m []byte) {
+		if m[10] == 1 && m[16] == '1' {
+			m[10], m[12] = 2, 34
+		}
+	})},
 	{name: "knows no Reset", found: "reset", in: without(wire.Reset)},
 	{name: "knows no Close", found: "close", in: without(wire.Close)},
 }

@@ -15,7 +15,10 @@ var (
 	typeNames = []string{
 		"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response",
 	}
-	kindNames = []string{"", "request", "response", "cancel", "close_session", "ping"}
+	kindNames = []string{
+		"", "request", "response", "cancel", "close_session", "ping",
+		"stream_header", "stream_data", "stream_end", "stream_window", "stream_reset",
+	}
 )
 
 // build makes the datagram that a step describes, around messages.
@@ -208,7 +211,7 @@ func (p *peer) headerOf(m *Message) wire.MessageHeader {
 	case wire.Response:
 		k := p.request.key
 		h.Session, h.Generation, h.Slot, h.Sequence, h.Method = k.session, k.generation, k.slot, k.sequence, 0
-	case wire.Request:
+	case wire.Request, wire.StreamHeader, wire.StreamData, wire.StreamEnd, wire.StreamWindow, wire.StreamReset:
 	case wire.CloseSession:
 		h.Method = 0
 		if p.serving {
@@ -223,6 +226,9 @@ func (p *peer) headerOf(m *Message) wire.MessageHeader {
 	set(&h.Slot, m.Slot)
 	set(&h.Method, m.Method)
 	set(&h.Sequence, m.Sequence)
+	if h.Kind == wire.StreamWindow {
+		p.limit = max(p.limit, h.Sequence)
+	}
 	for _, option := range m.Options {
 		switch option {
 		case "fragment":

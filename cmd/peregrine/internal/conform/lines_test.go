@@ -89,8 +89,26 @@ func (w *world) engine(cfg core.Config) *core.Endpoint {
 	e, err := core.New(cfg, port, w.Now())
 	require.NoError(w.t, err)
 	e.Handle(1, func(r *core.Request) { r.Reply(r.Data) })
+	e.HandleStream(1, func(s *core.Stream) {
+		s.User = echoes{}
+		s.Receive()
+	})
 	w.tested.Run(e, port)
 	return e
+}
+
+// echoes sends each message of a stream back.
+type echoes struct{}
+
+func (echoes) Opened(*core.Stream, []byte) {}
+func (echoes) Sent(s *core.Stream)         { s.Receive() }
+func (echoes) Closed(s *core.Stream)       { s.End(core.OK, "", nil) }
+func (echoes) Ended(*core.Stream)          {}
+
+func (echoes) Received(s *core.Stream, message []byte) {
+	if more, err := s.Send(bytes.Clone(message)); more && err == nil {
+		s.Receive()
+	}
 }
 
 // caller runs the engine as a client that calls again and again.

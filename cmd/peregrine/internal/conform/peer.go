@@ -27,6 +27,8 @@ const (
 	pause    = 20 * time.Millisecond
 	// again is after how long a Hello is repeated.
 	again = 500 * time.Millisecond
+	// window is what may be sent to the peer on a stream at first, in KiB.
+	window = 1
 	// span is how many packet numbers are told apart.
 	span = 448
 )
@@ -42,6 +44,7 @@ type peer struct {
 	side
 	beside   *side // of the other connection from the same port; nil: there is none
 	checksum bool
+	streams  bool
 	lose     int
 	mute     bool
 
@@ -57,6 +60,8 @@ type side struct {
 	index, token           uint32 // ours, that they put in headers
 	theirIndex, theirToken uint32
 	connected              bool
+	theirStreams           uint16 // that they grant
+	limit                  uint32 // before which they may begin messages of a stream
 	cookie                 [wire.CookieSize]byte
 	said                   map[names]bool // in headers of Data and Ack
 	last                   map[string][]byte
@@ -79,6 +84,7 @@ type names struct{ index, token uint32 }
 type key struct {
 	kind                      wire.Kind
 	session, generation, slot uint16
+	use                       uint16 // of a stream's index
 	sequence                  uint32
 }
 
@@ -113,7 +119,8 @@ func newSide() side {
 	rand.Read(secret[:])
 	return side{
 		index: binary.LittleEndian.Uint32(secret[:]) & 0xFFFF, token: binary.LittleEndian.Uint32(secret[4:]) | 1,
-		said: map[names]bool{}, last: map[string][]byte{}, numbers: newNumbers(),
+		limit: window * wire.WindowUnit,
+		said:  map[names]bool{}, last: map[string][]byte{}, numbers: newNumbers(),
 	}
 }
 
@@ -130,6 +137,9 @@ func (p *peer) params() wire.Params {
 	}
 	if p.checksum {
 		w.Features = wire.FeatureChecksum
+	}
+	if p.streams {
+		w.Streams, w.StreamWindow = 4, window
 	}
 	return w
 }
@@ -285,6 +295,7 @@ func (p *peer) message(m *wire.Message) error {
 	if p.serving {
 		theirs = m.Kind == wire.Request || m.Kind == wire.Cancel
 	}
+	theirs = theirs || p.streams && m.Kind >= wire.StreamHeader
 	if !theirs && m.Kind != wire.CloseSession && m.Kind != wire.Ping {
 		return fmt.Errorf("sends a %s, which is the other side's (§3.1)", kindNames[m.Kind])
 	}
@@ -292,7 +303,13 @@ func (p *peer) message(m *wire.Message) error {
 		return nil
 	}
 	e := event{kind: kindNames[m.Kind], method: m.Method, code: m.Code, body: bytes.Clone(m.Body)}
-	e.key = key{m.Kind, m.Session, m.Generation, m.Slot, m.Sequence}
+	e.key = key{kind: m.Kind, session: m.Session, generation: m.Generation, slot: m.Slot, sequence: m.Sequence}
+	if m.Kind >= wire.StreamHeader {
+		e.key.use = m.Method
+	}
+	if at := m.Sequence + m.Index*uint32(m.Stride); (m.Kind == wire.StreamData || m.Kind == wire.StreamEnd) && int32(at-p.limit) >= 0 {
+		return fmt.Errorf("sends what begins at place %d of a stream, and may before %d (§8.1)", at, p.limit)
+	}
 	if m.Kind == wire.Response {
 		if status := m.Code &^ wire.NotExecuted; status > 16 || status == 0 && m.Code != 0 {
 			return fmt.Errorf("answers with code %d (§3.4)", m.Code)
@@ -304,7 +321,8 @@ func (p *peer) message(m *wire.Message) error {
 	if m.Kind == wire.Request && m.Sequence == 0 {
 		return fmt.Errorf("numbers a request 0 (§8)")
 	}
-	if m.Kind > wire.Response {
+	switch m.Kind {
+	case wire.Cancel, wire.CloseSession, wire.StreamWindow, wire.StreamReset:
 		p.happened(e)
 		return nil
 	}
@@ -389,7 +407,7 @@ func (p *peer) control(line, name string, h *wire.Header, rest, data []byte) err
 		}
 		if !p.connected {
 			p.connected = true
-			p.theirIndex, p.theirToken = accept.Connection, accept.Token
+			p.theirIndex, p.theirToken, p.theirStreams = accept.Connection, accept.Token, accept.Params.Streams
 			p.checksum = p.checksum || accept.Params.Features&wire.FeatureChecksum != 0
 		}
 	case wire.Refuse, wire.Close:

@@ -13,6 +13,8 @@ type Result struct {
 	Rule    string `json:"rule"`
 	// Fault is what was wrong; empty: nothing.
 	Fault string `json:"fault,omitempty"`
+	// Skipped says why it was not had; empty: it was.
+	Skipped string `json:"skipped,omitempty"`
 }
 
 // Server has every conversation that tests servers with the one at the far end of the lines that dial opens. It must
@@ -55,9 +57,11 @@ func Client(line Line, told func(Result)) error {
 // converse goes through a conversation.
 func (p *peer) converse(c *Conversation) Result {
 	r := Result{Name: c.Name, Section: c.Section, Rule: c.Rule}
-	p.checksum = c.Checksum
-	err := p.steps(c)
-	if err != nil {
+	p.checksum, p.streams = c.Checksum, c.Streams
+	switch err := p.steps(c); {
+	case errors.Is(err, errNoStreams):
+		r.Skipped = err.Error()
+	case err != nil:
 		r.Fault = err.Error()
 	}
 	for range 2 {
@@ -80,6 +84,9 @@ func (p *peer) steps(c *Conversation) error {
 		if err := p.connect(); err != nil {
 			return fmt.Errorf("connecting: %w", err)
 		}
+	}
+	if c.Streams && p.theirStreams == 0 {
+		return errNoStreams
 	}
 	for i := range c.Steps {
 		if err := p.step(&c.Steps[i]); err != nil {
@@ -205,6 +212,9 @@ func (p *peer) connect() error {
 	}
 	return p.greet(nil, "accept")
 }
+
+// errNoStreams is that of who is tested nothing is asked about streams.
+var errNoStreams = errors.New("it takes no streams")
 
 // errSilent is that nothing was answered.
 var errSilent = errors.New("silence")

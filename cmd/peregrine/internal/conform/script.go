@@ -18,6 +18,8 @@ type Conversation struct {
 	// Checksum has the checking side ask for checksums, Manual leave the handshake to the steps.
 	Checksum bool `json:"checksum"`
 	Manual   bool `json:"manual"`
+	// Streams has it wish for streams; of who grants none nothing is asked.
+	Streams bool `json:"streams"`
 	// Counter is what this implementation counts it as; empty: it is nothing amiss.
 	Counter string `json:"counter"`
 	Steps   []Step `json:"steps"`
@@ -73,7 +75,7 @@ type Hello struct {
 }
 
 // Message is one message. Session is 0, generation, method and sequence are 1 where they are left out, and of a response
-// all of them those of the request that came last.
+// all of them those of the request that came last. Of a stream's message slot is its index and method the use of that.
 type Message struct {
 	Kind       string   `json:"kind"`
 	Options    []string `json:"options"`
@@ -94,7 +96,7 @@ type Message struct {
 
 // Event is what the other side does.
 type Event struct {
-	// Type is that of a control datagram, or request, response, acknowledged (of number), or data (any).
+	// Type is that of a control datagram, or request, response, one of streams, acknowledged (of number), or data (any).
 	Type     string  `json:"type"`
 	Line     string  `json:"line"`
 	Code     *uint8  `json:"code"`

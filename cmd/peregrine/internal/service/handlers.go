@@ -3,8 +3,10 @@ package service
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
@@ -29,6 +31,7 @@ type Server struct {
 // or to none if pinnedTo is -1.
 func Register(e *peregrine.Endpoint, pinnedTo int) {
 	e.Handle(Echo, func(r peregrine.Request) { r.Reply(r.Data()) })
+	e.HandleStream(Echo, echoStream)
 	e.Handle(Upload, upload)
 	e.Handle(Download, download)
 	e.Handle(Digest, digest)
@@ -43,6 +46,23 @@ func Register(e *peregrine.Endpoint, pinnedTo int) {
 		}
 		r.Reply(text)
 	})
+}
+
+func echoStream(s *peregrine.Stream) error {
+	var buf []byte
+	for {
+		message, err := s.Recv(buf[:0])
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = s.Send(message)
+		}
+		if err != nil {
+			return err
+		}
+		buf = message
+	}
 }
 
 func upload(r peregrine.Request) {
