@@ -265,3 +265,15 @@ func TestAFailedOpenLeavesNoDescriptor(t *testing.T) {
 	}
 	require.Equal(t, before, open())
 }
+
+// The path may have shrunk under one run: the datagrams of the next may all fit.
+func TestARunThatIsTooLongForThePathDoesNotEndSegmentation(t *testing.T) {
+	t.Parallel()
+	s := &socket{}
+	for errno, lasting := range map[unix.Errno]bool{unix.EMSGSIZE: false, unix.EIO: true} {
+		f := front{}
+		s.tx.Runs[0].Packets = 3
+		require.Zero(t, s.refused(&f, &transport.TxPacket{}, errno), "each is tried by itself")
+		require.Equal(t, front{plain: 3, lasting: lasting}, f)
+	}
+}

@@ -8,7 +8,7 @@ import (
 )
 
 // result counts the mutants of a package.
-type result struct{ killed, lived, equivalent, untold int }
+type result struct{ killed, lived, equivalent, uncovered, untold int }
 
 // rate is how many of those that a test could notice are killed.
 func (r result) rate() float64 {
@@ -19,31 +19,35 @@ func (r result) rate() float64 {
 }
 
 func (r result) String() string {
-	return fmt.Sprintf("%d killed of %d, %.1f %%; %d equivalent; %d timed out or not run",
-		r.killed, r.killed+r.lived, 100*r.rate(), r.equivalent, r.untold)
+	return fmt.Sprintf("%d killed of %d, %.1f %%; %d equivalent; %d in no test's way; %d timed out or not run",
+		r.killed, r.killed+r.lived, 100*r.rate(), r.equivalent, r.uncovered, r.untold)
 }
 
 // judge counts, and prints what lives and is not known to be equivalent.
-func judge(root string, files []file, known map[string]bool) (r result, err error) {
-	for _, f := range files {
-		text, err := os.ReadFile(filepath.Join(root, f.Name))
-		if err != nil {
-			return r, err
-		}
-		lines := strings.Split(string(text), "\n")
-		for _, m := range f.Mutations {
-			at := place(f.Name, m, lines[m.Line-1])
-			switch {
-			case known[at]:
-				r.equivalent++
-			case m.Status == "KILLED":
-				r.killed++
-			case m.Status == "LIVED", m.Status == "NOT COVERED":
-				r.lived++
-				fmt.Println(at)
-			default:
-				r.untold++
+func judge(root string, mutants []mutant, known map[string]bool) (r result, err error) {
+	files := map[string][]string{}
+	for _, m := range mutants {
+		if files[m.file] == nil {
+			text, err := os.ReadFile(filepath.Join(root, m.file))
+			if err != nil {
+				return r, err
 			}
+			files[m.file] = strings.Split(string(text), "\n")
+		}
+		at := place(m, files[m.file][m.line-1])
+		switch {
+		case known[at]:
+			r.equivalent++
+		case m.status == "KILLED":
+			r.killed++
+		case m.status == "LIVED":
+			r.lived++
+			fmt.Println(at)
+		case m.status == "NOT COVERED": // constants, too, which coverage does not know
+			r.uncovered++
+			fmt.Println(at, "(no test comes by)")
+		default:
+			r.untold++
 		}
 	}
 	return r, nil
@@ -51,9 +55,9 @@ func judge(root string, files []file, known map[string]bool) (r result, err erro
 
 // place names a mutant in a way that outlives changes elsewhere: its file, what is changed, the column in its line counted
 // from the first character that is no space, and the line.
-func place(name string, m mutation, line string) string {
+func place(m mutant, line string) string {
 	trimmed := strings.TrimLeft(line, "\t ")
-	return fmt.Sprintf("%s: %s at %d: %s", name, m.Type, m.Column-(len(line)-len(trimmed)), strings.TrimRight(trimmed, " \r"))
+	return fmt.Sprintf("%s: %s at %d: %s", m.file, m.kind, m.column-(len(line)-len(trimmed)), strings.TrimRight(trimmed, " \r"))
 }
 
 // equivalents reads a list of places: those that change nothing, below comments that say why.

@@ -20,13 +20,16 @@ func TestMutantsAreCountedAndEquivalentOnesLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := judge(root, []file{{Name: "a.go", Mutations: []mutation{
-		{Type: "CONDITIONALS_BOUNDARY", Status: "LIVED", Line: 3, Column: 7},
-		{Type: "CONDITIONALS_NEGATION", Status: "LIVED", Line: 3, Column: 7},
-		{Type: "INVERT_LOGICAL", Status: "KILLED", Line: 3, Column: 7},
-		{Type: "ARITHMETIC_BASE", Status: "TIMED OUT", Line: 3, Column: 7},
-	}}}, known)
-	if want := (result{killed: 1, lived: 1, equivalent: 1, untold: 1}); err != nil || r != want {
+	r, err := judge(root, parse(".", `
+Starting...
+       LIVED CONDITIONALS_BOUNDARY at a.go:3:7
+       LIVED CONDITIONALS_NEGATION at a.go:3:7
+      KILLED INVERT_LOGICAL at a.go:3:7
+ NOT COVERED INVERT_LOGICAL at a.go:3:7
+   TIMED OUT ARITHMETIC_BASE at a.go:3:7
+Shutting down gracefully...
+`), known)
+	if want := (result{killed: 1, lived: 1, equivalent: 1, uncovered: 1, untold: 1}); err != nil || r != want {
 		t.Fatalf("%+v, %v; want %+v", r, err, want)
 	}
 	if r.rate() != 0.5 {

@@ -10,14 +10,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -68,11 +70,11 @@ func run(ctx context.Context, root string, workers int, names []string) error {
 			fmt.Printf("%s: left out, since the time was over\n", name)
 			continue
 		}
-		files, err := mutate(ctx, root, filepath.Join(scratch, "gremlins"), filepath.Join(scratch, "out.json"), workers, name)
+		mutants, err := mutate(ctx, root, filepath.Join(scratch, "gremlins"), workers, name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		r, err := judge(root, files, known)
+		r, err := judge(root, mutants, known)
 		if err != nil {
 			return err
 		}
@@ -84,41 +86,40 @@ func run(ctx context.Context, root string, workers int, names []string) error {
 	return few
 }
 
-// file is what gremlins writes of one.
-type file struct {
-	Name      string     `json:"file_name"`
-	Mutations []mutation `json:"mutations"`
+// mutant is what gremlins says of one.
+type mutant struct {
+	status, kind, file string
+	line, column       int
 }
 
-type mutation struct {
-	Type   string `json:"type"`
-	Status string `json:"status"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-}
+// said is a line of its.
+var said = regexp.MustCompile(`^\s*(KILLED|LIVED|TIMED OUT|NOT COVERED|NOT VIABLE|SKIPPED|RUNNABLE) (\w+) at (\S+):(\d+):(\d+)$`)
 
-// mutate runs gremlins over a package.
-func mutate(ctx context.Context, root, tool, out string, workers int, name string) ([]file, error) {
-	args := []string{"unleash", "./" + name, "--silent", "--invert-logical", "--workers", strconv.Itoa(workers), "--timeout-coefficient", "20", "-o", out}
+// mutate runs gremlins over a package, and takes in what it says until it, or the time, is over.
+func mutate(ctx context.Context, root, tool string, workers int, name string) ([]mutant, error) {
+	args := []string{"unleash", "./" + name, "--invert-logical", "--workers", strconv.Itoa(workers), "--timeout-coefficient", "20"}
 	if name == "." || name == "core" {
 		args = append(args, "--exclude-files", "/") // packages in folders below
 	}
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = root, append(os.Environ(), "GOFLAGS=-short -vet=off"), os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it then writes what it has
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it then takes its copies of the code away
 	cmd.WaitDelay = time.Minute
-	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {
+	out, err := cmd.Output()
+	if err != nil && ctx.Err() == nil {
 		return nil, err
 	}
-	if err := cmd.Run(); err != nil && ctx.Err() == nil {
-		return nil, err
+	return parse(name, string(out)), nil
+}
+
+func parse(name, out string) (all []mutant) {
+	for line := range strings.Lines(out) {
+		if f := said.FindStringSubmatch(strings.TrimRight(line, "\n")); f != nil {
+			m := mutant{status: f[1], kind: f[2], file: path.Join(name, f[3])}
+			m.line, _ = strconv.Atoi(f[4])
+			m.column, _ = strconv.Atoi(f[5])
+			all = append(all, m)
+		}
 	}
-	data, err := os.ReadFile(out)
-	if err != nil {
-		return nil, err
-	}
-	var result struct {
-		Files []file `json:"files"`
-	}
-	return result.Files, json.Unmarshal(data, &result)
+	return all
 }
