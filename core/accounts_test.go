@@ -120,6 +120,11 @@ func (d *node) checkArrivals() {
 	d.net.agree("bytes of their bitmaps", maps, int(d.buffers.maps))
 	for m, own := range of {
 		d.net.agree("bytes of a client's arrivals", own, int(m.memory))
+		if m.account == &m.own {
+			d.net.agree("bytes of its account", own, int(m.account.memory))
+			d.net.agree("requests of its account", m.requests, m.account.requests)
+			d.net.agree("sessions of its account", m.sessions, m.account.sessions)
+		}
 	}
 	for i, m := range d.hoarders.clients {
 		d.net.agree("place of a client", i+1, m.hoard)

@@ -107,7 +107,7 @@ func (a *arrival) take(message *wire.Message) {
 func (a *arrival) store(at int, body []byte) bool {
 	m := a.request.session.mux
 	for {
-		if left := m.e.buffers.room() - int64(len(body)); left >= 0 && fair(m.memory, left) {
+		if left := m.e.buffers.room() - int64(len(body)); left >= 0 && fair(m.account.memory, left) {
 			m.e.buffers.lent += int64(len(body))
 			m.charge(int64(len(body)))
 			a.early = append(a.early, early{at, append([]byte(nil), body...)})
@@ -139,7 +139,7 @@ func (a *arrival) grow(n int) bool {
 	m := a.request.session.mux
 	e := m.e
 	for {
-		if fair(m.memory, e.buffers.room()) {
+		if fair(m.account.memory, e.buffers.room()) {
 			if buf := e.regrow(a.buf, n); buf != nil {
 				m.charge(int64(cap(buf) - cap(a.buf)))
 				a.buf = buf

@@ -63,6 +63,8 @@ type Endpoint struct {
 	streaming               int // streams whose users were not told that they are over
 	servedStreams           int
 	streamEntries           int // of all served sessions
+	accounts                map[string]*account
+	accounted               int // connections of those
 	draining, closed, ended bool
 }
 
@@ -74,11 +76,15 @@ func New(cfg Config, tr transport.Transport, now time.Duration) (*Endpoint, erro
 		return nil, err
 	}
 	e := &Endpoint{cfg: cfg, tr: tr, buffers: buffers{bound: cfg.ReassemblyMemory, poison: cfg.Poison}}
-	e.hoarders, e.crowds = hoarders(), crowds()
+	e.hoarders, e.crowds, e.accounts = hoarders(), crowds(), map[string]*account{}
 	e.timed = cfg.Ended != nil || cfg.Recorder != nil
 	e.tidy.timer = packet.NewTimer(&e.tidy)
 	e.tidy.e = e
-	e.packets, err = packet.New(cfg.ofPackets(), tr, func(c *packet.Conn) packet.Layer { return &mux{e: e, conn: c} }, now)
+	e.packets, err = packet.New(cfg.ofPackets(), tr, func(c *packet.Conn) packet.Layer {
+		m := e.newMux("")
+		m.conn = c
+		return m
+	}, now)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ func (m *mux) opened() {
 	e := m.e
 	e.sessions++
 	m.sessions++
+	m.account.sessions++
 	if m.sessions == 1 {
 		heap.Push(&e.crowds, m)
 		m.sweep.mux, m.sweep.timer = m, packet.NewTimer(&m.sweep)
@@ -46,6 +47,7 @@ func (m *mux) ended() {
 	e := m.e
 	e.sessions--
 	m.sessions--
+	m.account.sessions--
 	if m.sessions == 0 {
 		heap.Remove(&e.crowds, m.crowd-1)
 		e.packets.Stop(&m.sweep.timer)

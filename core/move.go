@@ -15,7 +15,7 @@ func (s *Session) Move(addr netip.AddrPort) error {
 		return s.closedError()
 	}
 	from, shown := s.mux, s.State()
-	to, err := from.e.dial(addr)
+	to, err := from.e.dial(addr, s.name)
 	if err != nil || to == from {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 type mux struct {
 	e    *Endpoint
 	conn *packet.Conn
+	name string // dialed: of the server, for ConnectAs
 
 	outbox
 	limits
@@ -24,15 +25,16 @@ type mux struct {
 
 // shares is what a client has of the limits that it shares with others.
 type shares struct {
-	sessions      int
-	crowd         int      // 1 + place in Endpoint.crowds; 0: it has no sessions
-	requests      int      // held, but those refused
-	streaming     int      // streams open
-	streamEntries int      // of tables of streams
-	memory        int64    // of requests of several packets and of what streams hold, in bytes
-	claimed       int64    // what they say their lengths are
-	arriving      *arrival // the newest of them that is not whole
-	hoard         int      // 1 + place in Endpoint.hoarders; 0: nothing is arriving
+	account *account // what its share is measured by
+	own     account  // unless it is one of several connections
+
+	sessions int
+	crowd    int      // 1 + place in Endpoint.crowds; 0: it has no sessions
+	requests int      // held, but those refused
+	memory   int64    // of requests of several packets and of what streams hold, in bytes
+	claimed  int64    // what they say their lengths are
+	arriving *arrival // the newest of them that is not whole
+	hoard    int      // 1 + place in Endpoint.hoarders; 0: nothing is arriving
 }
 
 // maxSessions is how many sessions a connection has at most, as many as a handshake
@@ -94,6 +96,7 @@ func (m *mux) Up(remote *wire.Params) {
 	m.e.ups++
 	m.up = m.e.ups
 	m.failure = nil
+	m.join()
 	m.connection(true, "")
 	if m.pings != nil {
 		m.conn.Ping()
@@ -121,6 +124,7 @@ func (m *mux) Gone() {
 	m.connection(false, "its client is gone")
 	m.drop()
 	m.dropServed()
+	m.quit()
 	m.e.tidySoon()
 }
 

@@ -154,7 +154,7 @@ func (m *mux) serve(lead wire.MessageLead) *servedSession {
 		}
 		m.endSession(entry, errSessionOver)
 	}
-	for !fair(int64(m.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
+	for !fair(int64(m.account.sessions), int64(m.e.cfg.Sessions-m.e.sessions)) {
 		if !m.makeRoom() {
 			m.refuseSession(lead)
 			return nil
@@ -213,7 +213,7 @@ func (m *mux) endSession(entry *servedEntry, why *Error) {
 		}
 	}
 	m.e.streamEntries -= len(s.streams)
-	m.streamEntries -= len(s.streams)
+	m.account.streamEntries -= len(s.streams)
 	entry.session = nil
 	m.ended()
 	for i := range s.slots {
@@ -286,9 +286,10 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 	}
 	r := e.requests.at(id)
 	slot.request, slot.sequence = id, lead.Sequence()
-	share := fair(int64(m.requests), int64(e.cfg.Requests-(e.held-e.refused)))
+	share := fair(int64(m.account.requests), int64(e.cfg.Requests-(e.held-e.refused)))
 	e.held++
 	m.requests++
+	m.account.requests++
 	r.endpoint, r.id, r.mux, r.session, r.slot = e, id, m, s, lead.Slot()
 	e.serial++
 	r.Serial = e.serial
@@ -376,7 +377,7 @@ func (e *Endpoint) Left() {
 func (r *Request) refuse(code Code, reason string) {
 	r.endpoint.stats.RequestsRefused++
 	r.endpoint.refused++
-	r.session.mux.requests--
+	r.session.mux.uncount()
 	r.refused = true
 	r.Fail(code, reason)
 }
@@ -479,7 +480,7 @@ func (r *Request) free() {
 		r.refused = false
 		e.refused--
 	} else {
-		r.session.mux.requests--
+		r.session.mux.uncount()
 	}
 	if r.Released != nil {
 		r.Released()

@@ -16,6 +16,7 @@ import (
 // Like its Endpoint, a Session is used by one goroutine at a time.
 type Session struct {
 	mux        *mux
+	name       string // of the server that it has to be at, for ConnectAs
 	index      uint16
 	generation uint16
 	closed     bool
@@ -56,28 +57,17 @@ type clientSlot struct {
 
 // Connect opens a session to the endpoint at addr, sharing the connection with
 // other sessions there. It does not wait: calls may be submitted at once.
-func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) {
-	if e.tr == nil {
-		return nil, errNotMade
-	}
-	if e.closed || e.draining {
-		return nil, &Error{Code: Unavailable, Message: "endpoint is closed"}
-	}
-	p, err := e.dial(addr)
+func (e *Endpoint) Connect(addr netip.AddrPort) (*Session, error) { return e.ConnectAs(addr, "") }
+
+// dial returns the connection to addr, of a server of this name, which it begins if there
+// is none yet, if it has room for one more session.
+func (e *Endpoint) dial(addr netip.AddrPort, name string) (*mux, error) {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	m, err := e.muxTo(addr, name)
 	if err != nil {
 		return nil, err
 	}
-	s := new(Session)
-	s.attach(p)
-	return s, nil
-}
-
-// dial returns the connection to addr, which it begins if there is none yet, if
-// it has room for one more session.
-func (e *Endpoint) dial(addr netip.AddrPort) (*mux, error) {
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	m, err := e.muxTo(addr)
-	if err != nil {
+	if err := m.isNot(name); err != nil {
 		return nil, err
 	}
 	limit := 1 << 16
@@ -90,15 +80,16 @@ func (e *Endpoint) dial(addr netip.AddrPort) (*mux, error) {
 	return m, nil
 }
 
-func (e *Endpoint) muxTo(addr netip.AddrPort) (*mux, error) {
+func (e *Endpoint) muxTo(addr netip.AddrPort, name string) (*mux, error) {
 	if c := e.packets.To(addr); c != nil {
 		return c.Layer().(*mux), nil
 	}
-	m := &mux{e: e}
+	m := e.newMux(name)
 	c, err := e.packets.Dial(addr, m)
 	if err != nil {
 		return nil, err
 	}
+	c.Expect(name)
 	m.conn = c
 	m.connect()
 	return m, nil

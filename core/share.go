@@ -61,6 +61,7 @@ func crowds() ranking {
 // charge notes that a client holds so many bytes more, or less.
 func (m *mux) charge(bytes int64) {
 	m.memory += bytes
+	m.account.memory += bytes
 	if m.hoard > 0 {
 		heap.Fix(&m.e.hoarders, m.hoard-1)
 	}

@@ -365,7 +365,7 @@ func (s *Stream) Release() {
 // uncount gives a served stream's place to another one.
 func (s *Stream) uncount() {
 	s.mux.e.servedStreams--
-	s.mux.streaming--
+	s.mux.account.streaming--
 	s.served.serving--
 }
 

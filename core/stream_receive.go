@@ -123,12 +123,12 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	if grow := int(message.Slot) + 1 - len(session.streams); grow > 0 {
 		// As with sessions: who does not number densely may not make tables large.
 		left := 2*e.cfg.Requests + spareEntries - e.streamEntries - grow
-		if left < 0 || !fair(int64(m.streamEntries), int64(left)) {
+		if left < 0 || !fair(int64(m.account.streamEntries), int64(left)) {
 			m.refuseStream(message.Lead(), uint8(ResourceExhausted), "server has as many streams as it is configured for (requests)")
 			return nil
 		}
 		e.streamEntries += grow
-		m.streamEntries += grow
+		m.account.streamEntries += grow
 		session.streams = append(session.streams, make([]streamEntry, grow)...)
 	}
 	entry := &session.streams[message.Slot]
@@ -151,7 +151,7 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	case session.serving >= 2*m.streams: // an index may be used again before its handler is done
 		m.refuseStream(message.Lead(), uint8(ResourceExhausted)|wire.NotExecuted, "handlers of streams that have ended are still at work")
 		return nil
-	case !fair(int64(m.streaming), int64(e.cfg.Requests-e.servedStreams)):
+	case !fair(int64(m.account.streaming), int64(e.cfg.Requests-e.servedStreams)):
 		m.refuseStream(message.Lead(), uint8(ResourceExhausted)|wire.NotExecuted, "server has as many streams as it is configured for (requests)")
 		return nil
 	}
@@ -161,7 +161,7 @@ func (m *mux) serveStream(message *wire.Message) *Stream {
 	session.heard = e.packets.Now()
 	entry.stream = s
 	e.servedStreams++
-	m.streaming++
+	m.account.streaming++
 	e.streaming++
 	return s
 }
@@ -303,7 +303,7 @@ func (s *Stream) keep(m *wire.Message, place, length uint32) *held {
 // arriving who have more.
 func (m *mux) affords(n int64) bool {
 	for {
-		if left := m.e.buffers.room() - n; left >= 0 && fair(m.memory, left) {
+		if left := m.e.buffers.room() - n; left >= 0 && fair(m.account.memory, left) {
 			return true
 		}
 		if !m.yield(int(n)) {
@@ -315,7 +315,7 @@ func (m *mux) affords(n int64) bool {
 // growHeld gives a message n bytes of memory, with what it had in the former.
 func (m *mux) growHeld(h *held, n int) bool {
 	for {
-		if fair(m.memory, m.e.buffers.room()) {
+		if fair(m.account.memory, m.e.buffers.room()) {
 			if buf := m.e.regrow(h.data, n); buf != nil {
 				m.charge(int64(cap(buf) - cap(h.data)))
 				h.data = buf

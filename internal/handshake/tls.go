@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"net/netip"
@@ -86,4 +87,14 @@ func (t *TLS) Begin(b packet.Beginning) (packet.Handshake, error) {
 	h.quic.SetTransportParameters(append([]byte{}, b.Params...))
 	h.begin()
 	return h, nil
+}
+
+// Account is the same for all connections of one verified certificate.
+func (t *TLS) Account(peer any) string {
+	state, _ := peer.(*tls.ConnectionState)
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return "" // whoever likes can have any number of these
+	}
+	sum := sha256.Sum256(state.PeerCertificates[0].Raw)
+	return string(sum[:])
 }
