@@ -18,6 +18,7 @@ type deferred struct {
 	method  uint16
 	data    []byte
 	peer    netip.AddrPort
+	who     any // core.Request.Identity
 	until   time.Time
 
 	handed   bool        // out by Defer of an inline handler; the loop's

@@ -22,6 +22,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Session, error) {
 	if o.url != "" && o.open != nil {
 		o.refuse("transport", "WithTransport and WithTransports contradict each other: keep one")
 	}
+	o.url = o.secrecy.split(o.url, o)
 	anywhere := o.url == "" && o.open == nil
 	if anywhere {
 		o.url = anyURL(target{}) // until it is known where to
@@ -108,7 +109,7 @@ const attemptDelay = 250 * time.Millisecond
 // connect tries the addresses until a session to one of them is connected.
 func (e *Endpoint) connect(ctx context.Context, t target, to []netip.AddrPort) (*Session, error) {
 	l := e.loops[int(e.next.Add(1)-1)%len(e.loops)]
-	return l.race(ctx, t.text, to, e.lazy, func(s *Session) { s.follow(t) })
+	return l.race(ctx, t, to, e.lazy, func(s *Session) { s.follow(t) })
 }
 
 // attempt is a connection to one of a server's addresses, while it is sought.
@@ -120,7 +121,8 @@ type attempt struct {
 
 // race tries the addresses, one beside the other, until a session to one of them
 // is connected, or only made if lazy. The loop calls taken with it, soon.
-func (l *loop) race(ctx context.Context, server string, to []netip.AddrPort, lazy bool, taken func(*Session)) (*Session, error) {
+func (l *loop) race(ctx context.Context, t target, to []netip.AddrPort, lazy bool, taken func(*Session)) (*Session, error) {
+	server := t.text
 	attempts := make([]attempt, len(to))
 	type outcome struct {
 		of  int
@@ -131,7 +133,7 @@ func (l *loop) race(ctx context.Context, server string, to []netip.AddrPort, laz
 		a := &attempts[i]
 		a.to = to[i]
 		return l.post(message{do: func() {
-			session, err := l.connect(a.to)
+			session, err := l.connect(a.to, t.host)
 			if err != nil {
 				outcomes <- outcome{i, err}
 				return
@@ -190,12 +192,15 @@ func (l *loop) race(ctx context.Context, server string, to []netip.AddrPort, laz
 	return nil, &dialError{server, nil, attempts}
 }
 
-// connect begins a session to an address.
-func (l *loop) connect(to netip.AddrPort) (*core.Session, error) {
+// connect begins a session to an address, of a server of this name if certificates tell.
+func (l *loop) connect(to netip.AddrPort, name string) (*core.Session, error) {
 	if err := dialable(to); err != nil {
 		return nil, err
 	}
-	return l.engine.Connect(to)
+	if !l.endpoint.byName {
+		name = ""
+	}
+	return l.engine.ConnectAs(to, name)
 }
 
 // dialable says why to is no server's address.

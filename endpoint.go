@@ -30,6 +30,9 @@ type Endpoint struct {
 	call         CallFunc // by interceptors; nil without any
 	waitForReady bool
 	lazy         bool
+	security     string
+	byName       bool // servers show by certificates that they have the names that are dialled
+	authorize    func(Access) error
 	interceptors []func(next Handler) Handler
 
 	stream             StreamFunc // by interceptors; nil without any
@@ -50,7 +53,7 @@ func Listen(url string, opts ...Option) (*Endpoint, error) {
 	case url != "" && o.open != nil:
 		o.refuse("transport", "a URL and WithTransports contradict each other: use Listen(\"\", ...)")
 	}
-	o.url = url
+	o.url = o.secrecy.split(url, o)
 	return open(o)
 }
 
@@ -63,6 +66,9 @@ func open(o *options) (*Endpoint, error) {
 	e.streamInterceptors = o.streamInterceptors
 	handlers, streams, err := e.prepare(o)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.secure(o); err != nil {
 		return nil, err
 	}
 	transports, err := o.transports()

@@ -22,6 +22,7 @@ import (
 //	fault: loss=0.01,seed=7
 //	cc: {name: swift, target_delay: 50us}
 //	engine: {slots: 256, credits: 256, keep_alive: 3s}
+//	tls: {cert: server.pem, key: server.key}   # see TLSFiles; or psk: a file of keys, see LoadPSK
 //
 // All keys but transport may be left out.
 type File struct {
@@ -32,6 +33,11 @@ type File struct {
 	Fault     string           `yaml:"fault"`
 	CC        CongestionConfig `yaml:"cc"`
 	Engine    Config           `yaml:"engine"`
+	TLS       TLSFiles         `yaml:"tls"`
+	PSK       string           `yaml:"psk"`
+	// Plain says that connections may be plain text also where others reach the
+	// endpoint: peregrine serve wants to be told.
+	Plain bool `yaml:"plain"`
 }
 
 // TransportConfig chooses and configures a backend: a URL, or a mapping from
@@ -175,11 +181,19 @@ func (f *File) options(more ...Option) *options {
 	if f.Fault != "" {
 		opts = append(opts, WithFault(f.Fault))
 	}
+	if f.TLS != (TLSFiles{}) {
+		opts = append(opts, WithTLSFiles(f.TLS))
+	}
+	if f.PSK != "" {
+		opts = append(opts, WithPSKFile(f.PSK))
+	}
 	o := newOptions(append(opts, more...))
 	if o.url != "" || o.open != nil {
 		o.refuse("transport", "the file names it: leave out WithTransport and WithTransports")
 	}
-	o.file = &f.Transport
+	file := f.Transport
+	file.url = o.secrecy.split(file.url, o)
+	o.file = &file
 	return o
 }
 

@@ -115,7 +115,7 @@ func (s *Session) seek() error {
 		return nil
 	}
 	defer s.settles(nil)
-	_, err = s.loop.race(ctx, f.target.text, to, false, func(won *Session) {
+	_, err = s.loop.race(ctx, f.target, to, false, func(won *Session) {
 		s.move(won.session.Peer())
 		won.session.Close()
 	})

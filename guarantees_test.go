@@ -11,16 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEveryGuaranteeNamesTestsThatExist holds docs/guarantees.md to the code.
+// TestEveryGuaranteeNamesTestsThatExist holds docs/guarantees.md and docs/security.md to the code.
 func TestEveryGuaranteeNamesTestsThatExist(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("docs/guarantees.md")
-	require.NoError(t, err)
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
-	require.Greater(t, len(named), 20)
-
 	existing := map[string]bool{}
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
@@ -31,7 +26,13 @@ func TestEveryGuaranteeNamesTestsThatExist(t *testing.T) {
 		}
 		return err
 	}))
-	for _, match := range named {
-		require.True(t, existing[match[1]], "docs/guarantees.md names %s, which does not exist", match[1])
+	for _, document := range []string{"docs/guarantees.md", "docs/security.md"} {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
+		require.Greater(t, len(named), 20)
+		for _, match := range named {
+			require.True(t, existing[match[1]], "%s names %s, which does not exist", document, match[1])
+		}
 	}
 }

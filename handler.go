@@ -174,6 +174,9 @@ func (l *loop) handle(method uint16, h Handler) {
 		return
 	}
 	l.engine.Handle(method, func(q *core.Request) {
+		if l.endpoint.authorize != nil && !l.authorized(q) {
+			return
+		}
 		if l.occupied.timing != 0 {
 			began := l.now()
 			h(l.inline(q))

@@ -21,20 +21,22 @@ import (
 type Option func(*options)
 
 type options struct {
-	url      string
-	open     func(queue, queues int) (transport.Transport, error)
-	file     *TransportConfig  // from a file, instead of url and open
-	faults   *transport.Faults // nil: the transport is as it is
-	decorate []func(queue int, tr transport.Transport) transport.Transport
-	log      *zap.Logger
-	loops    int
-	poll     Poll
-	cpus     []int
-	config   Config
-	resolver Resolver
-	handlers []methodHandler
-	streams  []methodStreams
-	errs     []error
+	url       string
+	open      func(queue, queues int) (transport.Transport, error)
+	file      *TransportConfig  // from a file, instead of url and open
+	faults    *transport.Faults // nil: the transport is as it is
+	decorate  []func(queue int, tr transport.Transport) transport.Transport
+	log       *zap.Logger
+	loops     int
+	poll      Poll
+	cpus      []int
+	config    Config
+	secrecy   secrecy
+	authorize func(Access) error
+	resolver  Resolver
+	handlers  []methodHandler
+	streams   []methodStreams
+	errs      []error
 
 	intercept    []func(CallFunc) CallFunc
 	waitForReady bool
@@ -82,7 +84,7 @@ const maxLoops = core.MaxQueues
 
 // check says all that is wrong, as far as that shows without opening anything.
 func (o *options) check() error {
-	c := options{errs: slices.Clone(o.errs)}
+	c := options{errs: slices.Clone(o.errs), config: o.config}
 	switch {
 	case o.file != nil:
 		c.add(o.file.check())
@@ -109,6 +111,7 @@ func (o *options) check() error {
 	if o.config.Misreported != nil {
 		c.refuse("Misreported", "an endpoint hands word of them on between its loops itself: leave it nil")
 	}
+	o.secrecy.check(&c)
 	c.add(o.config.Check())
 	for i, h := range o.handlers {
 		if slices.ContainsFunc(o.handlers[:i], func(earlier methodHandler) bool { return earlier.method == h.method }) {

@@ -155,7 +155,7 @@ func (r Request) record(q *core.Request) *deferred {
 	l := r.handle.loop
 	if l.deferred == nil {
 		until, _ := r.Deadline()
-		d := &deferred{request: q, serial: q.Serial, method: q.Method, peer: q.Peer(), until: until}
+		d := &deferred{request: q, serial: q.Serial, method: q.Method, peer: q.Peer(), who: q.Identity(), until: until}
 		d.handle = handle{loop: l, away: d}
 		l.deferred = d
 	}

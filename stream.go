@@ -2,6 +2,7 @@ package peregrine
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/netip"
@@ -31,7 +32,8 @@ type Stream struct {
 	method uint16
 	named  *named // a client's
 	peer   unique.Handle[netip.AddrPort]
-	turn   func() // does what the user has asked for, on the loop
+	tls    *tls.ConnectionState // a handler's
+	turn   func()               // does what the user has asked for, on the loop
 
 	mu       sync.Mutex
 	ctx      context.Context // of a served stream nil until somebody asks for it

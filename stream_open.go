@@ -114,8 +114,9 @@ func (l *loop) handleStream(method uint16, h StreamHandler) {
 		l.engine.HandleStream(method, nil)
 		return
 	}
+	h = l.endpoint.authorizedStream(h)
 	l.engine.HandleStream(method, func(s *core.Stream) {
-		st := &Stream{loop: l, method: method, peer: unique.Make(s.Peer()), header: append([]byte(nil), s.Header...), headed: true}
+		st := &Stream{loop: l, method: method, peer: unique.Make(s.Peer()), tls: tlsOf(s.Identity()), header: append([]byte(nil), s.Header...), headed: true}
 		st.prepare(s)
 		s.Hold()
 		s.Receive()

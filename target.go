@@ -20,6 +20,7 @@ type Resolver interface {
 // target is where a client wants to go.
 type target struct {
 	text  string       // as the user wrote it
+	host  string       // whose certificate the server has to have; "": its address says it all
 	name  string       // to look up; "" where addrs says it all
 	addrs []netip.Addr // of a host that was no name
 	port  uint16
@@ -52,9 +53,9 @@ func parseTarget(ctx context.Context, text string) (target, error) {
 	addr = addr.Unmap()
 	switch {
 	case host == "" || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost"): // RFC 6761, section 6.3
-		t.addrs = []netip.Addr{loopback4, loopback6}
+		t.host, t.addrs = strings.TrimSuffix(host, "."), []netip.Addr{loopback4, loopback6}
 	case err != nil:
-		t.name = host
+		t.host, t.name = strings.TrimSuffix(host, "."), host
 	case addr == netip.IPv4Unspecified():
 		t.addrs = []netip.Addr{loopback4}
 	case addr.WithZone("") == netip.IPv6Unspecified():

@@ -46,7 +46,7 @@ var layers = []layer{
 	}},
 
 	{".", []string{
-		"wire", "cc", "core", "transport/...", "internal/...", xsys,
+		"wire", "cc", "core", "core/packet/psk", "transport/...", "internal/...", xsys,
 		"go.uber.org/zap/...", "github.com/goccy/go-yaml/...",
 	}},
 
