@@ -45,7 +45,7 @@ func (p plan) timing() []string {
 }
 
 func (p plan) serving() []string {
-	return []string{"--until-eof", "--cpu", serverCPU}
+	return []string{"--until-eof", "--plain", "--cpu", serverCPU}
 }
 
 func (p plan) calling() []string { return append([]string{"--cpu", clientCPU}, p.timing()...) }

@@ -31,7 +31,7 @@ type server struct {
 
 // serve starts one and waits until it listens.
 func serve(ctx context.Context, program string, in *netns.Namespace) (*server, error) {
-	s := &server{cmd: exec.CommandContext(ctx, program, "serve", serverURL, "--until-eof")}
+	s := &server{cmd: exec.CommandContext(ctx, program, "serve", serverURL, "--plain", "--until-eof")}
 	s.cmd.Stderr = &s.log
 	stdin, err := s.cmd.StdinPipe()
 	if err != nil {

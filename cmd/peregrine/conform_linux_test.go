@@ -29,7 +29,7 @@ func TestOurEndpointsConformOverAFXDP(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			s := newStreet(t, 1500, 1500)
-			server := serveIn(t, s.middle, "serve", "xdp://inside?port=7000&mode="+mode, "--until-eof", "--patience", "1m")
+			server := serveIn(t, s.middle, "serve", "xdp://inside?port=7000&mode="+mode, "--plain", "--until-eof", "--patience", "1m")
 			var out bytes.Buffer
 			checker := program(t, "conform", server.addr)
 			checker.Stdout, checker.Stderr = &out, &out

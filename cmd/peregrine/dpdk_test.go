@@ -14,7 +14,7 @@ func vhost(t *testing.T, args ...string) (s *running, url string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "vhost")
 	server := "dpdk://net_vhost0,iface=" + socket + "?ip=10.9.0.1/24&port=31850&hugepages=off&memory=128"
-	return serveWith(t, append([]string{"serve", server, "--until-eof"}, args...)...),
+	return serveWith(t, append([]string{"serve", server, "--plain", "--until-eof"}, args...)...),
 		"dpdk://net_virtio_user0,path=" + socket + ",packed_vq=1?ip=10.9.0.2/24&hugepages=off&memory=128"
 }
 

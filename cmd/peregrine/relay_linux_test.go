@@ -75,7 +75,7 @@ func TestARelayOfTwoInterfacesLeavesNothingBehind(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			s := newStreet(t, 1500, 1500)
-			server := serveIn(t, s.server, "serve", "udp://10.8.1.2:0", "--patience", "1m")
+			server := serveIn(t, s.server, "serve", "udp://10.8.1.2:0", "--plain", "--patience", "1m")
 			r := serveIn(t, s.middle, "relay", "xdp://inside?port=7000&mode="+mode, server.addr, "--transport", "xdp://outside?mode="+mode, "--json", filepath.Join(t.TempDir(), "r.json"))
 			for _, args := range [][]string{{}, {"--mode", "upload", "--size", "8MiB"}, {"--mode", "download", "--size", "64KiB"}} {
 				require.Positive(t, perfIn(t, s.client, "10.8.0.2:7000", args...)["calls"])
@@ -108,7 +108,7 @@ func TestARelayOfTwoInterfacesLeavesNothingBehind(t *testing.T) {
 func TestInterfacesThatCannotShareMemoryCopyAndSaySo(t *testing.T) {
 	t.Parallel()
 	s := newStreet(t, 3000, 3000)
-	server := serveIn(t, s.server, "serve", "udp://10.8.1.2:0", "--patience", "1m")
+	server := serveIn(t, s.server, "serve", "udp://10.8.1.2:0", "--plain", "--patience", "1m")
 	r := serveIn(t, s.middle, "relay", "xdp://inside?port=7000&rx_ring=512", server.addr, "--transport", "xdp://outside?mtu=1500")
 	require.Positive(t, perfIn(t, s.client, "10.8.0.2:7000", "--mode", "upload", "--size", "1MiB")["calls"])
 	said := r.interrupted(t)

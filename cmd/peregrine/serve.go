@@ -31,6 +31,7 @@ type serveCommand struct {
 	loops    int
 	raw      bool
 	untilEOF bool
+	plain    bool
 	in       io.Reader
 	extra    []peregrine.Option
 	results
@@ -43,11 +44,16 @@ func newServe() *cobra.Command {
 		Short: "Offer echo, upload and download",
 		Long: `Serve answers echo, upload and download requests at a URL, by default
 ` + defaultURL + `, until it gets SIGINT or SIGTERM. It then finishes what
-it has accepted and prints its counters.`,
+it has accepted and prints its counters.
+
+Where others reach it, it wants to be told how connections are sealed, or with
+--plain that they are not: whoever reaches the port may then call, and whoever is
+on the way may read and forge.`,
 		Example: `  peregrine serve
-  peregrine serve udp://0.0.0.0:31850 --cpu 1 --poll busy
+  peregrine serve udp://0.0.0.0:31850 --cpu 1 --poll busy --tls-cert s.pem --tls-key s.key
+  peregrine serve udp://10.0.1.7:31850 --psk rack.psk
   peregrine serve --config server.yaml
-  peregrine serve 'dpdk://net_vhost0,iface=/tmp/p.sock?ip=10.9.0.1/24&port=31850'
+  peregrine serve 'dpdk://net_vhost0,iface=/tmp/p.sock?ip=10.9.0.1/24&port=31850' --plain
   peregrine serve --fault loss=0.01,reorder=0.05
   peregrine serve --http 127.0.0.1:9090           # and look at it with a browser
   peregrine serve --raw                           # datagrams, no engine: for perf --raw`,
@@ -74,6 +80,8 @@ func (s *serveCommand) register(flags *pflag.FlagSet) {
 	s.endpointFlags.register(flags)
 	s.http.register(flags)
 	s.results.register(flags, "the counters at the end")
+	flags.BoolVar(&s.plain, "plain", false, "serve plain text also where others reach it")
+	flags.BoolVar(&s.tls.Mutual, "tls-mutual", false, "clients must show a certificate, too, of an authority in --tls-ca")
 	flags.IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
 	flags.BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
 	_ = flags.MarkHidden("until-eof") // for a parent process, whose death closes it
@@ -83,7 +91,7 @@ func (s *serveCommand) register(flags *pflag.FlagSet) {
 func onlyConfig(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "config", "json", "until-eof", "http", "flight":
+		case "config", "json", "until-eof", "http", "flight", "plain":
 		default:
 			err = fmt.Errorf("--%s and --config contradict each other: write it into the file", f.Name)
 		}
@@ -148,6 +156,7 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.plain = s.plain || file.Plain
 	if len(file.CPUs) > 0 {
 		s.cpu = file.CPUs[0]
 	}
@@ -162,9 +171,13 @@ func (s *serveCommand) runEngine(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
+	if err := mayServe(e, s.plain); err != nil {
+		return errors.Join(fmt.Errorf("cannot serve: %w", err), e.Close())
+	}
 	service.Register(e, s.cpu)
 	defer s.saveAtSignal(e)()
 	announce(s.out, e.Addr().String(), e.Caps())
+	announceSecurity(s.out, e)
 	stop, err := s.http.serve(e, func(format string, args ...any) { fmt.Fprintf(s.out, format, args...) })
 	if err != nil {
 		return errors.Join(err, e.Close())

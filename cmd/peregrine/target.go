@@ -90,6 +90,8 @@ func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Ses
 		return s, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case slices.Contains([]peregrine.Code{peregrine.FailedPrecondition, peregrine.Unauthenticated}, peregrine.CodeOf(err)):
+		return nil, fmt.Errorf("%w (see --tls-ca and --psk)", err)
 	}
 	return nil, t.unanswered(e.Caps().Backend, "", err)
 }

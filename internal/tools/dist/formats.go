@@ -113,7 +113,7 @@ func writeImage(r release, p program, w io.Writer) error {
 	config.OS, config.Architecture, config.Created = "linux", p.arch, v1.Time{Time: r.made}
 	config.History = []v1.History{{Created: v1.Time{Time: r.made}, CreatedBy: "peregrine's dist"}}
 	config.Config = v1.Config{
-		Entrypoint: []string{"/usr/bin/peregrine"}, Cmd: []string{"serve", "udp://0.0.0.0:31850"}, User: "65532:65532",
+		Entrypoint: []string{"/usr/bin/peregrine"}, Cmd: []string{"serve", "udp://0.0.0.0:31850", "--plain"}, User: "65532:65532",
 		ExposedPorts: map[string]struct{}{"31850/udp": {}},
 		Labels: map[string]string{
 			"org.opencontainers.image.title": "peregrine", "org.opencontainers.image.description": summary,
