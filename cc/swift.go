@@ -132,6 +132,9 @@ func (s *swift) Rate() uint64 {
 	if s.mean == 0 {
 		return 0
 	}
+	if part := s.window / drainBy; s.drainSince != 0 && part < float64(s.datagram) {
+		return max(1, uint64(part/s.mean.Seconds())) // many that keep a datagram each see their own queue
+	}
 	if s.window >= float64(s.datagram) {
 		if s.back > paceTrips*s.base && s.limited() {
 			return max(1, uint64(paceAvoid*s.window/(s.smoothed+s.back).Seconds()))

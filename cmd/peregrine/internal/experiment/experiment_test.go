@@ -87,6 +87,18 @@ func TestLossCostsTheDefaultWhatItMust(t *testing.T) {
 	}
 }
 
+// A datagram of each of twenty takes twelve round trips of the idle way: who is to see
+// below their queue has to make more room than all but one, or takes it for others'.
+func TestManyAtASlowLinkDoNotTakeEachOtherForOthers(t *testing.T) {
+	t.Parallel()
+	w := way{rate: 200e6, trip: 100 * time.Microsecond}
+	run, err := slow(conditions{t.Context(), "auto", 1, w.rate, 0}, w, 20, 2*time.Second)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, run.Used, 0.9)
+	require.Less(t, run.QueueP50, 2e3)
+	require.Zero(t, run.Drops)
+}
+
 func TestQuantilesAndSettlingTimeOfASeries(t *testing.T) {
 	t.Parallel()
 	var s series
