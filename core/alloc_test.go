@@ -7,7 +7,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/core/packet/psk"
 )
+
+func withKey(t *testing.T) packet.Security {
+	security, err := psk.New([][psk.KeySize]byte{{1}}, nil)
+	require.NoError(t, err)
+	return security
+}
 
 func TestASmallRPCAllocatesNothing(t *testing.T) {
 	if raceEnabled {
@@ -28,6 +36,8 @@ func TestASmallRPCAllocatesNothing(t *testing.T) {
 		{"told of when it ends", core.Config{Ended: func(core.Side, uint16, core.Code, time.Duration) {}}, 64, 32},
 		{"recorded", core.Config{Recorder: core.NewRecorder(64)}, 64, 32},
 		{"in fragments", core.Config{}, 4, 20_000},
+		{"sealed", core.Config{Security: withKey(t)}, 64, 32},
+		{"sealed, in fragments", core.Config{Security: withKey(t)}, 4, 20_000},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, tc.cfg)
