@@ -359,3 +359,31 @@ func TestHandshakesThatAreNeverEndedAreBounded(t *testing.T) {
 	out := client.dial(server.addr)
 	w.until(func() bool { return out.ups > 0 }) // once they are given up
 }
+
+// FuzzSealedDatagrams changes what was said on a sealed connection in any way, or makes it
+// up, names and all: both sides go on, and nothing came of it.
+func FuzzSealedDatagrams(f *testing.F) {
+	f.Add(uint16(3), uint16(20), byte(1), []byte(nil))
+	f.Add(uint16(9), uint16(2), byte(4), []byte{1, 2, 3})
+	f.Add(uint16(0), uint16(0), byte(0), append([]byte{0xF7, 0x10, 4, 1}, make([]byte, 60)...))
+	f.Fuzz(func(t *testing.T, which, at uint16, change byte, tail []byte) {
+		o := overhear(t)
+		p := o.said[int(which)%len(o.said)]
+		data := append(bytes.Clone(p.Data), tail...)
+		data[int(at)%len(data)] ^= change
+		for _, made := range [][]byte{data, append(bytes.Clone(p.Data[:12]), tail...), tail} {
+			var h wire.Header
+			if _, err := h.Parse(made); err == nil && h.Type > wire.Ack && h.Type <= wire.Reset {
+				continue // of no connection
+			}
+			victim := o.server
+			if p.To == o.client.addr {
+				victim = o.client
+			}
+			victim.port.Deliver(p.From, made, transport.NotECT)
+			o.run(time.Millisecond)
+		}
+		require.Zero(t, o.server.Stats().PeersMoved)
+		o.fine()
+	})
+}
