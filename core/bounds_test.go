@@ -257,3 +257,27 @@ func TestAMessageRefusedWhileItArrivesLeavesNothingBehind(t *testing.T) {
 	n.echoes(second, 30_000)
 	n.settled(server, b)
 }
+
+// What a server does not acknowledge is bounded, also where a client pings and cancels on.
+func TestPingsAndCancelsBeyondTheBoundOfControlMessagesAreLeftOut(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _ := n.slowServer(Config{})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	call := Call{Method: later}
+	n.submit(s, &call)
+	n.run(time.Millisecond)
+	n.partition()
+	for range maxControls + 100 {
+		s.mux.Ping(0)
+	}
+	require.Equal(t, maxControls, s.mux.controls)
+	s.Cancel(&call)
+	require.Equal(t, maxControls, s.mux.controls)
+	require.Equal(t, Canceled, failure(t, &call).Code)
+	n.heal()
+	n.run(2 * time.Second)
+	require.LessOrEqual(t, s.mux.controls, 1, "as they arrive there is room again")
+	n.echoes(s, 10)
+}
