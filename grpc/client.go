@@ -36,7 +36,7 @@ type ClientConn struct {
 	stats                stats.Handler
 	engine               []peregrine.Option
 
-	usual    []byte   // the terms of calls that have none of their own
+	usual    string   // the terms of calls that have none of their own
 	streamed sync.Map // methods, by name, that Invoke calls by a stream
 }
 
@@ -75,7 +75,7 @@ func newClientConn(target string, opts []DialOption) *ClientConn {
 		opt(cc)
 	}
 	t := cc.terms(&callInfo{})
-	cc.usual = t.block()
+	cc.usual = string(t.block())
 	return cc
 }
 

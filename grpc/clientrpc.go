@@ -37,6 +37,7 @@ type clientRPC struct {
 
 	mu              sync.Mutex
 	header, trailer metadata.MD
+	headed          bool // there is a header
 	finished        bool
 	result          error // once finished
 }
@@ -86,7 +87,7 @@ func (r *clientRPC) opening(b []byte) ([]byte, error) {
 	}
 	b = appendMethod(b, r.method)
 	if r.info.encoding == "" && r.info.subtype == "" && r.info.authority == "" {
-		b = appendString(b, string(r.conn.usual))
+		b = appendString(b, r.conn.usual)
 	} else {
 		t := r.conn.terms(&r.info)
 		b = appendString(b, string(t.block()))
@@ -165,28 +166,40 @@ func (r *clientRPC) sent() {
 
 // heading takes in the server's. Without bytes the server sent messages, but no header.
 func (r *clientRPC) heading(from *reader) error {
-	md := metadata.MD{"content-type": {contentType(r.info.subtype)}}
+	var md metadata.MD
 	if from != nil {
 		r.in.encoding = from.text()
-		md = from.metadata(md)
+		md = from.metadata(nil)
 		if err := from.err(); err != nil {
 			return malformed(err)
 		}
 		r.in.compressor = compressorNamed(r.in.encoding)
 	}
 	r.mu.Lock()
-	r.header = md
+	r.header, r.headed = md, true
 	r.mu.Unlock()
 	if sh := r.conn.stats; sh != nil {
-		sh.HandleRPC(r.ctx, &stats.InHeader{Client: true, Header: md.Copy(), Compression: r.in.encoding})
+		sh.HandleRPC(r.ctx, &stats.InHeader{Client: true, Header: r.shownHeader(), Compression: r.in.encoding})
 	}
 	return nil
+}
+
+// shownHeader is the header as users see it; nil if there is none.
+func (r *clientRPC) shownHeader() metadata.MD {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.headed {
+		return nil
+	}
+	md := r.header.Copy()
+	md["content-type"] = []string{contentType(r.info.subtype)}
+	return md
 }
 
 // ended takes in the server's trailer.
 func (r *clientRPC) ended(md metadata.MD) {
 	r.mu.Lock()
-	if r.header == nil { // a header and trailer in one
+	if !r.headed { // header and trailer in one
 		if md == nil {
 			md = metadata.MD{}
 		}
@@ -254,7 +267,7 @@ func (r *clientRPC) finish(err error) {
 		return
 	}
 	r.finished, r.result = true, err
-	header, trailer := r.header, r.trailer
+	trailer := r.trailer
 	r.mu.Unlock()
 	if sh := r.conn.stats; sh != nil && !r.began.IsZero() {
 		var last metadata.MD
@@ -267,7 +280,7 @@ func (r *clientRPC) finish(err error) {
 		for _, opt := range r.opts {
 			switch o := opt.(type) {
 			case grpc.HeaderCallOption:
-				*o.HeaderAddr = header // which is the call's alone
+				*o.HeaderAddr = r.shownHeader()
 			case grpc.TrailerCallOption:
 				*o.TrailerAddr = trailer.Copy()
 			case grpc.PeerCallOption:

@@ -26,9 +26,9 @@ type clientStream struct {
 	buf      []byte // the last that was received, likewise
 
 	head     sync.Mutex // for whether the server's header is known
-	headed   bool
-	headless error  // why there is no header
-	first    []byte // the first message, or how the stream ended, if that had to be known
+	asked    bool       // it is
+	headless error      // why there is no header
+	first    []byte     // the first message, or how the stream ended, if that had to be known
 	firstErr error
 	looked   bool
 
@@ -108,16 +108,14 @@ func (s *clientStream) Header() (metadata.MD, error) {
 		s.finish(err)
 		return nil, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.header.Copy(), nil
+	return s.shownHeader(), nil
 }
 
 // waitHeader returns how the stream ended if there is no header.
 func (s *clientStream) waitHeader() error {
 	s.head.Lock()
 	defer s.head.Unlock()
-	if s.headed {
+	if s.asked {
 		return s.headless
 	}
 	header, err := s.stream.Header()
@@ -125,7 +123,7 @@ func (s *clientStream) waitHeader() error {
 		s.look()
 		err = s.firstErr
 	}
-	s.headed = true
+	s.asked = true
 	switch {
 	case err != nil:
 		s.looked, s.firstErr = true, err

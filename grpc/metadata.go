@@ -62,24 +62,6 @@ func outgoing(ctx context.Context) (metadata.MD, error) {
 	return md, validate(md)
 }
 
-// outgoingKey is where package metadata keeps what NewOutgoingContext is given.
-var outgoingKey = func() any {
-	var spy keySpy
-	metadata.FromOutgoingContext(&spy)
-	return spy.key
-}()
-
-// keySpy is a context that notes what it is asked for.
-type keySpy struct {
-	context.Context
-	key any
-}
-
-func (s *keySpy) Value(key any) any {
-	s.key = key
-	return nil
-}
-
 // validateLiteral looks at the keys as they were given. FromOutgoingContext, the only
 // public way to them, makes them lower case, and so hides those in upper case, which
 // grpc-go refuses. Of another version's layout it says nothing.

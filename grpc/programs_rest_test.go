@@ -476,7 +476,7 @@ func statsPrograms() []program {
 			grpc.SendHeader(ctx, metadata.Pairs("a", "h"))
 			return nil, status.Error(codes.Unavailable, "gone")
 		}), client: calls()},
-		{name: "stats: unary, unknown method", settings: on, client: func(w *world) {
+		{name: "stats: unary, unknown method", settings: settings{serverStats: true}, client: func(w *world) {
 			w.noteErr("client", "call", w.conn.Invoke(within(w.t, time.Minute), noSuch, word("x"), new(text)))
 		}},
 		{name: "stats: unary, the request does not encode", settings: on, client: func(w *world) {

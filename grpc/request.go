@@ -19,13 +19,33 @@ type requestCarrier struct {
 	message []byte
 	read    bool
 
-	buf      *[]byte // flags, and the message of the reply
+	buf      *replyBuffer
 	headed   bool
 	encoding string
 	header   metadata.MD
 }
 
-var replies = sync.Pool{New: func() any { return new([]byte) }}
+// replyBuffer is memory for flags and message of a reply.
+type replyBuffer struct {
+	bytes []byte
+	free  func() // keeps it for another reply
+}
+
+var replies sync.Pool // of *replyBuffer
+
+func newReplyBuffer() *replyBuffer {
+	if b, ok := replies.Get().(*replyBuffer); ok {
+		return b
+	}
+	b := new(replyBuffer)
+	b.free = func() {
+		if cap(b.bytes) <= maxKept {
+			b.bytes = b.bytes[:0]
+			replies.Put(b)
+		}
+	}
+	return b
+}
 
 // handleRequest serves a unary call.
 func (s *Server) handleRequest(q peregrine.Request) {
@@ -34,18 +54,22 @@ func (s *Server) handleRequest(q peregrine.Request) {
 		q.Fail(peregrine.Internal, malformed(err).Error())
 		return
 	}
-	service, desc, unfound := s.find(o.method)
-	if desc != nil && (desc.ClientStreams || desc.ServerStreams) {
+	if o.desc != nil && (o.desc.ClientStreams || o.desc.ServerStreams) {
 		q.Reply(byStream)
 		return
 	}
-	c := &requestCarrier{request: q, message: o.rest, buf: replies.Get().(*[]byte)}
-	r := &serverRPC{carrier: c, method: o.method, terms: o.terms, desc: desc, peer: newPeer(q.Peer(), s.local())}
-	r.ctx, r.cancel = context.WithCancel(q.Context())
-	s.serve(r, service, o.md, unfound)
+	r := &struct {
+		serverRPC
+		carrier requestCarrier
+	}{carrier: requestCarrier{request: q, message: o.rest, buf: newReplyBuffer()}}
+	r.serverRPC.carrier, r.remote = &r.carrier, q.Peer()
+	s.serve(&r.carrier, &r.serverRPC, &o)
 }
 
 var byStream = []byte{replyByStream}
+
+// Context is the request's.
+func (c *requestCarrier) Context() context.Context { return c.request.Context() }
 
 func (c *requestCarrier) receive() ([]byte, error) {
 	if c.read {
@@ -56,7 +80,7 @@ func (c *requestCarrier) receive() ([]byte, error) {
 }
 
 func (c *requestCarrier) encode(of *coding, m any, limit int) (size sizes, err error) {
-	*c.buf, size, err = of.appendMessage(append((*c.buf)[:0], 0), m, limit)
+	c.buf.bytes, size, err = of.appendMessage(append(c.buf.bytes[:0], 0), m, limit)
 	return size, err
 }
 
@@ -77,7 +101,7 @@ func (c *requestCarrier) end(st *status.Status, md metadata.MD) {
 		c.fail(st, md)
 		return
 	}
-	b := *c.buf
+	b := c.buf.bytes
 	if len(b) == 0 { // an error whose status is OK
 		c.reply(c.ending(st, md))
 		return
@@ -103,7 +127,7 @@ const maxPlain = 256
 func (c *requestCarrier) fail(st *status.Status, md metadata.MD) {
 	if text := st.Message(); !c.headed && len(md) == 0 && len(text) <= maxPlain && plain(st.Code()) {
 		c.request.Fail(peregrine.Code(st.Code()), valid(text))
-		c.free()
+		c.buf.free()
 		return
 	}
 	c.reply(c.ending(st, md))
@@ -111,7 +135,7 @@ func (c *requestCarrier) fail(st *status.Status, md metadata.MD) {
 
 // ending is a reply without a message.
 func (c *requestCarrier) ending(st *status.Status, md metadata.MD) []byte {
-	b := append((*c.buf)[:0], replyFailed)
+	b := append(c.buf.bytes[:0], replyFailed)
 	if c.headed {
 		b[0] |= replyHeading
 		b = appendHeading(b, c.encoding, c.header)
@@ -129,14 +153,6 @@ func plain(c codes.Code) bool {
 }
 
 func (c *requestCarrier) reply(b []byte) {
-	*c.buf = b
-	c.request.ReplyThen(b, c.free)
-}
-
-// free keeps the reply's memory for another.
-func (c *requestCarrier) free() {
-	if cap(*c.buf) <= maxKept {
-		*c.buf = (*c.buf)[:0]
-		replies.Put(c.buf)
-	}
+	c.buf.bytes = b
+	c.request.ReplyThen(b, c.buf.free)
 }

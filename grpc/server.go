@@ -25,6 +25,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	services  map[string]*service
+	targets   map[string]*target // by path; like services not written to once there are endpoints
 	endpoints []*peregrine.Endpoint
 	running   int           // handlers
 	idle      sync.Cond     // none runs
@@ -39,14 +40,13 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 type service struct {
 	impl     any
 	metadata any
-	methods  map[string]*grpc.StreamDesc
-	order    []grpc.MethodInfo
+	methods  []grpc.MethodInfo
 }
 
 // NewServer makes a server without services. Register them, then Listen.
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
-		maxReceived: defaultReceived, maxSent: maxInt32, services: map[string]*service{}, stopped: make(chan struct{}),
+		maxReceived: defaultReceived, maxSent: maxInt32, services: map[string]*service{}, targets: map[string]*target{}, stopped: make(chan struct{}),
 	}
 	s.idle.L = &s.mu
 	for _, opt := range opts {
@@ -74,18 +74,20 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	case s.services[desc.ServiceName] != nil:
 		panic("pgrpc: RegisterService of " + desc.ServiceName + ": it is registered already")
 	}
-	registered := &service{impl: impl, metadata: desc.Metadata, methods: map[string]*grpc.StreamDesc{}}
-	for i := range desc.Methods {
-		d := &desc.Methods[i]
-		registered.methods[d.MethodName] = &grpc.StreamDesc{StreamName: d.MethodName, Handler: s.wrap(d)}
-		registered.order = append(registered.order, grpc.MethodInfo{Name: d.MethodName})
-	}
-	for i := range desc.Streams {
-		d := &desc.Streams[i]
-		registered.methods[d.StreamName] = d
-		registered.order = append(registered.order, grpc.MethodInfo{
+	registered := &service{impl: impl, metadata: desc.Metadata}
+	add := func(d *grpc.StreamDesc) {
+		path := "/" + desc.ServiceName + "/" + d.StreamName
+		s.targets[path] = &target{method: path, service: registered, desc: d}
+		registered.methods = append(registered.methods, grpc.MethodInfo{
 			Name: d.StreamName, IsClientStream: d.ClientStreams, IsServerStream: d.ServerStreams,
 		})
+	}
+	for i := range desc.Methods {
+		d := &desc.Methods[i]
+		add(&grpc.StreamDesc{StreamName: d.MethodName, Handler: s.wrap(d)})
+	}
+	for i := range desc.Streams {
+		add(&desc.Streams[i])
 	}
 	s.services[desc.ServiceName] = registered
 }
@@ -108,7 +110,7 @@ func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 	defer s.mu.Unlock()
 	all := make(map[string]grpc.ServiceInfo, len(s.services))
 	for name, registered := range s.services {
-		all[name] = grpc.ServiceInfo{Methods: registered.order, Metadata: registered.metadata}
+		all[name] = grpc.ServiceInfo{Methods: registered.methods, Metadata: registered.metadata}
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package pgrpc
 import (
 	"context"
 	"io"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -38,10 +39,15 @@ type serverRPC struct {
 	carrier carrier
 	method  string
 	terms   *knownTerms
+	md      metadata.MD // the client's, not to be written to
 	desc    *grpc.StreamDesc
-	peer    *peer.Peer
 	ctx     context.Context
-	cancel  context.CancelFunc
+	base    rpcContext
+	view    serverStream
+
+	remote netip.AddrPort
+	known  sync.Once
+	told   peer.Peer // once known
 
 	in, out  coding
 	received bool
@@ -52,18 +58,25 @@ type serverRPC struct {
 	done            bool // how the RPC ended is sent
 }
 
-// serve runs an RPC from its opening to its end. opening has the metadata left.
-func (s *Server) serve(r *serverRPC, service *service, md metadata.MD, unfound error) {
-	r.server = s
+// serve runs an RPC of a request or stream from its opening to its end.
+func (s *Server) serve(of interface{ Context() context.Context }, r *serverRPC, o *opening) {
+	r.server, r.method, r.terms, r.md, r.desc = s, o.method, o.terms, o.md, o.desc
+	r.base = rpcContext{of, r}
+	r.ctx, r.view.serverRPC = &r.base, r
 	s.begin()
 	defer s.ended()
-	r.ctx = metadata.NewIncomingContext(peer.NewContext(r.ctx, r.peer), md)
-	r.tag(md)
-	if unfound != nil {
-		r.end(status.Convert(unfound))
+	r.tag()
+	if o.unfound != nil {
+		r.end(status.Convert(o.unfound))
 		return
 	}
-	r.process(service)
+	r.process(o.service)
+}
+
+// peer is the client as handlers are told.
+func (r *serverRPC) peer() *peer.Peer {
+	r.known.Do(func() { r.told = *newPeer(r.remote, r.server.local()) })
+	return &r.told
 }
 
 // process does for an RPC of a known method what its handler does not.
@@ -88,11 +101,10 @@ func (r *serverRPC) process(service *service) (err error) {
 	if service != nil {
 		impl = service.impl
 	}
-	view := &serverStream{serverRPC: r, ctx: grpc.NewContextWithServerTransportStream(r.ctx, r)}
 	if s.streams == nil || !r.desc.ClientStreams && !r.desc.ServerStreams {
-		err = r.desc.Handler(impl, view)
+		err = r.desc.Handler(impl, &r.view)
 	} else {
-		err = s.streams(impl, view, &grpc.StreamServerInfo{
+		err = s.streams(impl, &r.view, &grpc.StreamServerInfo{
 			FullMethod: r.method, IsClientStream: r.desc.ClientStreams, IsServerStream: r.desc.ServerStreams,
 		}, r.desc.Handler)
 	}
@@ -131,36 +143,42 @@ func (r *serverRPC) setCoding() error {
 }
 
 // tag has the statistics handler see the RPC begin.
-func (r *serverRPC) tag(md metadata.MD) {
+func (r *serverRPC) tag() {
 	if sh := r.server.stats; sh != nil {
 		r.ctx = sh.TagRPC(r.ctx, &stats.RPCTagInfo{FullMethodName: r.method})
 		sh.HandleRPC(r.ctx, &stats.InHeader{
-			FullMethod: r.method, RemoteAddr: r.peer.Addr, LocalAddr: r.peer.LocalAddr, Compression: r.terms.encoding, Header: md.Copy(),
+			FullMethod: r.method, RemoteAddr: r.peer().Addr, LocalAddr: r.peer().LocalAddr, Compression: r.terms.encoding,
+			Header: r.md.Copy(),
 		})
 	}
 }
 
-// find looks a method up by its path, "/service/method". Where there is none the error
-// is gRPC's.
-func (s *Server) find(path string) (*service, *grpc.StreamDesc, error) {
+// target is what a path stands for.
+type target struct {
+	method  string // the path, "/service/method"
+	service *service
+	desc    *grpc.StreamDesc
+	unfound error // why there is none, in gRPC's words
+}
+
+// find takes a path apart that no method was registered under.
+func (s *Server) find(path string) target {
+	t := target{method: path}
 	at := strings.LastIndexByte(path, '/')
 	if at < 1 || path[0] != '/' {
-		return nil, nil, status.Errorf(codes.Unimplemented, "malformed method name: %q", path)
+		t.unfound = status.Errorf(codes.Unimplemented, "malformed method name: %q", path)
+		return t
 	}
 	name, method := path[1:at], path[at+1:]
-	registered := s.services[name] // not written any more
-	if registered != nil {
-		if desc := registered.methods[method]; desc != nil {
-			return registered, desc, nil
-		}
-	}
 	switch {
 	case s.unknown != nil:
-		return nil, s.unknown, nil
-	case registered == nil:
-		return nil, nil, status.Errorf(codes.Unimplemented, "unknown service %v", name)
+		t.desc = s.unknown
+	case s.services[name] == nil: // which is not written to any more
+		t.unfound = status.Errorf(codes.Unimplemented, "unknown service %v", name)
+	default:
+		t.unfound = status.Errorf(codes.Unimplemented, "unknown method %v for service %v", method, name)
 	}
-	return nil, nil, status.Errorf(codes.Unimplemented, "unknown method %v for service %v", method, name)
+	return t
 }
 
 // end sends how the RPC ended, nil being OK; only the first counts.
@@ -182,7 +200,6 @@ func (r *serverRPC) end(st *status.Status) {
 	if sh := r.server.stats; sh != nil {
 		sh.HandleRPC(r.ctx, &stats.OutTrailer{Trailer: r.trailer.Copy()})
 	}
-	r.cancel()
 }
 
 // sendHeading sends the header. r.mu is held.
@@ -249,10 +266,7 @@ func (r *serverRPC) SetTrailer(md metadata.MD) error {
 }
 
 // serverStream is an RPC as its handler sees it, a [grpc.ServerStream].
-type serverStream struct {
-	*serverRPC
-	ctx context.Context
-}
+type serverStream struct{ *serverRPC }
 
 func (s *serverStream) Context() context.Context { return s.ctx }
 
@@ -307,7 +321,7 @@ func (s *serverStream) send(m any) error {
 		return s.broken(err)
 	}
 	if sh := s.server.stats; sh != nil {
-		sh.HandleRPC(s.serverRPC.ctx, outPayload(false, m, size))
+		sh.HandleRPC(s.ctx, outPayload(false, m, size))
 	}
 	return nil
 }
@@ -343,7 +357,7 @@ func (s *serverStream) receive(m any) error {
 	}
 	s.received = true
 	if sh := s.server.stats; sh != nil {
-		sh.HandleRPC(s.serverRPC.ctx, inPayload(false, m, size))
+		sh.HandleRPC(s.ctx, inPayload(false, m, size))
 	}
 	if s.desc.ClientStreams {
 		return nil

@@ -1,7 +1,6 @@
 package pgrpc
 
 import (
-	"context"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -29,12 +28,7 @@ func (s *Server) handleStream(st *peregrine.Stream) error {
 	if err != nil {
 		return &peregrine.Error{Code: peregrine.Internal, Message: malformed(err).Error()}
 	}
-	service, desc, unfound := s.find(o.method)
-	r := &serverRPC{
-		carrier: &streamCarrier{stream: st}, method: o.method, terms: o.terms, desc: desc, peer: newPeer(st.Peer(), s.local()),
-	}
-	r.ctx, r.cancel = context.WithCancel(st.Context())
-	s.serve(r, service, o.md, unfound)
+	s.serve(st, &serverRPC{carrier: &streamCarrier{stream: st}, remote: st.Peer()}, &o)
 	return nil
 }
 

@@ -59,20 +59,25 @@ func (c *termsCache) keep(block []byte, t *knownTerms) {
 	}
 }
 
-// opening is what a client says in front.
+// opening is what a client says in front, and what the server makes of it.
 type opening struct {
-	method string
-	terms  *knownTerms
-	md     metadata.MD // not to be written to
-	rest   []byte
+	target
+	terms *knownTerms
+	md    metadata.MD // not to be written to
+	rest  []byte
 }
 
 func (s *Server) open(b []byte) (o opening, err error) {
-	from := &reader{b: b}
-	o.method = from.text()
+	from := reader{b: b}
+	path := from.block()
 	block := from.block()
 	if from.bad {
 		return o, errFrame
+	}
+	if known := s.targets[string(path)]; known != nil {
+		o.target = *known
+	} else {
+		o.target = s.find(string(path))
 	}
 	if o.terms, err = s.terms.get(block); err != nil {
 		return o, err

@@ -53,6 +53,7 @@ type settings struct {
 	callOptions          []grpc.CallOption
 	unknown              grpc.StreamHandler
 	stats                bool
+	serverStats          bool // and not the client's
 	more                 func(grpc.ServiceRegistrar)
 }
 
@@ -189,8 +190,10 @@ func (w *world) overTCP() {
 	if s.unknown != nil {
 		server = append(server, grpc.UnknownServiceHandler(s.unknown))
 	}
-	if s.stats {
+	if s.stats || s.serverStats {
 		server = append(server, grpc.StatsHandler(&statsNotes{w, "server stats"}))
+	}
+	if s.stats {
 		client = append(client, grpc.WithStatsHandler(&statsNotes{w, "client stats"}))
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -226,8 +229,10 @@ func (w *world) overPeregrine() {
 	if s.unknown != nil {
 		server = append(server, pgrpc.UnknownServiceHandler(s.unknown))
 	}
-	if s.stats {
+	if s.stats || s.serverStats {
 		server = append(server, pgrpc.StatsHandler(&statsNotes{w, "server stats"}))
+	}
+	if s.stats {
 		client = append(client, pgrpc.WithStatsHandler(&statsNotes{w, "client stats"}))
 	}
 	srv := pgrpc.NewServer(server...)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package pgrpc_test
+
+const raceEnabled = false
