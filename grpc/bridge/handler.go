@@ -57,7 +57,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(kind, grpcType):
 		h.server.ServeHTTP(w, r)
 	default:
-		http.Error(w, "this is a gRPC bridge: the content type must be application/grpc or application/grpc-web", http.StatusUnsupportedMediaType)
+		http.Error(w, "this is a gRPC bridge: the content type must be application/grpc or application/grpc-web",
+			http.StatusUnsupportedMediaType)
 	}
 }
 

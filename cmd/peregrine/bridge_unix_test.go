@@ -1,0 +1,33 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// These are not parallel: they change PATH.
+
+func TestBridgeRunsTheProgramOfTheOtherModule(t *testing.T) {
+	folder := t.TempDir()
+	script := "#!/bin/sh\necho \"$@\"\n[ \"$1\" != --broken ]\n"
+	require.NoError(t, os.WriteFile(filepath.Join(folder, bridgeProgram), []byte(script), 0o755))
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	stdout, _, err := output(t, "bridge", "--http", "127.0.0.1:8080", "--to", "127.0.0.1:31850")
+	require.NoError(t, err)
+	require.Equal(t, "--http 127.0.0.1:8080 --to 127.0.0.1:31850\n", stdout)
+	_, stderr, err := output(t, "bridge", "--broken")
+	require.Error(t, err)
+	require.Contains(t, stderr, "peregrine-bridge: exit status 1")
+}
+
+func TestBridgeSaysHowItsProgramIsInstalled(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, stderr, err := output(t, "bridge", "--http", "127.0.0.1:8080")
+	require.Error(t, err)
+	require.Contains(t, stderr, "go install github.com/peregrine-rpc/peregrine/grpc/cmd/peregrine-bridge@latest")
+}

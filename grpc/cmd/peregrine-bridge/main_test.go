@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	pgrpc "github.com/peregrine-rpc/peregrine/grpc"
+)
+
+// start runs the program until the test ends, and returns where it serves.
+func start(t *testing.T, args ...string) (address string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	read, write := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, args, write)
+		write.Close()
+	}()
+	line, err := bufio.NewReader(read).ReadString('\n')
+	require.NoError(t, err)
+	go io.Copy(io.Discard, read)
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return regexp.MustCompile(`at ([0-9.:]+),`).FindStringSubmatch(line)[1]
+}
+
+// ask asks for a server's health.
+func ask(t *testing.T, conn grpc.ClientConnInterface) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	reply, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	require.NoError(t, err)
+	require.Equal(t, healthpb.HealthCheckResponse_SERVING, reply.Status)
+}
+
+// The two bridges behind each other: gRPC, Peregrine, gRPC.
+func TestTheProgramBridgesBothWays(t *testing.T) {
+	t.Parallel()
+	server := grpc.NewServer()
+	healthpb.RegisterHealthServer(server, health.NewServer())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go server.Serve(listener)
+	defer server.Stop()
+	engine := start(t, "--listen", "udp://127.0.0.1:0", "--grpc", listener.Addr().String())
+	direct, err := pgrpc.NewClient(engine)
+	require.NoError(t, err)
+	defer direct.Close()
+	ask(t, direct)
+	web := start(t, "--http", "127.0.0.1:0", "--to", engine)
+	conn, err := grpc.NewClient(web, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer conn.Close()
+	ask(t, conn)
+}
+
+func TestWhatCannotBeBridgedIsTold(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{}, {"--http", "127.0.0.1:0"}, {"--listen", "udp://127.0.0.1:0"}, {"--http", "127.0.0.1:0", "--to", "127.0.0.1:1", "more"},
+		{"--http", "127.0.0.1:0", "--grpc", "127.0.0.1:1"}, {"--strange"}, {"--listen", "strange://", "--grpc", "127.0.0.1:1"},
+	} {
+		require.Error(t, run(t.Context(), args, io.Discard), "%q", args)
+	}
+	require.NoError(t, run(t.Context(), []string{"--help"}, io.Discard))
+}
