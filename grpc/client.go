@@ -113,12 +113,16 @@ func (cc *ClientConn) Invoke(ctx context.Context, method string, args, reply any
 	return cc.invoke(ctx, method, args, reply, opts)
 }
 
-func (cc *ClientConn) invoker(ctx context.Context, method string, args, reply any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
+func (cc *ClientConn) invoker(ctx context.Context, method string, args, reply any, _ *grpc.ClientConn,
+	opts ...grpc.CallOption,
+) error {
 	return cc.invoke(ctx, method, args, reply, opts)
 }
 
 // NewStream opens a stream.
-func (cc *ClientConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (cc *ClientConn) NewStream(
+	ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption,
+) (grpc.ClientStream, error) {
 	opts = cc.combine(opts)
 	if cc.stream != nil {
 		return cc.stream(ctx, desc, nil, method, cc.streamer, opts...)
@@ -126,11 +130,15 @@ func (cc *ClientConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 	return cc.newStream(ctx, desc, method, opts)
 }
 
-func (cc *ClientConn) streamer(ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (cc *ClientConn) streamer(
+	ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, opts ...grpc.CallOption,
+) (grpc.ClientStream, error) {
 	return cc.newStream(ctx, desc, method, opts)
 }
 
-func (cc *ClientConn) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
+func (cc *ClientConn) newStream(
+	ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption,
+) (grpc.ClientStream, error) {
 	s, err := cc.openStream(ctx, desc, method, opts)
 	if err != nil {
 		return nil, err // and no stream that is nil

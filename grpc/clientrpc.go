@@ -113,7 +113,9 @@ func (r *clientRPC) credentials() (added [][2]string, err error) {
 	return added, err
 }
 
-func addCredentials(ctx context.Context, c credentials.PerRPCCredentials, audience string, failed codes.Code, added [][2]string) ([][2]string, error) {
+func addCredentials(
+	ctx context.Context, c credentials.PerRPCCredentials, audience string, failed codes.Code, added [][2]string,
+) ([][2]string, error) {
 	if c.RequireTransportSecurity() {
 		return nil, status.Error(codes.Unauthenticated, "transport: cannot send secure credentials on an insecure connection")
 	}
@@ -141,7 +143,8 @@ func addCredentials(ctx context.Context, c credentials.PerRPCCredentials, audien
 // ofHandlersOnly are the codes that what is around a call must not use (gRFC A54).
 func ofHandlersOnly(c codes.Code) bool {
 	switch c {
-	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange, codes.DataLoss:
+	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.Aborted,
+		codes.OutOfRange, codes.DataLoss:
 		return true
 	}
 	return false

@@ -39,7 +39,9 @@ type clientStream struct {
 // maxScratch is the most memory that a stream keeps for its next message, each way.
 const maxScratch = 4 << 10
 
-func (cc *ClientConn) openStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (*clientStream, error) {
+func (cc *ClientConn) openStream(
+	ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption,
+) (*clientStream, error) {
 	s := &clientStream{clientRPC: clientRPC{conn: cc, method: method, desc: desc, opts: opts}}
 	if err := s.begin(ctx); err != nil {
 		return nil, err
@@ -221,7 +223,8 @@ func (s *clientStream) RecvMsg(m any) error {
 	case io.EOF:
 		return nil
 	case nil:
-		return status.Error(codes.Internal, "cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message")
+		return status.Error(codes.Internal,
+			"cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message")
 	}
 	return err
 }

@@ -105,7 +105,8 @@ func checked(b []byte, start int, size sizes, limit int) ([]byte, sizes, error) 
 	case uint64(size.length) > math.MaxUint32:
 		return b[:start], size, status.Errorf(codes.ResourceExhausted, "grpc: message too large (%d bytes)", size.length)
 	case size.compressed > limit:
-		return b[:start], size, status.Errorf(codes.ResourceExhausted, "trying to send message larger than max (%d vs. %d)", size.compressed, limit)
+		return b[:start], size, status.Errorf(codes.ResourceExhausted,
+			"trying to send message larger than max (%d vs. %d)", size.compressed, limit)
 	}
 	return b, size, nil
 }
@@ -113,7 +114,8 @@ func checked(b []byte, start int, size sizes, limit int) ([]byte, sizes, error) 
 func appendProto(b []byte, m any) ([]byte, error) {
 	message := protoOf(m)
 	if message == nil {
-		return b, status.Errorf(codes.Internal, "grpc: error while marshaling: proto: failed to marshal, message is %T, want proto.Message", m)
+		return b, status.Errorf(codes.Internal,
+			"grpc: error while marshaling: proto: failed to marshal, message is %T, want proto.Message", m)
 	}
 	out, err := proto.MarshalOptions{}.MarshalAppend(b, message)
 	if err != nil {

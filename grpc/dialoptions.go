@@ -38,7 +38,10 @@ func chainUnaryClient(outer, inner grpc.UnaryClientInterceptor) grpc.UnaryClient
 	if outer == nil {
 		return inner
 	}
-	return func(ctx context.Context, method string, args, reply any, none *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return func(
+		ctx context.Context, method string, args, reply any, none *grpc.ClientConn, invoker grpc.UnaryInvoker,
+		opts ...grpc.CallOption,
+	) error {
 		within := func(ctx context.Context, method string, args, reply any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
 			return inner(ctx, method, args, reply, nil, invoker, opts...)
 		}
@@ -65,8 +68,13 @@ func chainStreamClient(outer, inner grpc.StreamClientInterceptor) grpc.StreamCli
 	if outer == nil {
 		return inner
 	}
-	return func(ctx context.Context, desc *grpc.StreamDesc, none *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		within := func(ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return func(
+		ctx context.Context, desc *grpc.StreamDesc, none *grpc.ClientConn, method string, streamer grpc.Streamer,
+		opts ...grpc.CallOption,
+	) (grpc.ClientStream, error) {
+		within := func(
+			ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, opts ...grpc.CallOption,
+		) (grpc.ClientStream, error) {
 			return inner(ctx, desc, nil, method, streamer, opts...)
 		}
 		return outer(ctx, desc, none, method, within, opts...)
@@ -79,7 +87,7 @@ func WithDefaultCallOptions(opts ...grpc.CallOption) DialOption {
 }
 
 // WithPerRPCCredentials adds credentials to each call. Those that require transport
-// security fail, as on any connection without it.
+// security fail, as on an insecure connection.
 func WithPerRPCCredentials(creds credentials.PerRPCCredentials) DialOption {
 	return func(cc *ClientConn) { cc.creds = append(cc.creds, creds) }
 }

@@ -15,5 +15,6 @@
 //
 // Unary calls travel as requests and are as fast as those; all else travels as streams.
 //
-// There is no security: see package peregrine.
+// Options of the engine, such as peregrine.WithTLS, are given to [WithEngine] and to
+// [Server.Listen]. Credentials per call that require security fail all the same.
 package pgrpc

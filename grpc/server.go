@@ -46,7 +46,8 @@ type service struct {
 // NewServer makes a server without services. Register them, then Listen.
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
-		maxReceived: defaultReceived, maxSent: maxInt32, services: map[string]*service{}, targets: map[string]*target{}, stopped: make(chan struct{}),
+		maxReceived: defaultReceived, maxSent: maxInt32,
+		services: map[string]*service{}, targets: map[string]*target{}, stopped: make(chan struct{}),
 	}
 	s.idle.L = &s.mu
 	for _, opt := range opts {

@@ -84,7 +84,9 @@ func (r *serverRPC) process(service *service) (err error) {
 	s := r.server
 	if sh := s.stats; sh != nil {
 		began := time.Now()
-		sh.HandleRPC(r.ctx, &stats.Begin{BeginTime: began, IsClientStream: r.desc.ClientStreams, IsServerStream: r.desc.ServerStreams})
+		sh.HandleRPC(r.ctx, &stats.Begin{
+			BeginTime: began, IsClientStream: r.desc.ClientStreams, IsServerStream: r.desc.ServerStreams,
+		})
 		defer func() {
 			end := &stats.End{BeginTime: began, EndTime: time.Now()}
 			if err != nil && err != io.EOF {

@@ -40,12 +40,14 @@ func (b both) HandleConn(ctx context.Context, s stats.ConnStats) {
 
 func outPayload(client bool, m any, size sizes) *stats.OutPayload {
 	return &stats.OutPayload{
-		Client: client, Payload: m, Length: size.length, CompressedLength: size.compressed, WireLength: size.compressed, SentTime: time.Now(),
+		Client: client, Payload: m, Length: size.length, CompressedLength: size.compressed, WireLength: size.compressed,
+		SentTime: time.Now(),
 	}
 }
 
 func inPayload(client bool, m any, size sizes) *stats.InPayload {
 	return &stats.InPayload{
-		Client: client, Payload: m, Length: size.length, CompressedLength: size.compressed, WireLength: size.compressed, RecvTime: time.Now(),
+		Client: client, Payload: m, Length: size.length, CompressedLength: size.compressed, WireLength: size.compressed,
+		RecvTime: time.Now(),
 	}
 }

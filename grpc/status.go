@@ -20,8 +20,9 @@ var (
 	errCanceled  = status.Error(codes.Canceled, context.Canceled.Error())
 	errDeadline  = status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
 	errClosing   = status.Error(codes.Canceled, "grpc: the client connection is closing")
-	errNoMessage = status.Error(codes.Internal, "cardinality violation: received no response message from non-server-streaming RPC")
-	errLate      = status.Error(codes.Internal, "transport: SendHeader called multiple times")
+	errNoMessage = status.Error(codes.Internal,
+		"cardinality violation: received no response message from non-server-streaming RPC")
+	errLate = status.Error(codes.Internal, "transport: SendHeader called multiple times")
 )
 
 // contextError is the status of a context's end.
@@ -98,7 +99,8 @@ func received(code codes.Code, text string, md metadata.MD) *status.Status {
 		case p.Code == int32(code):
 			return status.FromProto(p)
 		default:
-			return status.Newf(codes.Internal, "grpc-status-details-bin mismatch: grpc-status=%v, grpc-message=%q, grpc-status-details-bin=%+v", code, text, p)
+			return status.Newf(codes.Internal,
+				"grpc-status-details-bin mismatch: grpc-status=%v, grpc-message=%q, grpc-status-details-bin=%+v", code, text, p)
 		}
 	}
 	return status.New(code, text)
