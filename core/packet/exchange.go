@@ -145,7 +145,8 @@ func (x *exchange) proceed() {
 			}
 		case StepParams:
 			if err := x.remote.Parse(step.Bytes); err != nil {
-				x.fail(&Failure{Code: codeFailedPrecondition, Reason: fmt.Sprintf("what %v says of itself does not decode: %v", x.c.addr, err)})
+				why := fmt.Sprintf("what %v says of itself does not decode: %v", x.c.addr, err)
+				x.fail(&Failure{Code: codeFailedPrecondition, Reason: why})
 			}
 		case StepDone:
 			x.done()
@@ -161,8 +162,8 @@ func (x *exchange) say(level Level, b []byte) {
 		n := len(x.out)
 		if n == 0 || x.out[n-1].sent || x.out[n-1].level != level || len(x.out[n-1].data) == wire.MaxPiece {
 			if n == wire.MaxPieces {
-				x.fail(&Failure{Code: codeResourceExhausted, Reason: fmt.Sprintf("the handshake is longer than %d KiB: send shorter certificate chains",
-					wire.MaxPieces*wire.MaxPiece>>10)})
+				why := fmt.Sprintf("the handshake is longer than %d KiB: send shorter certificate chains", wire.MaxPieces*wire.MaxPiece>>10)
+				x.fail(&Failure{Code: codeResourceExhausted, Reason: why})
 				return
 			}
 			x.out = append(x.out, said{level: level})
