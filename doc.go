@@ -90,7 +90,8 @@
 //
 // # Security
 //
-// There is none: no authentication and no encryption. Whoever reaches the port may
-// call every method, and whoever sees the packets can read, forge and change them.
-// Keep ports on networks where everyone may.
+// Without more there is none: whoever reaches the port may call every method, and whoever
+// sees the packets can read, forge and change them. [WithTLS] and [WithPSK] seal all
+// connections of an endpoint, [Request.TLS] and [WithAuthorizer] tell clients apart. What
+// is promised against whom is in docs/security.md.
 package peregrine
