@@ -34,6 +34,7 @@ type perfCommand struct {
 	window, sessions int
 	duration, warmup time.Duration
 	call, raw        bool
+	plot             string // path
 
 	results
 	target target
@@ -92,6 +93,7 @@ printed.`,
 	flags.DurationVar(&p.warmup, "warmup", 500*time.Millisecond, "how long to run before measuring")
 	flags.BoolVar(&p.call, "call", false, "block in Call, from as many goroutines as --window")
 	flags.BoolVar(&p.raw, "raw", false, "send datagrams without the engine")
+	flags.StringVar(&p.plot, "plot", "", "draw rate, window, round trip and queueing delay over time into this SVG `file`")
 	p.results.register(flags, "the result")
 	p.endpointFlags.register(flags)
 	return cmd
@@ -116,6 +118,8 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 		return fmt.Errorf("--mode is rate, latency, upload or download, not %q", p.mode)
 	}
 	switch {
+	case p.raw && p.plot != "":
+		return errors.New("--raw has no window and measures no round trip: leave out --plot")
 	case p.raw && p.call:
 		return errors.New("--raw has no calls: leave out --call")
 	case p.raw && p.mode == "download":
@@ -278,6 +282,8 @@ func (p *perfCommand) engine(ctx context.Context) (result measure.Result, backen
 		return result, "", err
 	}
 	defer e.Close()
+	drawn := p.watch(e)
+	defer func() { err = errors.Join(err, drawn()) }()
 	result, err = load.Run(ctx, e, sessions, load.Load{
 		Work: p.work(), Window: p.window, Warmup: p.warmup, Duration: p.duration,
 		SampleEvery: p.sampleEvery(), Grace: grace, Blocking: p.call,

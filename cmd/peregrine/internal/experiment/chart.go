@@ -27,6 +27,7 @@ type Axis struct {
 type Panel struct {
 	Title string
 	Lines []Line
+	Y     *Axis // of its own; nil: the chart's
 }
 
 // Line is points that are connected.
@@ -51,7 +52,8 @@ var (
 // SVG draws the chart.
 func (c *Chart) SVG() string {
 	c.X.fit(c.Panels, func(l Line) []float64 { return l.X })
-	c.Y.fit(c.Panels, func(l Line) []float64 { return l.Y })
+	ofY := func(l Line) []float64 { return l.Y }
+	c.Y.fit(c.Panels, ofY)
 	columns := min(len(c.Panels), 2)
 	rows := (len(c.Panels) + columns - 1) / columns
 	width := (chartWidth-right)/float64(columns) - left
@@ -69,6 +71,11 @@ func (c *Chart) SVG() string {
 	for i, p := range c.Panels {
 		x := left + float64(i%columns)*(width+left)
 		y := above + float64(i/columns)*(panelHeight+gap)
+		if p.Y == nil {
+			p.Y = &c.Y
+		} else {
+			p.Y.fit(c.Panels[i:i+1], ofY)
+		}
 		c.panel(&b, p, x, y, width)
 	}
 	b.WriteString("</svg>\n")
@@ -83,17 +90,17 @@ func (c *Chart) panel(b *strings.Builder, p Panel, x, y, width float64) {
 		fmt.Fprintf(b, `<path d="M%.1f 0v%g" stroke="%s" stroke-opacity=".25"/><text x="%.1f" y="%g" text-anchor="middle">%g</text>`+"\n",
 			at, panelHeight, ink, at, panelHeight+17, v)
 	}
-	for _, v := range c.Y.ticks() {
-		at := (1 - c.Y.place(v)) * panelHeight
+	for _, v := range p.Y.ticks() {
+		at := (1 - p.Y.place(v)) * panelHeight
 		fmt.Fprintf(b, `<path d="M0 %.1fh%.1f" stroke="%s" stroke-opacity=".25"/><text x="-6" y="%.1f" text-anchor="end">%g</text>`+"\n",
 			at, width, ink, at+4, v)
 	}
 	fmt.Fprintf(b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`+"\n", width/2, panelHeight+36, html.EscapeString(c.X.Label))
-	fmt.Fprintf(b, `<text transform="translate(-48 %g) rotate(-90)" text-anchor="middle">%s</text>`+"\n", panelHeight/2, html.EscapeString(c.Y.Label))
+	fmt.Fprintf(b, `<text transform="translate(-48 %g) rotate(-90)" text-anchor="middle">%s</text>`+"\n", panelHeight/2, html.EscapeString(p.Y.Label))
 	for i, l := range p.Lines {
 		var path strings.Builder
 		for j := range l.X {
-			fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(j, 1)], c.X.place(l.X[j])*width, (1-c.Y.place(l.Y[j]))*panelHeight)
+			fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(j, 1)], c.X.place(l.X[j])*width, (1-p.Y.place(l.Y[j]))*panelHeight)
 		}
 		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.8" stroke-linejoin="round"/>`+"\n", &path, palette[i%len(palette)])
 	}
