@@ -95,7 +95,7 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 	if !sounds {
 		c.departs(size)
 	}
-	ask := c.window / 4 // several times a window, or it would leave in one burst every round trip
+	ask := c.window >> 2 // several times a window, or it would leave in one burst every round trip
 	for i := range run {
 		t := &run[i]
 		t.Route = c.route
