@@ -102,7 +102,7 @@ func (cc *ClientConn) maxReceived() int {
 
 // maxMessage is the engine's limit for messages of n bytes: there is metadata besides,
 // and a message that is too long by little is to be told of in gRPC's words.
-func maxMessage(n int) int64 { return min(max(16<<20, 2*int64(n)), 1<<30) }
+func maxMessage(n int) int64 { return max(16<<20, 2*min(int64(n), 1<<29)) }
 
 // Invoke calls a unary method.
 func (cc *ClientConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {

@@ -1,6 +1,7 @@
 package pgrpc
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -115,4 +116,12 @@ func FuzzDecode(f *testing.F) {
 			require.LessOrEqual(t, size.length, 1000)
 		}
 	})
+}
+
+// Who takes messages of any length gets what the engine can do.
+func TestTheEnginesLimitOfMessages(t *testing.T) {
+	t.Parallel()
+	require.EqualValues(t, 16<<20, maxMessage(0))
+	require.EqualValues(t, 128<<20, maxMessage(64<<20))
+	require.EqualValues(t, 1<<30, maxMessage(math.MaxInt))
 }
