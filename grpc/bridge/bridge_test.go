@@ -271,6 +271,33 @@ func TestABrowserCalls(t *testing.T) {
 	}
 }
 
+// A server may send its header while a page still sends its message, also by HTTP/1.1,
+// where Go's server drops the rest of a request once there is a response.
+func TestAServerSpeaksFirstByWeb(t *testing.T) {
+	t.Parallel()
+	address := behindPeregrine(t, &service{}) // whose FullDuplexCall does
+	message, err := proto.Marshal(&testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: make([]byte, 1<<20)}})
+	require.NoError(t, err)
+	sent := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+	body, page := io.Pipe()
+	defer page.Close()
+	request, err := http.NewRequestWithContext(within(t), http.MethodPost, "http://"+address+"/grpc.testing.TestService/FullDuplexCall", body)
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/grpc-web+proto")
+	go page.Write(sent[:1000])
+	response, err := http.DefaultClient.Do(request) // returns with the header
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, "early", response.Header.Get("Header"))
+	_, err = page.Write(sent[1000:])
+	require.NoError(t, err)
+	page.Close()
+	all, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Greater(t, len(all), 1<<20)
+	require.Contains(t, string(all[1<<20:]), "grpc-status: 0\r\n")
+}
+
 // unpad decodes pieces of base64, each padded.
 func unpad(t *testing.T, text string) (all []byte) {
 	for len(text) > 0 {

@@ -39,6 +39,8 @@ func serveWeb(server http.Handler, w http.ResponseWriter, r *http.Request) {
 			io.Closer
 		}{&textReader{from: r.Body}, r.Body}
 	}
+	// A server may speak first, while the client still sends: by HTTP/1.1, too.
+	http.NewResponseController(w).EnableFullDuplex()
 	out := &webWriter{to: w, kind: kind, text: text, header: http.Header{}}
 	server.ServeHTTP(out, in)
 	out.finish()
