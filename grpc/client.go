@@ -6,13 +6,11 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
@@ -36,8 +34,8 @@ type ClientConn struct {
 	stats                stats.Handler
 	engine               []peregrine.Option
 
-	usual    string   // the terms of calls that have none of their own
-	streamed sync.Map // methods, by name, that Invoke calls by a stream
+	usual   string // the terms of calls that have none of their own
+	methods methods
 }
 
 var _ grpc.ClientConnInterface = (*ClientConn)(nil)
@@ -184,14 +182,10 @@ func (cc *ClientConn) Connect() {
 }
 
 // peer is the server as grpc.Peer tells it.
-func (cc *ClientConn) peer() *peer.Peer { return newPeer(cc.session.Peer(), cc.session.LocalAddr()) }
-
-func newPeer(remote, local netip.AddrPort) *peer.Peer {
-	return &peer.Peer{Addr: net.UDPAddrFromAddrPort(remote), LocalAddr: net.UDPAddrFromAddrPort(local), AuthInfo: authInfo}
+func (cc *ClientConn) peer() *peer.Peer {
+	return newPeer(cc.session.Peer(), cc.session.LocalAddr(), cc.authInfo())
 }
 
-// authInfo is grpc's own for connections without security.
-var authInfo = func() credentials.AuthInfo {
-	_, info, _ := insecure.NewCredentials().ClientHandshake(context.Background(), "", nil)
-	return info
-}()
+func newPeer(remote, local netip.AddrPort, info credentials.AuthInfo) *peer.Peer {
+	return &peer.Peer{Addr: net.UDPAddrFromAddrPort(remote), LocalAddr: net.UDPAddrFromAddrPort(local), AuthInfo: info}
+}

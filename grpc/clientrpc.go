@@ -24,6 +24,7 @@ import (
 type clientRPC struct {
 	conn   *ClientConn
 	method string
+	known  *method // what the connection knows of it
 	desc   *grpc.StreamDesc
 	opts   []grpc.CallOption
 	info   callInfo
@@ -79,7 +80,7 @@ func (r *clientRPC) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// opening appends what goes in front.
+// opening appends what goes in front, with the path.
 func (r *clientRPC) opening(b []byte) ([]byte, error) {
 	added, err := r.credentials()
 	if err != nil {
@@ -100,23 +101,23 @@ func (r *clientRPC) credentials() (added [][2]string, err error) {
 	if r.info.creds == nil && len(r.conn.creds) == 0 {
 		return nil, nil
 	}
-	ctx := credentials.NewContextWithRequestInfo(r.ctx, credentials.RequestInfo{Method: r.method, AuthInfo: authInfo})
+	ctx := credentials.NewContextWithRequestInfo(r.ctx, credentials.RequestInfo{Method: r.method, AuthInfo: r.conn.authInfo()})
 	audience := "https://" + strings.TrimSuffix(r.conn.authority, ":443") + r.method[:max(strings.LastIndexByte(r.method, '/'), 0)]
 	for _, c := range r.conn.creds {
-		if added, err = addCredentials(ctx, c, audience, codes.Unauthenticated, added); err != nil {
+		if added, err = r.conn.addCredentials(ctx, c, audience, codes.Unauthenticated, added); err != nil {
 			return nil, err
 		}
 	}
 	if r.info.creds != nil {
-		added, err = addCredentials(ctx, r.info.creds, audience, codes.Internal, added)
+		added, err = r.conn.addCredentials(ctx, r.info.creds, audience, codes.Internal, added)
 	}
 	return added, err
 }
 
-func addCredentials(
+func (cc *ClientConn) addCredentials(
 	ctx context.Context, c credentials.PerRPCCredentials, audience string, failed codes.Code, added [][2]string,
 ) ([][2]string, error) {
-	if c.RequireTransportSecurity() {
+	if c.RequireTransportSecurity() && !cc.sealed() {
 		return nil, status.Error(codes.Unauthenticated, "transport: cannot send secure credentials on an insecure connection")
 	}
 	data, err := c.GetRequestMetadata(ctx, audience)

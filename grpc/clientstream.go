@@ -42,7 +42,9 @@ const maxScratch = 4 << 10
 func (cc *ClientConn) openStream(
 	ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption,
 ) (*clientStream, error) {
-	s := &clientStream{clientRPC: clientRPC{conn: cc, method: method, desc: desc, opts: opts}}
+	s := &clientStream{clientRPC: clientRPC{
+		conn: cc, method: method, known: cc.methods.of(cc.session, method), desc: desc, opts: opts,
+	}}
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -58,12 +60,12 @@ func (s *clientStream) open() error {
 	if err != nil {
 		return err
 	}
-	s.ctx, s.cancel = context.WithCancel(peer.NewContext(s.ctx, s.conn.peer()))
+	s.ctx, s.cancel = context.WithCancel(s.ctx)
 	ctx := s.ctx
 	if s.info.waitForReady {
 		ctx = peregrine.WaitForReady(ctx)
 	}
-	if s.stream, err = s.conn.session.Stream(ctx, number, opening); err != nil {
+	if s.stream, err = s.known.open(ctx, opening); err != nil {
 		s.cancel()
 		return s.failure(err)
 	}
@@ -71,6 +73,7 @@ func (s *clientStream) open() error {
 		s.cancel()
 		return err
 	}
+	s.ctx = peer.NewContext(s.ctx, s.conn.peer()) // who that is shows by now
 	s.sent()
 	stop := context.AfterFunc(s.user, func() { s.finish(contextError(s.user.Err())) })
 	context.AfterFunc(s.ctx, func() { stop() })
@@ -268,17 +271,10 @@ func (s *clientStream) next(m any) error {
 }
 
 // invokeByStream calls, like a unary method, one that is not.
-func (cc *ClientConn) invokeByStream(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
-	r := &clientRPC{conn: cc, method: method, desc: unaryDesc, opts: opts}
-	if err := r.begin(ctx); err != nil {
-		return err
-	}
-	return cc.finishByStream(r, args, reply)
-}
-
-func (cc *ClientConn) finishByStream(r *clientRPC, args, reply any) error {
+func (cc *ClientConn) invokeByStream(r *clientRPC, args, reply any) error {
 	s := &clientStream{clientRPC: clientRPC{
-		conn: cc, method: r.method, desc: unaryDesc, opts: r.opts, info: r.info, user: r.user, ctx: r.ctx, md: r.md, began: r.began,
+		conn: cc, method: r.method, known: r.known, desc: unaryDesc, opts: r.opts, info: r.info,
+		user: r.user, ctx: r.ctx, md: r.md, began: r.began,
 		in: coding{codec: r.info.codec}, out: r.out,
 	}}
 	if err := s.open(); err != nil {

@@ -87,7 +87,7 @@ func WithDefaultCallOptions(opts ...grpc.CallOption) DialOption {
 }
 
 // WithPerRPCCredentials adds credentials to each call. Those that require transport
-// security fail, as on an insecure connection.
+// security fail on connections in plain text.
 func WithPerRPCCredentials(creds credentials.PerRPCCredentials) DialOption {
 	return func(cc *ClientConn) { cc.creds = append(cc.creds, creds) }
 }

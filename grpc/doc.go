@@ -14,7 +14,9 @@
 // Call options are grpc's own; dial and server options have the names of grpc's.
 //
 // Unary calls travel as requests and are as fast as those; all else travels as streams.
+// Methods are the engine's by name, which is the path, so that none travels with calls.
 //
 // Options of the engine, such as peregrine.WithTLS, are given to [WithEngine] and to
-// [Server.Listen]. Credentials per call that require security fail all the same.
+// [Server.Listen]. Handlers find in peer.FromContext who a client has shown to be by its
+// certificate, and credentials per call that require security travel over what is sealed.
 package pgrpc

@@ -12,7 +12,7 @@ import (
 // strings and blocks have their length in front. Metadata is a number of pairs, and
 // each pair a key and a value, as it is: binary values need no base64.
 //
-//	opening  = method, terms, metadata    before a unary request; a stream's header
+//	opening  = [path], terms, metadata    the path if the method is not called by name; before a unary request; a stream's header
 //	terms    = block of: authority, user agent, encoding, accepted encodings, content subtype
 //	heading  = encoding, metadata         a served stream's header
 //	ending   = code, text, metadata       a served stream's trailer
@@ -45,7 +45,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// appendMethod is how a call says what it is for.
+// appendMethod is how a call says what it is for, where that is not by name.
 func appendMethod(b []byte, method string) []byte { return appendString(b, method) }
 
 func (t *terms) block() []byte {

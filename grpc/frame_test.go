@@ -25,7 +25,7 @@ func TestOpening(t *testing.T) {
 	s := NewServer()
 	for _, md := range []metadata.MD{nil, {"a": {"1", "2"}, "b-bin": {"\x00\xff"}, "te": {"x"}}} {
 		for range 2 {
-			o, err := s.open(append(request(t, md), "message"...))
+			o, err := s.open(append(request(t, md), "message"...), nil)
 			require.NoError(t, err)
 			require.Equal(t, "/a.B/C", o.method)
 			require.Equal(t, "message", string(o.rest))
@@ -36,7 +36,7 @@ func TestOpening(t *testing.T) {
 		}
 	}
 	// Metadata of one call does not get into another's, though they share their terms.
-	o, err := s.open(request(t, nil))
+	o, err := s.open(request(t, nil), nil)
 	require.NoError(t, err)
 	require.NotContains(t, o.md, "a")
 }
@@ -66,7 +66,7 @@ func FuzzOpening(f *testing.F) {
 	f.Add([]byte{1, '/', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	s := NewServer()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if o, err := s.open(b); err == nil {
+		if o, err := s.open(b, nil); err == nil {
 			require.LessOrEqual(t, len(o.rest), len(b))
 			require.Error(t, o.unfound)
 		}

@@ -47,9 +47,9 @@ func newReplyBuffer() *replyBuffer {
 	return b
 }
 
-// handleRequest serves a unary call.
-func (s *Server) handleRequest(q peregrine.Request) {
-	o, err := s.open(q.Data())
+// handleRequest serves a unary call: of a target, or with the path in its opening.
+func (l *listener) handleRequest(q peregrine.Request, of *target) {
+	o, err := l.open(q.Data(), of)
 	if err != nil {
 		q.Fail(peregrine.Internal, malformed(err).Error())
 		return
@@ -63,7 +63,8 @@ func (s *Server) handleRequest(q peregrine.Request) {
 		carrier requestCarrier
 	}{carrier: requestCarrier{request: q, message: o.rest, buf: newReplyBuffer()}}
 	r.serverRPC.carrier, r.remote = &r.carrier, q.Peer()
-	s.serve(&r.carrier, &r.serverRPC, &o)
+	r.at, r.tls = l, q.TLS()
+	l.serve(&r.carrier, &r.serverRPC, &o)
 }
 
 var byStream = []byte{replyByStream}

@@ -2,12 +2,15 @@ package pgrpc
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
 
 	"github.com/peregrine-rpc/peregrine"
@@ -124,10 +127,11 @@ const maxHandlers = 1 << 20
 // serves there until Stop, GracefulStop or the endpoint's Close. It returns at once. A
 // server may listen at several.
 func (s *Server) Listen(url string, opts ...peregrine.Option) (*peregrine.Endpoint, error) {
+	l := &listener{Server: s}
 	engine := append([]peregrine.Option{
 		peregrine.WithConfig(peregrine.Config{MaxMessage: maxMessage(s.maxReceived)}),
-		peregrine.WithHandler(number, s.handleRequest, peregrine.Go(maxHandlers)),
-		peregrine.WithStreamHandler(number, s.handleStream),
+		peregrine.WithHandler(number, l.unary(nil), peregrine.Go(maxHandlers)),
+		peregrine.WithStreamHandler(number, l.stream(nil)),
 	}, opts...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,18 +144,41 @@ func (s *Server) Listen(url string, opts ...peregrine.Option) (*peregrine.Endpoi
 	if err != nil {
 		return nil, err
 	}
+	l.endpoint = endpoint
+	for path, t := range s.targets { // streams first: who is told a number may use it for both
+		err = errors.Join(err, endpoint.HandleStreamName(path, l.stream(t)),
+			endpoint.HandleName(path, l.unary(t), peregrine.Go(maxHandlers)))
+	}
+	if err != nil {
+		return nil, errors.Join(err, endpoint.Close())
+	}
 	s.endpoints = append(s.endpoints, endpoint)
 	return endpoint, nil
 }
 
-// local is where the server listens first; peers are told so.
-func (s *Server) local() netip.AddrPort {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.endpoints) == 0 {
-		return netip.AddrPort{}
+// listener is where a server listens.
+type listener struct {
+	*Server
+	endpoint *peregrine.Endpoint // under mu: handlers may run before Listen knows it
+}
+
+// unary is a handler of requests of a target; nil: their openings have the path.
+func (l *listener) unary(of *target) peregrine.Handler {
+	return func(q peregrine.Request) { l.handleRequest(q, of) }
+}
+
+func (l *listener) stream(of *target) peregrine.StreamHandler {
+	return func(st *peregrine.Stream) error { return l.handleStream(st, of) }
+}
+
+// peer is a client as its handlers are told.
+func (l *listener) peer(remote netip.AddrPort, state *tls.ConnectionState) *peer.Peer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.endpoint == nil { // it could not be opened after all
+		return newPeer(remote, netip.AddrPort{}, plainInfo)
 	}
-	return s.endpoints[0].Addr()
+	return newPeer(remote, l.endpoint.Addr(), authInfo(l.endpoint, state))
 }
 
 // begin counts a handler that runs.

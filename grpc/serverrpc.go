@@ -2,6 +2,7 @@ package pgrpc
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net/netip"
 	"strings"
@@ -45,7 +46,9 @@ type serverRPC struct {
 	base    rpcContext
 	view    serverStream
 
+	at     *listener
 	remote netip.AddrPort
+	tls    *tls.ConnectionState // nil: the client's connection is not sealed by TLS
 	known  sync.Once
 	told   peer.Peer // once known
 
@@ -75,7 +78,7 @@ func (s *Server) serve(of interface{ Context() context.Context }, r *serverRPC, 
 
 // peer is the client as handlers are told.
 func (r *serverRPC) peer() *peer.Peer {
-	r.known.Do(func() { r.told = *newPeer(r.remote, r.server.local()) })
+	r.known.Do(func() { r.told = *r.at.peer(r.remote, r.tls) })
 	return &r.told
 }
 
@@ -164,8 +167,8 @@ type target struct {
 }
 
 // find takes a path apart that no method was registered under.
-func (s *Server) find(path string) target {
-	t := target{method: path}
+func (s *Server) find(path string) *target {
+	t := &target{method: path}
 	at := strings.LastIndexByte(path, '/')
 	if at < 1 || path[0] != '/' {
 		t.unfound = status.Errorf(codes.Unimplemented, "malformed method name: %q", path)

@@ -18,17 +18,17 @@ type streamCarrier struct {
 	pending []byte
 }
 
-// handleStream serves a stream.
-func (s *Server) handleStream(st *peregrine.Stream) error {
+// handleStream serves a stream, likewise.
+func (l *listener) handleStream(st *peregrine.Stream, of *target) error {
 	header, err := st.Header()
 	if err != nil {
 		return err
 	}
-	o, err := s.open(header)
+	o, err := l.open(header, of)
 	if err != nil {
 		return &peregrine.Error{Code: peregrine.Internal, Message: malformed(err).Error()}
 	}
-	s.serve(st, &serverRPC{carrier: &streamCarrier{stream: st}, remote: st.Peer()}, &o)
+	l.serve(st, &serverRPC{carrier: &streamCarrier{stream: st}, at: l, remote: st.Peer(), tls: st.TLS()}, &o)
 	return nil
 }
 

@@ -67,18 +67,20 @@ type opening struct {
 	rest  []byte
 }
 
-func (s *Server) open(b []byte) (o opening, err error) {
+// open reads the opening of an RPC of a target; nil: the path is in it.
+func (s *Server) open(b []byte, of *target) (o opening, err error) {
 	from := reader{b: b}
-	path := from.block()
+	if of == nil {
+		path := from.block()
+		if of = s.targets[string(path)]; of == nil {
+			of = s.find(string(path))
+		}
+	}
 	block := from.block()
 	if from.bad {
 		return o, errFrame
 	}
-	if known := s.targets[string(path)]; known != nil {
-		o.target = *known
-	} else {
-		o.target = s.find(string(path))
-	}
+	o.target = *of
 	if o.terms, err = s.terms.get(block); err != nil {
 		return o, err
 	}

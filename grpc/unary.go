@@ -2,9 +2,8 @@ package pgrpc
 
 import (
 	"context"
+	"errors"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -12,28 +11,23 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 )
 
-// number is that of the method, and of the streams, that carry all of gRPC: which
-// method is meant is in their opening.
-const number = 0x6752
-
 var unaryDesc = &grpc.StreamDesc{}
 
-// invoke calls a unary method by one request.
+// invoke calls a unary method by one request, unless it is known to be none.
 func (cc *ClientConn) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
-	if _, ok := cc.streamed.Load(method); ok {
-		return cc.invokeByStream(ctx, method, args, reply, opts)
-	}
-	r := &clientRPC{conn: cc, method: method, desc: unaryDesc, opts: opts}
+	r := &clientRPC{conn: cc, method: method, known: cc.methods.of(cc.session, method), desc: unaryDesc, opts: opts}
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	byStream, err := r.call(args, reply)
-	if byStream {
-		cc.streamed.Store(method, nil)
-		return cc.finishByStream(r, args, reply)
+	if !r.known.byStream.Load() {
+		byStream, err := r.call(args, reply)
+		if !byStream {
+			r.finish(err)
+			return err
+		}
+		r.known.byStream.Store(true)
 	}
-	r.finish(err)
-	return err
+	return cc.invokeByStream(r, args, reply)
 }
 
 // call sends the request and takes in the reply. byStream: it is not to be had so.
@@ -51,33 +45,25 @@ func (r *clientRPC) call(args, reply any) (byStream bool, err error) {
 		x.free()
 		return false, err
 	}
-	timeout := time.Duration(0)
-	if deadline, ok := r.user.Deadline(); ok {
-		if timeout = time.Until(deadline); timeout <= 0 {
-			x.free()
-			return false, errDeadline
-		}
-	}
-	c := &x.call
-	c.Method, c.Request, c.Buf, c.Timeout, c.WaitForReady = number, b, x.response, timeout, r.info.waitForReady
-	r.conn.session.Go(c)
 	if sh := r.conn.stats; sh != nil {
 		sh.HandleRPC(r.ctx, outPayload(true, args, size))
 	}
-	select {
-	case <-x.done:
-	case <-r.user.Done():
-		if x.abandoned.CompareAndSwap(false, true) {
-			r.conn.session.Cancel(c) // and the exchange is of no further use
-			return false, contextError(r.user.Err())
+	ctx := r.user
+	if r.info.waitForReady {
+		ctx = peregrine.WaitForReady(ctx)
+	}
+	response, err := r.known.call(ctx, b, x.response)
+	if err != nil {
+		if !errors.Is(err, peregrine.ErrLoopHeld) { // then the memory is still in use
+			x.free()
 		}
-		<-x.done
+		return false, r.failure(err)
+	}
+	if cap(response) <= maxKept {
+		x.response = response[:0]
 	}
 	defer x.free()
-	if c.Err != nil {
-		return false, r.failure(c.Err)
-	}
-	return r.reply(c.Response, reply)
+	return r.reply(response, reply)
 }
 
 // reply takes in what the server answered.
@@ -127,37 +113,17 @@ func (r *clientRPC) reply(response []byte, reply any) (byStream bool, err error)
 }
 
 // exchange is the memory of a unary call under way.
-type exchange struct {
-	call              peregrine.Call
-	request, response []byte
-	done              chan struct{}
-	abandoned         atomic.Bool // or completed, whichever was first
-}
+type exchange struct{ request, response []byte }
 
 // maxKept is the most memory that an exchange keeps for the next one, each way.
 const maxKept = 64 << 10
 
-var exchanges = sync.Pool{New: func() any {
-	x := &exchange{done: make(chan struct{}, 1), response: make([]byte, 0, 512)}
-	x.call.Done = func(*peregrine.Call) {
-		if x.abandoned.CompareAndSwap(false, true) {
-			x.done <- struct{}{}
-		}
-	}
-	return x
-}}
+var exchanges = sync.Pool{New: func() any { return &exchange{response: make([]byte, 0, 512)} }}
 
-// free keeps the exchange for another call. One that was cancelled is not: what has it
-// cancelled may come late.
+// free keeps the exchange for another call.
 func (x *exchange) free() {
-	c := &x.call
 	if x.request = x.request[:0]; cap(x.request) > maxKept {
 		x.request = nil
 	}
-	if cap(c.Response) > cap(x.response) && cap(c.Response) <= maxKept {
-		x.response = c.Response[:0]
-	}
-	c.Request, c.Buf, c.Response, c.Err = nil, nil, nil, nil
-	x.abandoned.Store(false)
 	exchanges.Put(x)
 }
