@@ -55,6 +55,25 @@ func ours(c *tls.Config) *tls.Config {
 			return verify(state)
 		}
 	}
+	if verify := c.EncryptedClientHelloRejectionVerify; verify != nil {
+		c.EncryptedClientHelloRejectionVerify = func(state tls.ConnectionState) (err error) {
+			defer contain(&err)
+			return verify(state)
+		}
+	}
+	if unwrap := c.UnwrapSession; unwrap != nil { // of bytes that anybody may have made up
+		c.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (_ *tls.SessionState, err error) {
+			defer contain(&err)
+			return unwrap(ticket, state)
+		}
+	}
+	if wrap := c.WrapSession; wrap != nil {
+		c.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) (_ []byte, err error) {
+			defer contain(&err)
+			return wrap(state, session)
+		}
+	}
+	c.GetEncryptedClientHelloKeys = guarded(c.GetEncryptedClientHelloKeys)
 	if verify := c.VerifyPeerCertificate; verify != nil {
 		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
 			defer contain(&err)

@@ -111,12 +111,11 @@ func (h *handshake) Peer() any {
 }
 
 // Close gives up, or ends what is done. A callback that blocks meanwhile sees its
-// context end, and holds up nobody.
+// context end, and holds up nobody; but it keeps its place until it returns.
 func (h *handshake) Close() {
 	h.cancel()
 	h.mu.Lock()
 	h.closed, h.in, h.out = true, nil, nil
-	h.leave()
 	h.engage() // to end crypto/tls's goroutine
 }
 
@@ -142,6 +141,9 @@ func (h *handshake) work() {
 		h.mu.Unlock()
 		if closed {
 			h.end()
+			h.mu.Lock()
+			h.leave()
+			h.mu.Unlock()
 			return // as if working: nobody is to come after
 		}
 		if unread > maxUnread {

@@ -16,7 +16,8 @@ type Config struct {
 	// TLS is the user's configuration, of both roles. It is not changed.
 	TLS *tls.Config
 	// Accepting is how many handshakes that others began may be under way at a time; 0:
-	// 4096. Beyond, Begin fails with ErrBusy.
+	// 4096. Beyond, Begin fails with ErrBusy. One that is closed counts while a callback of
+	// its goes on.
 	Accepting int
 	// Failed, if set, is told of each handshake that failed, with all that is known of
 	// why: the peer is told less. Any goroutine calls it.

@@ -283,6 +283,12 @@ func TestACallbackThatPanicsFailsItsHandshakeOnly(t *testing.T) {
 			s.ClientAuth = tls.RequestClientCert
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { panic("no") }
 		},
+		"WrapSession": func(_, s *tls.Config) {
+			s.WrapSession = func(tls.ConnectionState, *tls.SessionState) ([]byte, error) { panic("no") }
+		},
+		"GetEncryptedClientHelloKeys": func(_, s *tls.Config) {
+			s.GetEncryptedClientHelloKeys = func(*tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) { panic("no") }
+		},
 	} {
 		c, s := clientConfig(), serverConfig()
 		change(c, s)
@@ -294,6 +300,21 @@ func TestACallbackThatPanicsFailsItsHandshakeOnly(t *testing.T) {
 		require.NotNil(t, failure, name)
 		assert.ErrorContains(t, failure.Cause, "a callback of the tls.Config panicked: no", name)
 	}
+}
+
+// Whoever likes can make up a ticket.
+func TestAPanicAboutATicketFailsItsHandshakeOnly(t *testing.T) {
+	t.Parallel()
+	s := serverConfig()
+	s.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { panic("no") }
+	dialer, listener := newTLS(t, handshake.Config{TLS: clientConfig(), Run: inline}), newTLS(t, handshake.Config{TLS: s, Run: inline})
+	client, server := begin(t, dialer, true, ""), begin(t, listener, false, "")
+	converse(client, server)
+	requireDone(t, client, server)
+	client, server = begin(t, dialer, true, ""), begin(t, listener, false, "")
+	converse(client, server)
+	require.NotNil(t, server.failure)
+	assert.ErrorContains(t, server.failure.Cause, "a callback of the tls.Config panicked: no")
 }
 
 func TestAServerTellsItsClientNoMoreThanTheAlert(t *testing.T) {
@@ -392,6 +413,35 @@ func TestACallbackThatBlocksHoldsUpNobody(t *testing.T) {
 	assert.ErrorIs(t, <-ended, context.Canceled)
 	assert.Equal(t, packet.StepNone, server.Next().Kind)
 	assert.Empty(t, told.all(), "it was given up, and has not failed")
+}
+
+// A callback that does not look at its context goes on after its handshake was given up: it
+// keeps its place, or there could be any number of them.
+func TestACallbackThatGoesOnKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	blocked, release := make(chan struct{}), make(chan struct{})
+	s := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		close(blocked)
+		<-release
+		return nil, errors.New("never mind")
+	}}
+	client := begin(t, newTLS(t, handshake.Config{TLS: clientConfig(), Run: inline}), true, "")
+	listener := newTLS(t, handshake.Config{TLS: s, Accepting: 1})
+	server := begin(t, listener, false, "")
+	client.step(server)
+	<-blocked
+	server.Close()
+	beginning := packet.Beginning{Peer: clientAt, Params: []byte{1}, Wake: func() {}}
+	_, err := listener.Begin(beginning)
+	require.ErrorIs(t, err, handshake.ErrBusy)
+	close(release)
+	require.Eventually(t, func() bool {
+		next, err := listener.Begin(beginning)
+		if err == nil {
+			next.Close()
+		}
+		return err == nil
+	}, time.Minute, time.Millisecond, "it is free once the callback has returned")
 }
 
 func TestAFloodWhileACallbackBlocksIsNotKept(t *testing.T) {
