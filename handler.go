@@ -1,6 +1,7 @@
 package peregrine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,12 +40,12 @@ func Unary(f func(ctx context.Context, request []byte) (reply []byte, err error)
 // status is how a handler's error is told to the client.
 func status(err error) (Code, string) {
 	if e, ok := err.(*Error); ok {
-		return e.Code, e.Message
+		return cmp.Or(e.Code, Unknown), e.Message // an error is never OK
 	}
 	var e *Error
 	switch {
 	case errors.As(err, &e):
-		return e.Code, err.Error()
+		return cmp.Or(e.Code, Unknown), err.Error()
 	case errors.Is(err, context.Canceled):
 		return Canceled, err.Error()
 	case errors.Is(err, context.DeadlineExceeded):

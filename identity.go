@@ -3,6 +3,7 @@ package peregrine
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/netip"
 
 	"github.com/peregrine-rpc/peregrine/core"
@@ -101,8 +102,8 @@ func (e *Endpoint) authorizedStream(h StreamHandler) StreamHandler {
 
 // refusal is how an authorizer's error is told to the client.
 func refusal(err error) (Code, string) {
-	if code, text := status(err); code != Unknown {
-		return code, text
+	if e := (*Error)(nil); errors.As(err, &e) && e.Code != OK {
+		return status(err)
 	}
 	return PermissionDenied, err.Error()
 }

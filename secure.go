@@ -1,11 +1,14 @@
 package peregrine
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net/netip"
+	"slices"
 
 	"go.uber.org/zap"
 
+	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/core/packet/psk"
 	"github.com/peregrine-rpc/peregrine/internal/handshake"
 )
@@ -46,6 +49,9 @@ func WithPSK(keys ...PSK) Option {
 	return func(o *options) {
 		if len(keys) == 0 {
 			o.refuse("psk", "WithPSK(): give a key, or leave the option out for plain text")
+		}
+		if slices.Contains(keys, PSK{}) {
+			o.refuse("psk", "WithPSK: all zeros are no key: have one made, with crypto/rand")
 		}
 		o.secrecy.keys = keys
 	}
@@ -111,7 +117,10 @@ func (e *Endpoint) secure(o *options) (err error) {
 		return nil
 	}
 	e.byName = config.ServerName == ""
-	security, err := handshake.New(handshake.Config{TLS: config, Failed: func(peer netip.AddrPort, dialed bool, err error) {
+	// Each loop bounds its handshakes. In all there may be as many again whose callbacks go on
+	// after they were given up.
+	accepting := 2 * o.loops * cmp.Or(o.config.Handshakes, core.Defaults().Handshakes)
+	security, err := handshake.New(handshake.Config{TLS: config, Accepting: accepting, Failed: func(peer netip.AddrPort, dialed bool, err error) {
 		if !dialed { // else whoever dials gets the error
 			e.log.Info("TLS handshake failed", zap.Stringer("peer", peer), zap.Error(err))
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,6 +233,56 @@ func TestAnAuthorizerDecidesWhoMayCallWhat(t *testing.T) {
 	}
 }
 
+// Whatever error an authorizer returns, nobody takes it for success.
+func TestAnAuthorizersErrorIsARefusalWhateverItsCode(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		refusal error
+		want    peregrine.Code
+	}{
+		"OK":           {&peregrine.Error{Code: peregrine.OK, Message: "no"}, peregrine.PermissionDenied},
+		"an OK inside": {fmt.Errorf("no: %w", &peregrine.Error{}), peregrine.PermissionDenied},
+		"Unknown":      {&peregrine.Error{Code: peregrine.Unknown, Message: "no"}, peregrine.Unknown},
+		"no Error":     {fmt.Errorf("no: %w", context.DeadlineExceeded), peregrine.PermissionDenied},
+	} {
+		server := secureServer(t, peregrine.WithAuthorizer(func(peregrine.Access) error { return test.refusal }))
+		require.NoError(t, server.HandleStream(2, func(*peregrine.Stream) error { return nil }))
+		s := dialSecure(t, server)
+		_, err := s.Call(patiently(t), 1, nil, nil)
+		assert.Equal(t, test.want, peregrine.CodeOf(err), "%s: %v", name, err)
+		st, err := s.Stream(patiently(t), 2, nil)
+		require.NoError(t, err)
+		_, err = st.Recv(nil)
+		assert.Equal(t, test.want, peregrine.CodeOf(err), "%s, of a stream: %v", name, err)
+		assert.ErrorContains(t, err, "no", name)
+	}
+}
+
+// A callback that does not look at its context piles up no goroutines, whoever tries how often.
+func TestCallbacksThatGoOnAreBounded(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	var inside atomic.Int32
+	config := serverTLS()
+	certificate := config.Certificates[0]
+	config.Certificates = nil
+	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		inside.Add(1)
+		<-release
+		return &certificate, nil
+	}
+	server := secureServer(t, peregrine.WithTLS(config),
+		peregrine.WithConfig(peregrine.Config{Handshakes: 1, ConnectTimeout: 10 * time.Millisecond}))
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		_, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTLS(clientTLS("")))
+		cancel()
+		require.Error(t, err)
+	}
+	assert.LessOrEqual(t, inside.Load(), int32(2), "one under way, and one that was given up")
+	close(release)
+}
+
 func TestOneAddressHasOneNameAtATime(t *testing.T) {
 	t.Parallel()
 	server := secureServer(t, peregrine.WithTLS(serverTLS()))
@@ -350,6 +401,9 @@ func TestSettingsOfSecurityThatCannotBeObeyed(t *testing.T) {
 		`key "psk": "" is no value`: func() (*peregrine.Endpoint, error) { return peregrine.Listen("udp://127.0.0.1:0?psk=") },
 		"sealed in one way": func() (*peregrine.Endpoint, error) {
 			return peregrine.Listen("udp://127.0.0.1:0", peregrine.WithTLS(serverTLS()), peregrine.WithPSK(peregrine.PSK{1}))
+		},
+		"all zeros are no key": func() (*peregrine.Endpoint, error) {
+			return peregrine.Listen("udp://127.0.0.1:0", peregrine.WithPSK(peregrine.PSK{1}, peregrine.PSK{}))
 		},
 		"WithTLS(nil)": func() (*peregrine.Endpoint, error) {
 			return peregrine.Listen("udp://127.0.0.1:0", peregrine.WithTLS(nil))

@@ -65,7 +65,7 @@ type Stream struct {
 
 // StreamHandler serves a stream, on a goroutine of its own. When it returns, the
 // stream ends at the client behind all that was sent: nil is OK, an [*Error] its code
-// and message, any other error Unknown. The stream must not be used after that. If it
+// and message, any other error, or one that says OK, Unknown. The stream must not be used after that. If it
 // panics or ends its goroutine, the stream ends with Internal.
 type StreamHandler func(*Stream) error
 

@@ -97,11 +97,12 @@ func TestAStreamEndsAsItsHandlerSays(t *testing.T) {
 		code    peregrine.Code
 		message string
 	}{
-		"nil":     {func() error { return nil }, peregrine.OK, ""},
-		"a code":  {func() error { return &peregrine.Error{Code: peregrine.NotFound, Message: "gone"} }, peregrine.NotFound, "gone"},
-		"another": {func() error { return errors.New("disk on fire") }, peregrine.Unknown, "disk on fire"},
-		"panic":   {func() error { panic("oh") }, peregrine.Internal, "handler panicked"},
-		"Goexit":  {func() error { runtime.Goexit(); return nil }, peregrine.Internal, "handler ended its goroutine"},
+		"nil":                   {func() error { return nil }, peregrine.OK, ""},
+		"a code":                {func() error { return &peregrine.Error{Code: peregrine.NotFound, Message: "gone"} }, peregrine.NotFound, "gone"},
+		"another":               {func() error { return errors.New("disk on fire") }, peregrine.Unknown, "disk on fire"},
+		"an error that says OK": {func() error { return &peregrine.Error{Message: "disk on fire"} }, peregrine.Unknown, "disk on fire"},
+		"panic":                 {func() error { panic("oh") }, peregrine.Internal, "handler panicked"},
+		"Goexit":                {func() error { runtime.Goexit(); return nil }, peregrine.Internal, "handler ended its goroutine"},
 	}
 	server := serve(t, peregrine.WithLogger(nil))
 	require.NoError(t, server.HandleStream(talk, func(st *peregrine.Stream) error {
