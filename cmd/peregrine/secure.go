@@ -35,6 +35,18 @@ func (f *secureFlags) options() (opts []peregrine.Option) {
 	return opts
 }
 
+// serves says why the flags make no server: it could show no certificate, or looks as if it
+// asked for those of clients.
+func (f *secureFlags) serves() error {
+	switch {
+	case f.tls != (peregrine.TLSFiles{}) && f.tls.Cert == "":
+		return errors.New("a server has to show a certificate: give --tls-cert and --tls-key")
+	case f.tls.CA != "" && !f.tls.Mutual:
+		return errors.New("--tls-ca says whose certificates clients have to show, but none is asked for: give --tls-mutual as well, or leave it out")
+	}
+	return nil
+}
+
 // errPlain is of a server that others reach, and that nobody has said may serve them.
 var errPlain = errors.New("others can reach this address, and whoever does may call, read and forge, since connections are plain text: " +
 	"give --tls-cert and --tls-key, or --psk, or say --plain if that is meant (in a file tls, psk, or plain: true)")

@@ -59,6 +59,20 @@ func TestServeAndPerfWithCertificates(t *testing.T) {
 	require.Contains(t, s.terminate(t), "connections: TLS 1.3")
 }
 
+// An authority without --tls-mutual would look as if only its clients got in.
+func TestServeTakesNoHalfOfTLS(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"--tls-mutual as well":      {"--tls-cert", "cert.pem", "--tls-key", "key.pem", "--tls-ca", "ca.pem"},
+		"give --tls-cert":           {"--tls-ca", "system"},
+		"has to show a certificate": {"--tls-name", "localhost"},
+	} {
+		_, stderr, err := output(t, append([]string{"serve", "udp://127.0.0.1:0", "--until-eof"}, args...)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, want)
+	}
+}
+
 func TestRawDatagramsHaveNoConnectionsToSeal(t *testing.T) {
 	t.Parallel()
 	_, stderr, err := output(t, "serve", "udp://127.0.0.1:0", "--raw", "--psk", "key")

@@ -167,6 +167,9 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 }
 
 func (s *serveCommand) runEngine(ctx context.Context) error {
+	if err := s.serves(); err != nil {
+		return fmt.Errorf("cannot serve: %w", err)
+	}
 	e, err := s.open()
 	if err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
