@@ -70,6 +70,9 @@ func FuzzOpening(f *testing.F) {
 			require.LessOrEqual(t, len(o.rest), len(b))
 			require.Error(t, o.unfound)
 		}
+		if o, err := s.open(b, &target{}); err == nil { // called by name
+			require.LessOrEqual(t, len(o.rest), len(b))
+		}
 	})
 }
 

@@ -40,7 +40,7 @@ func (w *wire) took() []string {
 }
 
 func (w *wire) options() pgrpc.DialOption {
-	return pgrpc.WithEngine(
+	return pgrpc.WithEngine(patient,
 		peregrine.WithCallInterceptor(func(next peregrine.CallFunc) peregrine.CallFunc {
 			return func(ctx context.Context, m peregrine.Method, request, buf []byte) ([]byte, error) {
 				w.note(m, request)
@@ -74,7 +74,7 @@ func TestThePathOfAKnownMethodDoesNotTravel(t *testing.T) {
 			w := newWorld(t, settings{})
 			srv := pgrpc.NewServer(opts...)
 			w.register(srv)
-			endpoint, err := srv.Listen("udp://127.0.0.1:0")
+			endpoint, err := srv.Listen("udp://127.0.0.1:0", patient)
 			require.NoError(t, err)
 			t.Cleanup(srv.Stop)
 			var sent wire

@@ -54,7 +54,6 @@ func guarded(t *testing.T, server, client peregrine.Option, opts ...pgrpc.DialOp
 	w.serve(func(ss grpc.ServerStream) error { return ss.SendMsg(tell(ss.Context())) })
 	srv := pgrpc.NewServer()
 	w.register(srv)
-	patient := peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
 	endpoint, err := srv.Listen("udp://127.0.0.1:0", patient, server)
 	require.NoError(t, err)
 	t.Cleanup(srv.Stop)

@@ -212,6 +212,9 @@ func (w *world) overTCP() {
 	})
 }
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // overPeregrine starts it on Peregrine.
 func (w *world) overPeregrine() {
 	s := w.settings
@@ -237,7 +240,6 @@ func (w *world) overPeregrine() {
 	}
 	srv := pgrpc.NewServer(server...)
 	w.register(srv)
-	patient := peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
 	endpoint, err := srv.Listen("udp://127.0.0.1:0", patient)
 	require.NoError(w.t, err)
 	conn, err := pgrpc.NewClient(endpoint.Addr().String(), append(client, pgrpc.WithEngine(patient))...)
