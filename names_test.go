@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,24 @@ func TestANameThatIsNotThereIsUnimplemented(t *testing.T) {
 	reply, err := missing.Call(t.Context(), nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, "flown", string(reply))
+}
+
+// A name that does not fit one packet is a name.
+func TestALongNameIsFound(t *testing.T) {
+	t.Parallel()
+	server := serve(t)
+	session := connect(t, server)
+	for _, length := range []int{1, 1400, 20_000, 200_000} {
+		name := strings.Repeat("n", length)
+		require.NoError(t, server.HandleName(name, says(fmt.Sprint(length))))
+		reply, err := session.Method(name).Call(t.Context(), nil, nil)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(length), string(reply))
+		_, err = session.Method(name+"n").Call(t.Context(), nil, nil)
+		require.Equal(t, peregrine.Unimplemented, peregrine.CodeOf(err))
+		_, err = session.Method(strings.Repeat("m", length)).Call(t.Context(), nil, nil)
+		require.Equal(t, peregrine.Unimplemented, peregrine.CodeOf(err))
+	}
 }
 
 // A server that is started again may number its methods otherwise. What a client knows

@@ -28,6 +28,7 @@ type Endpoint struct {
 	handlers       methods
 	streamHandlers map[uint16]StreamHandler
 	names          map[string]uint16
+	longestName    int
 
 	running uint32 // of requests: its handler is on the stack; 0: none
 	taking  taking

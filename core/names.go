@@ -9,6 +9,12 @@ func (e *Endpoint) Name(name string, number uint16) {
 		e.names = map[string]uint16{}
 	}
 	e.names[name] = number
+	e.longestName = max(e.longestName, len(name))
+}
+
+// mayName says that a request of several packets can be for the number of a name.
+func (e *Endpoint) mayName(method uint16, length uint32) bool {
+	return method == wire.NamesMethod && int64(length) <= int64(e.longestName)
 }
 
 // tellNumber answers a request for which there is no handler: for the number of a

@@ -318,7 +318,7 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 			return
 		}
 		r.run()
-	case e.handler(r.Method) == nil:
+	case e.handler(r.Method) == nil && !e.mayName(r.Method, full.Total):
 		r.refuse(Unimplemented, noMethod)
 	case int64(full.Total) > e.cfg.MaxMessage:
 		r.refuse(ResourceExhausted, tooLong(int(full.Total), e.cfg.MaxMessage).Message)
