@@ -209,6 +209,9 @@ func (c *Conn) Expired() {
 		if c.dialed {
 			c.helloTimer()
 		} else {
+			if c.exchange.failure == nil { // else it was counted
+				c.e.stats.HandshakesFailed++
+			}
 			c.disconnect() // it took too long
 			c.e.forget(c)
 		}

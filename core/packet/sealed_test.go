@@ -355,6 +355,8 @@ func TestHandshakesThatAreNeverEndedAreBounded(t *testing.T) {
 	w.run(300 * time.Millisecond)
 	require.Equal(t, 16, server.held().Accepted)
 	require.NotZero(t, server.Stats().HandshakesDeferred)
+	w.run(time.Second)
+	require.NotZero(t, server.Stats().HandshakesFailed, "who runs the server sees it")
 	w.fate = nil
 	out := client.dial(server.addr)
 	w.until(func() bool { return out.ups > 0 }) // once they are given up
