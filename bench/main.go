@@ -22,18 +22,21 @@ import (
 	"github.com/peregrine-rpc/peregrine/bench/internal/hugepages"
 	"github.com/peregrine-rpc/peregrine/bench/internal/idle"
 	"github.com/peregrine-rpc/peregrine/bench/internal/report"
+	"github.com/peregrine-rpc/peregrine/bench/internal/stubs"
 	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
 	"github.com/peregrine-rpc/peregrine/bench/internal/wire"
 )
 
 // sides are the programs that this one starts itself as.
 var sides = map[string]func(args []string) error{
-	"grpc-serve": grpcecho.Serve,
-	"grpc-perf":  grpcecho.Perf,
-	"idle-serve": idle.Serve,
-	"idle-dial":  idle.Dial,
-	"burn":       crowd.Burn,
-	"confine":    crowd.Confine,
+	"grpc-serve":  grpcecho.Serve,
+	"grpc-perf":   grpcecho.Perf,
+	"stubs-serve": stubs.Serve,
+	"stubs-perf":  stubs.Perf,
+	"idle-serve":  idle.Serve,
+	"idle-dial":   idle.Dial,
+	"burn":        crowd.Burn,
+	"confine":     crowd.Confine,
 
 	"enter":        wire.Enter,
 	"asavie-serve": asavie.Serve,
@@ -70,6 +73,7 @@ type options struct {
 	relay    bool
 	crowded  bool
 	iouring  bool
+	stubs    bool
 	only     []int
 	out      string
 }
@@ -86,6 +90,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.relay, "relay", false, "measure what passes through a relay instead")
 	flags.BoolVar(&o.crowded, "crowded", false, "measure on a crowded host instead")
 	flags.BoolVar(&o.iouring, "iouring", false, "measure the io_uring backend beside plain UDP instead")
+	flags.BoolVar(&o.stubs, "grpc", false, "measure generated stubs over gRPC-Go and Peregrine instead")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
 	flags.StringVar(&only, "only", "", "groups to measure, such as 1,3 (default: all)")
 	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")
@@ -98,8 +103,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
-	case count(o.dpdk, o.crowded, o.iouring, o.xdp, o.relay) > 1:
-		return o, errors.New("-dpdk, -crowded, -iouring, -xdp and -relay are documents of their own: give one")
+	case count(o.dpdk, o.crowded, o.iouring, o.xdp, o.relay, o.stubs) > 1:
+		return o, errors.New("-dpdk, -crowded, -iouring, -xdp, -relay and -grpc are documents of their own: give one")
 	case o.runs < 1 || o.duration <= 0:
 		return o, errors.New("-runs is at least 1, -duration more than 0")
 	}
@@ -137,6 +142,8 @@ func bench(ctx context.Context, args []string) (err error) {
 	switch {
 	case o.dpdk:
 		doc = overDPDK
+	case o.stubs:
+		doc = overStubs
 	case o.iouring:
 		doc = overIOUring
 	case o.xdp:
