@@ -2,6 +2,7 @@ package stubs
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestEveryLoadRunsOverBoth(t *testing.T) {
 		for _, mode := range []string{"unary", "pingpong", "download"} {
 			// A busy machine may take its time.
 			r, err := result{}, errNone
-			for d := 50 * time.Millisecond; err == errNone; d *= 2 {
+			for d := 50 * time.Millisecond; errors.Is(err, errNone); d *= 2 {
 				r, err = load{mode: mode, size: 32, window: 2, duration: d}.run(context.Background(), pb.NewBenchmarkServiceClient(c))
 			}
 			require.NoError(t, err, "%s over %s", mode, over)
