@@ -37,7 +37,7 @@ func (p plan) stubsPair(perf ...string) (both []suite.Case) {
 			Server: run.Command{Program: p.self, Verb: "stubs-serve", Common: flags{"--cpu", serverCPU}, Flags: over},
 			Client: run.Command{Program: p.self, Verb: "stubs-perf", Flags: slices.Concat(over, perf),
 				Common: append(p.calling(), "--server-cpu", serverCPU)},
-			Limit:  p.duration + p.warmup + spare,
+			Limit: p.duration + p.warmup + spare,
 		}})
 	}
 	return both
