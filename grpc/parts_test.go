@@ -122,6 +122,44 @@ func TestSpansOfOTelGRPC(t *testing.T) {
 	require.Equal(t, 2, children)
 }
 
+// While a server waits for its last calls it opens no further endpoint, which nothing
+// would stop.
+func TestNobodyListensWhileTheServerStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, settings{})
+	running, release := make(chan struct{}), make(chan struct{})
+	w.unary = func(context.Context, *text) (*text, error) {
+		close(running)
+		<-release
+		return word("late"), nil
+	}
+	server := pgrpc.NewServer()
+	w.register(server)
+	endpoint, err := server.Listen("udp://127.0.0.1:0")
+	require.NoError(t, err)
+	conn, err := pgrpc.NewClient(endpoint.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	answered := make(chan error, 1)
+	go func() { answered <- conn.Invoke(within(t, time.Minute), unary, word("x"), new(text)) }()
+	<-running
+	stopped := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(stopped)
+	}()
+	require.Eventually(t, func() bool {
+		late, err := server.Listen("udp://127.0.0.1:0")
+		if err == nil {
+			require.NoError(t, late.Close()) // GracefulStop has not begun
+		}
+		return errors.Is(err, grpc.ErrServerStopped)
+	}, 10*time.Second, time.Millisecond)
+	close(release)
+	require.NoError(t, <-answered)
+	<-stopped
+}
+
 // A handler that panics fails its own call, and its server goes on.
 func TestAHandlerThatPanicsFailsItsOwnCall(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ type Server struct {
 	services  map[string]*service
 	targets   map[string]*target // by path; like services not written to once there are endpoints
 	endpoints []*peregrine.Endpoint
+	stopping  bool
 	running   int           // handlers
 	idle      sync.Cond     // none runs
 	stopped   chan struct{} // closed once Stop or GracefulStop is done
@@ -135,10 +136,8 @@ func (s *Server) Listen(url string, opts ...peregrine.Option) (*peregrine.Endpoi
 	}, opts...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-s.stopped:
+	if s.stopping {
 		return nil, grpc.ErrServerStopped
-	default:
 	}
 	endpoint, err := peregrine.Listen(url, engine...)
 	if err != nil {
@@ -224,6 +223,7 @@ func (s *Server) GracefulStop() {
 
 func (s *Server) stop(end func(*peregrine.Endpoint)) {
 	s.mu.Lock()
+	s.stopping = true
 	endpoints := s.endpoints
 	s.mu.Unlock()
 	var all sync.WaitGroup
