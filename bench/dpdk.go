@@ -32,7 +32,7 @@ const (
 // perf` on the virtio-user device at its other end. keys are more of both URLs.
 func (p plan) overVhost(name, keys string, same flags, perf ...string) suite.Case {
 	server, client := vhostURLs(filepath.Join(p.dir, "vhost.sock"), keys)
-	return p.pair(name, append(p.serving(), server), append(p.calling(), "--transport", client),
+	return p.pair(name, append(p.serving(), server, "--plain"), append(p.calling(), "--transport", client),
 		same, slices.Concat(same, perf))
 }
 
@@ -47,7 +47,7 @@ func (p plan) dpdk() report.Setting {
 		Title: "Benchmarks of the DPDK backend", Command: "make bench-dpdk",
 		Versions: []string{"libdpdk " + libdpdk()},
 		Common: []string{
-			fmt.Sprintf("every `peregrine serve` has `--cpu %s '%s'`", serverCPU, server),
+			fmt.Sprintf("every `peregrine serve` has `--cpu %s --plain '%s'`", serverCPU, server),
 			fmt.Sprintf("every `peregrine perf` has `--cpu %s --duration %v --warmup %v --transport '%s'`", clientCPU, p.duration, p.warmup, client),
 			fmt.Sprintf("both URLs have `%s` too where a case says MTU 9000, and `%s` where it says no hugepages", jumbo[1:], noHugepages[1:]),
 		},

@@ -22,7 +22,7 @@ func (p plan) relay() report.Setting {
 	return report.Setting{
 		Title: "Benchmarks of the relay", Command: "make bench-relay",
 		Common: []string{
-			fmt.Sprintf("every `peregrine serve` has `--cpu %s` and `udp://%s:31850`", serverCPU, wire.StreetServerAddress),
+			fmt.Sprintf("every `peregrine serve` has `--cpu %s --plain` and `udp://%s:31850`", serverCPU, wire.StreetServerAddress),
 			fmt.Sprintf("every `peregrine perf` has `--cpu %s --duration %v --warmup %v`, and sends over plain UDP", clientCPU, p.duration, p.warmup),
 			"client, relay and server are in network namespaces of their own, joined by two veth pairs with an MTU of 1500; " +
 				"the relay's thread is not pinned, and shares the two CPUs with the others",
@@ -43,7 +43,7 @@ type street interface {
 // through is a case of a client and a server with a relay of two URLs between them, or
 // with the kernel if there are none.
 func (p plan) through(s street, name string, relay, perf flags) suite.Case {
-	c := p.apart(s, p.pair(name, append(p.serving(), "udp://"+wire.StreetServerAddress+":31850"), p.calling(), nil, perf))
+	c := p.apart(s, p.pair(name, append(p.serving(), "udp://"+wire.StreetServerAddress+":31850", "--plain"), p.calling(), nil, perf))
 	if relay == nil {
 		return c
 	}

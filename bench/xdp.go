@@ -23,7 +23,7 @@ func (p plan) xdp() report.Setting {
 	return report.Setting{
 		Title: "Benchmarks of the AF_XDP backend", Command: "make bench-xdp",
 		Common: []string{
-			fmt.Sprintf("every `peregrine serve` has `--cpu %s` and, unless another URL stands there, `%s`", serverCPU, server),
+			fmt.Sprintf("every `peregrine serve` has `--cpu %s --plain` and, unless another URL stands there, `%s`", serverCPU, server),
 			fmt.Sprintf("every `peregrine perf` has `--cpu %s --duration %v --warmup %v` and, unless another, `--transport %s`", clientCPU, p.duration, p.warmup, client),
 			"server and client are in network namespaces of their own, joined by a veth pair of one queue, whose device cuts what is longer than its MTU of 1500",
 		},
@@ -41,7 +41,7 @@ func xdpURLs(mode string) (server, client string) {
 // overWire is a case of `peregrine serve` and `peregrine perf` at the ends of the
 // wire, by two URLs.
 func (p plan) overWire(w ends, name, server, client string, same flags, perf ...string) suite.Case {
-	return p.apart(w, p.pair(name, append(p.serving(), server), append(p.calling(), "--transport", client), same, slices.Concat(same, perf)))
+	return p.apart(w, p.pair(name, append(p.serving(), server, "--plain"), append(p.calling(), "--transport", client), same, slices.Concat(same, perf)))
 }
 
 // asavie is a case of that library's echo.

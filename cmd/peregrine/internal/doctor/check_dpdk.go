@@ -64,7 +64,7 @@ func (r *report) checkCard(d *Device) {
 		r.find("dpdk-lockdown", "The kernel is locked down: "+r.Host.Lockdown+".", "Take vfio-pci with an IOMMU, or boot without secure boot.")
 	}
 	if r.Process.UID != 0 && !(d.Driver == "vfio-pci" && d.IOMMU) { // else /dev/vfio may be anybody's
-		r.find("dpdk-privileges", "This process is not root's.", "sudo peregrine serve 'dpdk://"+d.Address+"?ip=…'")
+		r.find("dpdk-privileges", "This process is not root's.", "sudo peregrine serve 'dpdk://"+d.Address+"?ip=…' --plain")
 	}
 	if slices.Contains(handing, d.Driver) {
 		r.checkHanded(d)

@@ -157,7 +157,7 @@ func (r *report) checkXDPQueues(n *NIC) {
 			what = fmt.Sprintf("%s has %s, and there are %s.", n.Name, count(queues, "receive queue"), count(loops, "loop"))
 		}
 		r.find("xdp-queues", what,
-			fmt.Sprintf("peregrine serve 'xdp://%s?port=31850' --loops %d", n.Name, queues),
+			fmt.Sprintf("peregrine serve 'xdp://%s?port=31850' --loops %d --plain", n.Name, queues),
 			fmt.Sprintf("sudo ethtool -L %s combined %d     # as many queues as loops", n.Name, max(1, loops)))
 	}
 }
