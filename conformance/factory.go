@@ -75,6 +75,10 @@ type Factory struct {
 	// port that a datagram was for, and that the near side reports it.
 	Refuses bool
 
+	// Stays says that the far side must not close while the near one sends: a driver
+	// below the backend does not survive it.
+	Stays bool
+
 	// Inject sends a datagram to an address by other means than this backend,
 	// such as a plain socket. It may be longer than MaxPayload; an error says
 	// that it did not leave. Nil where there are no such means.

@@ -74,6 +74,8 @@ func forgettingARouteStopsNothing(t *testing.T, p *pair) {
 	}
 }
 
+func mayLeave(f Factory, _, _ transport.Caps) bool { return !f.Stays }
+
 func nobodyAtARouteIsNoError(t *testing.T, p *pair) {
 	require.NoError(t, p.far.Close())
 	for range 20 {
