@@ -77,7 +77,7 @@ func TestARelayOfTwoInterfacesLeavesNothingBehind(t *testing.T) {
 			s := newStreet(t, 1500, 1500)
 			server := serveIn(t, s.server, "serve", "udp://10.8.1.2:0", "--plain", "--patience", "1m")
 			r := serveIn(t, s.middle, "relay", "xdp://inside?port=7000&mode="+mode, server.addr, "--transport", "xdp://outside?mode="+mode, "--json", filepath.Join(t.TempDir(), "r.json"))
-			for _, args := range [][]string{{}, {"--mode", "upload", "--size", "8MiB"}, {"--mode", "download", "--size", "64KiB"}} {
+			for _, args := range [][]string{{}, {"--mode", "upload", "--size", "1MiB", "--duration", "2s"}, {"--mode", "download", "--size", "64KiB", "--duration", "2s"}} {
 				require.Positive(t, perfIn(t, s.client, "10.8.0.2:7000", args...)["calls"])
 			}
 			said := r.interrupted(t)
@@ -110,7 +110,7 @@ func TestInterfacesThatCannotShareMemoryCopyAndSaySo(t *testing.T) {
 	s := newStreet(t, 3000, 3000)
 	server := serveIn(t, s.server, "serve", "udp://10.8.1.2:0", "--plain", "--patience", "1m")
 	r := serveIn(t, s.middle, "relay", "xdp://inside?port=7000&rx_ring=512", server.addr, "--transport", "xdp://outside?mtu=1500")
-	require.Positive(t, perfIn(t, s.client, "10.8.0.2:7000", "--mode", "upload", "--size", "1MiB")["calls"])
+	require.Positive(t, perfIn(t, s.client, "10.8.0.2:7000", "--mode", "upload", "--size", "1MiB", "--duration", "2s")["calls"])
 	said := r.interrupted(t)
 	require.Contains(t, said, "note: datagrams are copied, for the interfaces cannot have one memory")
 	require.Contains(t, said, "give all of them the same MTU")

@@ -2,9 +2,9 @@ package netdev
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -56,7 +56,8 @@ type attribute struct {
 }
 
 // header is struct genlmsghdr: command, version, and two bytes that must be zero.
-// nl.Genlmsg (v1.3.1) sends whatever lies behind itself in memory as these.
+// nl.Genlmsg (v1.3.1) sends whatever lies behind itself in memory as these,
+// which others may be writing.
 type header [nl.SizeofGenlmsg]byte
 
 // Len implements nl.NetlinkRequestData.
@@ -67,21 +68,36 @@ func (h header) Serialize() []byte { return h[:] }
 
 // ask returns the numbers in the answer to a command, by kind.
 func ask(command uint8, about ...attribute) (map[uint16]uint64, error) {
-	f, err := netlink.GenlFamilyGet(family)
+	// Not by netlink.GenlFamilyGet, whose header is nl.Genlmsg.
+	f, err := request(nl.GENL_ID_CTRL, header{nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION},
+		nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(family)))
 	if err != nil {
 		return nil, fmt.Errorf("netdev: this kernel has no such family: %w", err)
 	}
-	request := nl.NewNetlinkRequest(int(f.ID), 0)
-	request.AddData(header{command, uint8(f.Version)})
+	var attributes []*nl.RtAttr
 	for _, a := range about {
-		request.AddData(nl.NewRtAttr(a.kind, nl.Uint32Attr(a.value)))
+		attributes = append(attributes, nl.NewRtAttr(a.kind, nl.Uint32Attr(a.value)))
 	}
-	messages, err := request.Execute(unix.NETLINK_GENERIC, 0)
+	answer, err := request(int(f[nl.GENL_CTRL_ATTR_FAMILY_ID]), header{command, uint8(f[nl.GENL_CTRL_ATTR_VERSION])}, attributes...)
 	if err != nil {
 		return nil, fmt.Errorf("netdev: %w", err)
 	}
+	return answer, nil
+}
+
+// request returns the numbers in the answer of a family.
+func request(id int, h header, attributes ...*nl.RtAttr) (map[uint16]uint64, error) {
+	r := nl.NewNetlinkRequest(id, 0)
+	r.AddData(h)
+	for _, a := range attributes {
+		r.AddData(a)
+	}
+	messages, err := r.Execute(unix.NETLINK_GENERIC, 0)
+	if err != nil {
+		return nil, err
+	}
 	if len(messages) == 0 {
-		return nil, fmt.Errorf("netdev: no answer")
+		return nil, errors.New("no answer")
 	}
 	return numbers(messages[0])
 }
@@ -89,15 +105,17 @@ func ask(command uint8, about ...attribute) (map[uint16]uint64, error) {
 // numbers takes an answer apart.
 func numbers(message []byte) (map[uint16]uint64, error) {
 	if len(message) < nl.SizeofGenlmsg {
-		return nil, fmt.Errorf("netdev: an answer of %d bytes", len(message))
+		return nil, fmt.Errorf("an answer of %d bytes", len(message))
 	}
 	attributes, err := nl.ParseRouteAttr(message[nl.SizeofGenlmsg:])
 	if err != nil {
-		return nil, fmt.Errorf("netdev: %w", err)
+		return nil, err
 	}
 	found := make(map[uint16]uint64, len(attributes))
 	for _, a := range attributes {
 		switch kind := a.Attr.Type & nl.NLA_TYPE_MASK; len(a.Value) {
+		case 2:
+			found[kind] = uint64(binary.NativeEndian.Uint16(a.Value))
 		case 4:
 			found[kind] = uint64(binary.NativeEndian.Uint32(a.Value))
 		case 8:

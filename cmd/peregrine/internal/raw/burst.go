@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"math"
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/transport"
@@ -27,8 +28,14 @@ func newBurst(tr transport.Transport) *burst {
 
 // next returns a packet to fill, with a head. It sends what it holds when it has
 // no more room.
-func (b *burst) next() (*transport.TxPacket, error) {
-	for b.used == b.lent {
+func (b *burst) next() (*transport.TxPacket, error) { return b.nextWithin(math.MaxInt) }
+
+// nextWithin is next, and nil where there is no room after that many looks.
+func (b *burst) nextWithin(looks int) (*transport.TxPacket, error) {
+	for ; b.used == b.lent; looks-- {
+		if looks == 0 {
+			return nil, nil
+		}
 		if b.used == len(b.pkts) {
 			if err := b.flush(); err != nil {
 				return nil, err

@@ -139,9 +139,11 @@ func (s *Server) turnTo(peer netip.AddrPort) bool {
 	return true
 }
 
+// echo answers, or leaves that to the next try of a client that sends without an end
+// and takes nothing in: each would wait for the other.
 func (s *Server) echo(data []byte) error {
-	p, err := s.tx.next()
-	if err != nil {
+	p, err := s.tx.nextWithin(int(silence / full))
+	if p == nil {
 		return err
 	}
 	p.Route = s.route
