@@ -76,7 +76,7 @@ cat /tmp/served
 grep -q '^served [1-9]' /tmp/served
 peregrine doctor || [ $? = 3 ]
 man peregrine-serve | grep -q -- --config
-man peregrine | grep -q peregrine-doctor
+MANWIDTH=1000 man peregrine | grep -q peregrine-doctor # not cut at the end of a line
 bash -c '. /usr/share/bash-completion/completions/peregrine && complete -p peregrine'
 systemd-analyze verify peregrine.service
 systemd-analyze security --offline=yes --threshold=20 peregrine.service > /tmp/exposed || { cat /tmp/exposed; exit 1; }
