@@ -16,6 +16,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/raw"
 	"github.com/peregrine-rpc/peregrine/flight"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
+	"github.com/peregrine-rpc/peregrine/internal/secureflag"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -29,7 +30,7 @@ type endpointFlags struct {
 	noCoalesce bool
 	noOffload  bool
 	flight     string
-	secureFlags
+	secure     secureflag.Flags
 }
 
 // unpinned is the value of --cpu that leaves threads where the system puts them.
@@ -46,13 +47,13 @@ func (f *endpointFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.patience, "patience", 0, "how long a peer may be silent, also when it is first called (default: keep_alive and connect_timeout of the engine)")
 	flags.StringVar(&f.cc, "cc", "", "congestion controller, auto unless told: a name, or as in '{name: swift, target_delay: 50us}'; there are "+strings.Join(cc.Names(), ", "))
 	flags.StringVar(&f.flight, "flight", "", "save what happened in this `folder` when a call fails, or at SIGUSR1; explain reads it")
-	f.secureFlags.register(flags)
+	f.secure.Register(flags)
 	flags.StringVar(&f.fault, "fault", "", "make the network bad, both ways: loss=0.01,dup=0.01,reorder=0.05,delay=1ms,corrupt=0.001,seed=7")
 }
 
 // options translates the flags for the engine.
 func (f *endpointFlags) options() ([]peregrine.Option, error) {
-	opts := append(f.secureFlags.options(), peregrine.WithPoll(f.poll))
+	opts := append(f.secure.Options(), peregrine.WithPoll(f.poll))
 	if f.cpu != unpinned {
 		if err := f.checkCPU(); err != nil {
 			return nil, err
@@ -107,7 +108,7 @@ func (f *endpointFlags) spin() time.Duration {
 
 // openRaw opens one queue of a URL, with the flags' faults.
 func (f *endpointFlags) openRaw(rawURL string) (transport.Transport, error) {
-	if len(f.secureFlags.options()) > 0 {
+	if len(f.secure.Options()) > 0 {
 		return nil, errors.New("--tls-... and --psk have no meaning with --raw: raw datagrams have no connections")
 	}
 	if f.cc != "" {

@@ -255,7 +255,7 @@ func (p *perfCommand) open(ctx context.Context, sessions int, opts ...peregrine.
 
 // askEngine returns the CPU that the server is pinned to.
 func (p *perfCommand) askEngine(ctx context.Context) (cpu int, err error) {
-	e, sessions, err := p.open(ctx, 1, p.secureFlags.options()...)
+	e, sessions, err := p.open(ctx, 1, p.secure.Options()...)
 	if err != nil {
 		return unpinned, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/service"
 	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/flight"
+	"github.com/peregrine-rpc/peregrine/internal/secureflag"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -31,7 +32,6 @@ type serveCommand struct {
 	loops    int
 	raw      bool
 	untilEOF bool
-	plain    bool
 	in       io.Reader
 	extra    []peregrine.Option
 	results
@@ -80,8 +80,7 @@ func (s *serveCommand) register(flags *pflag.FlagSet) {
 	s.endpointFlags.register(flags)
 	s.http.register(flags)
 	s.results.register(flags, "the counters at the end")
-	flags.BoolVar(&s.plain, "plain", false, "serve plain text also where others reach it")
-	flags.BoolVar(&s.tls.Mutual, "tls-mutual", false, "clients must show a certificate, too, of an authority in --tls-ca")
+	s.secure.RegisterServer(flags)
 	flags.IntVar(&s.loops, "loops", 1, "event loops, each with a queue and a core of its own")
 	flags.BoolVar(&s.untilEOF, "until-eof", false, "stop when standard input ends")
 	_ = flags.MarkHidden("until-eof") // for a parent process, whose death closes it
@@ -156,7 +155,7 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.plain = s.plain || file.Plain
+	s.secure.Plain = s.secure.Plain || file.Plain
 	if len(file.CPUs) > 0 {
 		s.cpu = file.CPUs[0]
 	}
@@ -167,20 +166,20 @@ func (s *serveCommand) open() (*peregrine.Endpoint, error) {
 }
 
 func (s *serveCommand) runEngine(ctx context.Context) error {
-	if err := s.serves(); err != nil {
+	if err := s.secure.CheckServer(); err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
 	e, err := s.open()
 	if err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
-	if err := mayServe(e, s.plain); err != nil {
+	if err := s.secure.MayServe(e); err != nil {
 		return errors.Join(fmt.Errorf("cannot serve: %w", err), e.Close())
 	}
 	service.Register(e, s.cpu)
 	defer s.saveAtSignal(e)()
 	announce(s.out, e.Addr().String(), e.Caps())
-	announceSecurity(s.out, e)
+	secureflag.Announce(s.out, e)
 	stop, err := s.http.serve(e, func(format string, args ...any) { fmt.Fprintf(s.out, format, args...) })
 	if err != nil {
 		return errors.Join(err, e.Close())

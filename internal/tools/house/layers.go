@@ -40,6 +40,7 @@ var layers = []layer{
 	{"internal/transporttest", []string{"core", "transport", "internal/netns", "github.com/stretchr/testify/...", "go.uber.org/goleak", xsys}},
 	{"internal/netns", []string{xsys, "github.com/vishvananda/netlink/..."}},
 	{"internal/handshake", []string{"core/packet", "core/packet/seal", "wire"}},
+	{"internal/secureflag", []string{"."}},
 	{"internal/...", []string{"internal/...", xsys}},
 	{"conformance/...", []string{
 		"core", "transport", "conformance/internal/...", "github.com/stretchr/testify/...", "go.uber.org/goleak/...",
