@@ -130,21 +130,22 @@ func misplaced(key, problem string) HandleOption {
 // their own loop has changed by that time, and the others follow. The error is a
 // [*ConfigError] for options that cannot be used, or that the endpoint is closed.
 func (e *Endpoint) Handle(method uint16, h Handler, opts ...HandleOption) error {
-	if len(e.loops) == 0 {
-		return errNotOpen
+	h, err := e.placed(h, opts)
+	if err == nil {
+		err = e.names.take(method)
 	}
-	if err := e.names.take(method); err != nil {
-		return err
-	}
-	return e.setHandler(method, h, opts)
-}
-
-func (e *Endpoint) setHandler(method uint16, h Handler, opts []HandleOption) error {
-	h, err := newPlacement(opts).place(h, e.interceptors)
 	if err != nil {
 		return err
 	}
 	return e.onLoops(func(l *loop) { l.handle(method, h) })
+}
+
+// placed is a handler as loops run it.
+func (e *Endpoint) placed(h Handler, opts []HandleOption) (Handler, error) {
+	if len(e.loops) == 0 {
+		return nil, errNotOpen
+	}
+	return newPlacement(opts).place(h, e.interceptors)
 }
 
 // onLoops has each loop do f, and waits for that, unless it is called on one of them.

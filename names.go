@@ -23,26 +23,34 @@ type names struct {
 // learn a number for the name once a connection, by [Session.Method], so that a name
 // costs a request no more than a number.
 func (e *Endpoint) HandleName(name string, h Handler, opts ...HandleOption) error {
+	h, err := e.placed(h, opts)
+	if err != nil {
+		return err
+	}
 	number, err := e.number(name)
 	if err != nil {
 		return err
 	}
-	if err := e.setHandler(number, h, opts); err != nil {
-		return err
-	}
-	return e.onLoops(func(l *loop) { l.engine.Name(name, number) })
+	return e.onLoops(func(l *loop) {
+		l.handle(number, h)
+		l.engine.Name(name, number)
+	})
 }
 
 // HandleStreamName is HandleName for the streams of a method.
 func (e *Endpoint) HandleStreamName(name string, h StreamHandler) error {
+	h, err := e.placedStream(h)
+	if err != nil {
+		return err
+	}
 	number, err := e.number(name)
 	if err != nil {
 		return err
 	}
-	if err := e.setStreamHandler(number, h); err != nil {
-		return err
-	}
-	return e.onLoops(func(l *loop) { l.engine.Name(name, number) })
+	return e.onLoops(func(l *loop) {
+		l.handleStream(number, h)
+		l.engine.Name(name, number)
+	})
 }
 
 // MethodName is the name of a method of this endpoint, by the number that
@@ -55,10 +63,7 @@ func (e *Endpoint) MethodName(number uint16) string {
 
 // number is that of a name, from now on if it had none.
 func (e *Endpoint) number(name string) (uint16, error) {
-	switch {
-	case len(e.loops) == 0:
-		return 0, errNotOpen
-	case name == "":
+	if name == "" {
 		return 0, &ConfigError{Key: "name", Problem: "a method's name is empty"}
 	}
 	n := &e.names

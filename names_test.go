@@ -63,6 +63,9 @@ func TestANameHasOneNumberAsLongAsItsEndpointLives(t *testing.T) {
 	require.ErrorAs(t, server.Handle(65535, says("another")), &wrong, "names are asked for there")
 	require.ErrorAs(t, server.HandleName("", told), &wrong)
 
+	require.ErrorAs(t, server.HandleName("c", told, peregrine.Go(0)), &wrong, "and no number is lost by that")
+	require.ErrorAs(t, server.Handle(65532, told, peregrine.Go(0)), &wrong, "nor by that")
+
 	require.NoError(t, server.HandleName("a", nil))
 	_, err = session.Method("a").Call(t.Context(), nil, nil)
 	require.Equal(t, peregrine.Unimplemented, peregrine.CodeOf(err))

@@ -89,23 +89,25 @@ func (st *Stream) prepare(stream *core.Stream) {
 // HandleStream sets the handler of a method's streams, on all loops, in place of the
 // one it may have; nil removes it. Calls of the method have a handler of their own.
 func (e *Endpoint) HandleStream(method uint16, h StreamHandler) error {
-	if len(e.loops) == 0 {
-		return errNotOpen
+	h, err := e.placedStream(h)
+	if err == nil {
+		err = e.names.take(method)
 	}
-	if err := e.names.take(method); err != nil {
+	if err != nil {
 		return err
 	}
-	return e.setStreamHandler(method, h)
+	return e.onLoops(func(l *loop) { l.handleStream(method, h) })
 }
 
-func (e *Endpoint) setStreamHandler(method uint16, h StreamHandler) error {
-	if h != nil {
-		var err error
-		if h, err = intercepted(e.streamInterceptors, h); err != nil {
-			return err
-		}
+// placedStream is a handler as loops run it.
+func (e *Endpoint) placedStream(h StreamHandler) (StreamHandler, error) {
+	switch {
+	case len(e.loops) == 0:
+		return nil, errNotOpen
+	case h == nil:
+		return nil, nil
 	}
-	return e.onLoops(func(l *loop) { l.handleStream(method, h) })
+	return intercepted(e.streamInterceptors, h)
 }
 
 // handleStream sets a method's handler of streams in the engine.
