@@ -231,8 +231,9 @@ func TestABrowserCalls(t *testing.T) {
 				require.NoError(t, err)
 				body := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 				text := strings.HasPrefix(kind, "application/grpc-web-text")
-				if text { // in two pieces, each padded
-					body = []byte(base64.StdEncoding.EncodeToString(body[:4]) + base64.StdEncoding.EncodeToString(body[4:]))
+				if text { // in two pieces, each padded, the first of two lines
+					first, second := base64.StdEncoding.EncodeToString(body[:4]), base64.StdEncoding.EncodeToString(body[4:])
+					body = []byte(first[:5] + "\r\n" + first[5:] + "\n" + second)
 				}
 				request, err := http.NewRequestWithContext(within(t), http.MethodPost, "http://"+address+"/grpc.testing.TestService/UnaryCall", bytes.NewReader(body))
 				require.NoError(t, err)

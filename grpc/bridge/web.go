@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -59,7 +58,7 @@ func (t *textReader) Read(b []byte) (int, error) {
 	for len(t.decoded) == 0 {
 		var piece [4096]byte
 		n, err := t.from.Read(piece[:])
-		t.encoded = append(t.encoded, bytes.ReplaceAll(piece[:n], []byte("\n"), nil)...)
+		t.encoded = append(t.encoded, withoutBreaks(piece[:n])...)
 		for len(t.encoded) >= 4 { // a group may be the last of a piece
 			var group [3]byte
 			size, err := base64.StdEncoding.Decode(group[:], t.encoded[:4])
@@ -79,6 +78,11 @@ func (t *textReader) Read(b []byte) (int, error) {
 	n := copy(b, t.decoded)
 	t.decoded = t.decoded[n:]
 	return n, nil
+}
+
+// withoutBreaks is text without ends of lines, in its own memory.
+func withoutBreaks(text []byte) []byte {
+	return slices.DeleteFunc(text, func(b byte) bool { return b == '\n' || b == '\r' })
 }
 
 // webWriter makes a response of gRPC one of grpc-web.
