@@ -80,17 +80,25 @@ func (s *clientStream) open() error {
 	return nil
 }
 
-// connected waits until the stream has a connection, or has failed for want of one.
+// connected waits until the stream has a connection, or has failed for want of one. A
+// stream of a connection that is lost by now may have ended well before: RecvMsg tells.
 func (s *clientStream) connected() error {
 	session := s.conn.session
+	opened := false // by the loop, for certain
 	for {
 		switch state := session.State(); {
 		case state == peregrine.Ready:
 			return nil
 		case state == peregrine.Shutdown:
 			return errClosing
+		case state == peregrine.TransientFailure && !s.info.waitForReady && !opened:
+			session.MTU() // asks the loop, which has opened the stream by then: this state may be of before
+			opened = true
 		case state == peregrine.TransientFailure && !s.info.waitForReady:
 			s.look()
+			if s.firstErr == nil || s.firstErr == io.EOF || len(s.stream.Trailer()) > 0 {
+				return nil
+			}
 			return s.failure(s.firstErr)
 		case !session.WaitForStateChange(s.ctx, state):
 			return contextError(s.ctx.Err())
@@ -125,7 +133,9 @@ func (s *clientStream) waitHeader() error {
 	}
 	header, err := s.stream.Header()
 	if err == nil && header == nil {
-		s.look()
+		if !s.looked {
+			s.look()
+		}
 		err = s.firstErr
 	}
 	s.asked = true

@@ -237,6 +237,51 @@ func TestWaitForReady(t *testing.T) {
 	require.Equal(t, addr, conn.Target())
 }
 
+// What arrived before the connection was lost is there, also for who gets the stream only
+// then.
+func TestAStreamOfALostConnectionHasWhatArrived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, settings{})
+	w.serve(func(ss grpc.ServerStream) error {
+		if err := ss.SendMsg(word("first")); err != nil {
+			return err
+		}
+		<-ss.Context().Done()
+		return ss.Context().Err()
+	})
+	server := pgrpc.NewServer()
+	w.register(server)
+	endpoint, err := server.Listen("udp://127.0.0.1:0")
+	require.NoError(t, err)
+	defer server.Stop()
+	var conn *pgrpc.ClientConn
+	conn, err = pgrpc.NewClient(endpoint.Addr().String(), pgrpc.WithEngine(peregrine.WithStreamInterceptor(func(next peregrine.StreamFunc) peregrine.StreamFunc {
+		return func(ctx context.Context, m peregrine.Method, header []byte) (*peregrine.Stream, error) {
+			stream, err := next(ctx, m, header)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := stream.Header(); err != nil { // waits for the message, there being none
+				return nil, err
+			}
+			server.Stop()
+			for state := conn.GetState(); state != connectivity.TransientFailure; state = conn.GetState() {
+				conn.Connect()
+				conn.WaitForStateChange(ctx, state)
+			}
+			return stream, nil
+		}
+	})))
+	require.NoError(t, err)
+	defer conn.Close()
+	cs, err := conn.NewStream(within(t, time.Minute), bidiDesc, bidi)
+	require.NoError(t, err)
+	in := new(text)
+	require.NoError(t, cs.RecvMsg(in))
+	require.Equal(t, "first", in.Value)
+	require.Equal(t, codes.Unavailable, status.Code(cs.RecvMsg(in)))
+}
+
 // A handler chooses how its messages are compressed, among what its client takes.
 func TestAHandlerChoosesACompressor(t *testing.T) {
 	t.Parallel()
