@@ -10,6 +10,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/cc"
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/core/packet/psk"
 	"github.com/peregrine-rpc/peregrine/transport"
 	"github.com/peregrine-rpc/peregrine/transport/mem"
 	"github.com/peregrine-rpc/peregrine/transport/udp"
@@ -111,6 +112,14 @@ func uncoalesced(cfg core.Config) core.Config {
 	return cfg
 }
 
+// sealed is cfg with a pre-shared key.
+func sealed(tb testing.TB, cfg core.Config) core.Config {
+	security, err := psk.New([][psk.KeySize]byte{{1}}, nil)
+	require.NoError(tb, err)
+	cfg.Security = security
+	return cfg
+}
+
 func BenchmarkSmallRPC(b *testing.B) {
 	for _, bench := range []struct {
 		name             string
@@ -124,6 +133,9 @@ func BenchmarkSmallRPC(b *testing.B) {
 		{"cc=none", 64, 1, controlled(b, "none")},
 		{"uncoalesced/cc=none", 64, 1, uncoalesced(controlled(b, "none"))},
 		{"alone/cc=none", 1, 1, controlled(b, "none")},
+		{"sealed/cc=none", 64, 1, sealed(b, controlled(b, "none"))},
+		{"sealed/uncoalesced/cc=none", 64, 1, sealed(b, uncoalesced(controlled(b, "none")))},
+		{"sealed/alone/cc=none", 1, 1, sealed(b, controlled(b, "none"))},
 		{"cc=timely", 64, 1, controlled(b, "timely")},
 		{"cc=swift", 64, 1, controlled(b, "swift")},
 		{"cc=dctcp", 64, 1, controlled(b, "dctcp")},

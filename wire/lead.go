@@ -17,6 +17,12 @@ func (l Lead) Plain() bool {
 	return l.low&start == magic|Version<<12|uint64(Data)<<8
 }
 
+// Sealed says whether it is of a sealed Data datagram of this version.
+func (l Lead) Sealed() bool {
+	const start = 0xFFFF | (0xFF&^(FlagAckNow|FlagPhase))<<16
+	return l.low&start == magic|Version<<12|uint64(Data)<<8|FlagSealed<<16
+}
+
 // AckNow says whether it asks for its acknowledgement at once.
 func (l Lead) AckNow() bool { return l.low&(FlagAckNow<<16) != 0 }
 

@@ -15,7 +15,8 @@ func TestALeadAgreesWithItsHeader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SliceOfN(rapid.Byte(), wire.HeaderSize, 60).Draw(t, "datagram")
 		if rapid.Bool().Draw(t, "ours") {
-			good := wire.Header{Flags: wire.FlagAckNow & rapid.Byte().Draw(t, "flags")}
+			sealed := rapid.SampledFrom([]uint8{0, wire.FlagSealed}).Draw(t, "sealed")
+			good := wire.Header{Flags: sealed | (wire.FlagAckNow|wire.FlagPhase)&rapid.Byte().Draw(t, "flags")}
 			good.Put(b)
 			b[1] ^= 1 << rapid.IntRange(0, 20).Draw(t, "bit") // often none
 		}
@@ -23,12 +24,15 @@ func TestALeadAgreesWithItsHeader(t *testing.T) {
 		var h wire.Header
 		_, err := h.Parse(b)
 		if err == nil {
-			require.Equal(t, h.Type == wire.Data && h.Flags&wire.FlagChecksum == 0, l.Plain())
+			require.Equal(t, h.Type == wire.Data && h.Flags&(wire.FlagChecksum|wire.FlagSealed) == 0, l.Plain())
+			require.Equal(t, h.Type == wire.Data && h.Flags&wire.FlagSealed != 0, l.Sealed())
 		} else if l.Plain() {
 			require.ErrorIs(t, err, wire.ErrLength)
 			require.NotZero(t, l.Words(), "of the block of acknowledgements")
+		} else if l.Sealed() {
+			require.ErrorIs(t, err, wire.ErrLength, "of the block, or of the tag")
 		}
-		if l.Plain() {
+		if l.Plain() || l.Sealed() {
 			require.Equal(t, h.Flags&wire.FlagAckNow != 0, l.AckNow())
 			require.Equal(t, h.Acks.Words, l.Words())
 			require.Equal(t, []uint32{h.Connection, h.Token, h.Number}, []uint32{l.Connection(), l.Token(), l.Number()})

@@ -78,7 +78,7 @@ func TestAnotherRouteIsTakenUp(t *testing.T) {
 // acknowledges the next packet then says nothing of when that arrived.
 func TestAnArrivalIsOfItsOwnAcknowledgementAlone(t *testing.T) {
 	t.Parallel()
-	h := newHalf(t, true, false)
+	h := newHalf(t, true, plainly)
 	c := h.conn
 	acknowledge := func(typ wire.Type, number uint32, arrival uint32) {
 		head := wire.Header{Type: typ, Connection: c.index, Token: c.token}

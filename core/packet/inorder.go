@@ -5,7 +5,7 @@ import (
 	"github.com/peregrine-rpc/peregrine/wire"
 )
 
-// Most datagrams are what was expected: Data without a checksum, of a connection
+// Most datagrams are what was expected: Data without a checksum, or sealed, of a connection
 // that is neither new nor moving, from where its remote is known to be, with the
 // packet number that comes next. A few comparisons tell, and then there is less to
 // do: nothing can be a duplicate, and the window of numbers moves by one.
@@ -13,7 +13,8 @@ import (
 // What this file does is what receive does with such a datagram, which is the
 // specification; a test drives both with the same datagrams. Its invariants:
 //
-//   - false means that nothing was done;
+//   - false means that nothing was done, but that what is sealed may have been opened;
+//   - a sealed connection's flags are wire.FlagSealed, and no others;
 //   - received.next is 0 unless the connection is connected and something arrived;
 //   - received.next is at most 1<<63, which is no packet's number.
 
@@ -25,11 +26,12 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 	}
 	lead := wire.LeadOf(b)
 	slot := lead.Connection() & (1<<queueShift - 1)
-	if !lead.Plain() || int(slot) >= len(e.conns) {
+	plain := lead.Plain()
+	if !plain && !lead.Sealed() || int(slot) >= len(e.conns) {
 		return false
 	}
 	c := e.conns[slot]
-	if c == nil || c.index != lead.Connection() || c.token != lead.Token() || c.flags != 0 || c.check != nil ||
+	if c == nil || c.index != lead.Connection() || c.token != lead.Token() || (c.flags == 0) != plain || c.check != nil ||
 		c.addr != rx.From {
 		return false
 	}
@@ -38,15 +40,27 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 	if lead.Number() != uint32(number) || number-1 >= 1<<63-1 { // 0: nothing arrived so far, or it is not connected
 		return false
 	}
-	size, words := 0, lead.Words()
+	words := lead.Words()
+	if words > wire.MaxAckWords {
+		return false
+	}
+	body := b[wire.HeaderSize:]
+	if !plain {
+		if c.guard == nil || c.exchange != nil || len(body) < wire.TagSize {
+			return false
+		}
+		var ok bool
+		if body, ok = e.open(c.guard, b, number); !ok {
+			return true
+		}
+	}
 	if words > 0 {
-		if words > wire.MaxAckWords {
-			return false
-		}
 		acks := &e.rxHeader.Acks
-		if size = acks.Parse(words, b[wire.HeaderSize:]); size == 0 {
+		size := acks.Parse(words, body)
+		if size == 0 {
 			return false
 		}
+		body = body[size:]
 		largest := expand(acks.Largest, c.next)
 		if largest-1 >= c.next-1 {
 			return false
@@ -54,6 +68,9 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 		if c.acknowledged(largest, acks, rx.Waited); c.state != Connected {
 			return true
 		}
+	}
+	if !plain {
+		c.guard.doubt = 0
 	}
 	c.lastHeard = e.now
 	if !c.dirty {
@@ -81,6 +98,6 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 	if rx.ECN == transport.CE {
 		in.ce++
 	}
-	c.layer.Take(b[wire.HeaderSize+size:])
+	c.layer.Take(body)
 	return true
 }

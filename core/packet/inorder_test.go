@@ -2,6 +2,8 @@ package packet
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/fnv"
 	"net/netip"
 	"testing"
 	"time"
@@ -51,7 +53,46 @@ type half struct {
 	sent  [][]byte
 }
 
-func newHalf(t require.TestingT, dialed, checksum bool) *half {
+// How datagrams are protected.
+const (
+	plainly = iota
+	checked
+	sealed
+)
+
+// keys are a Protection that hides nothing, and whose tags tell what was changed.
+type keys struct {
+	packets uint64 // sealed: of every second one the phase is odd
+	forged  int
+}
+
+func (*keys) Overhead() int { return wire.TagSize }
+func (*keys) Spent() bool   { return false }
+
+func (k *keys) Seal(datagram []byte, number uint64) []byte {
+	if k.packets++; k.packets%2 == 0 {
+		datagram[2] |= wire.FlagPhase
+	}
+	return tagged(datagram, datagram, number)
+}
+
+func (k *keys) Open(dst, datagram []byte, number uint64) ([]byte, bool) {
+	text := datagram[:len(datagram)-wire.TagSize]
+	if !bytes.Equal(tagged(nil, text, number), datagram[len(text):]) {
+		k.forged++
+		return nil, false
+	}
+	return append(dst, text[wire.HeaderSize:]...), true
+}
+
+func tagged(dst, text []byte, number uint64) []byte {
+	sum := fnv.New128a()
+	sum.Write(binary.LittleEndian.AppendUint64(nil, number))
+	sum.Write(text)
+	return sum.Sum(dst)
+}
+
+func newHalf(t require.TestingT, dialed bool, how int) *half {
 	near, far := mem.Pair()
 	e, err := New(Config{
 		Peers: 2, Credits: 16, MaxDatagram: 1472, AckDelay: time.Millisecond, KeepAlive: time.Second,
@@ -64,8 +105,12 @@ func newHalf(t require.TestingT, dialed, checksum bool) *half {
 	h.conn = e.newConn(path{addr: far.LocalAddr(), route: route, dialed: dialed})
 	h.conn.layer = h.layer
 	params := wire.Params{Credits: 16, MaxDatagram: 1472, KeepAlive: 1000, AckDelay: 1000}
-	if checksum {
+	switch how {
+	case checked:
 		params.Features = wire.FeatureChecksum
+	case sealed:
+		h.conn.guard = &guard{Protection: &keys{}}
+		h.Endpoint.plain, h.reserved = make([]byte, 2048), wire.HeaderSize+wire.TagSize
 	}
 	h.conn.establish(7, 9, &params)
 	return h
@@ -98,7 +143,8 @@ func (h *half) forge(t *rapid.T) transport.RxPacket {
 	if !often("data") {
 		head.Type = wire.Type(rapid.IntRange(0, 15).Draw(t, "type"))
 	}
-	if c.flags != 0 == often("checksum") {
+	seals := c.guard != nil && often("seals")
+	if !seals && c.flags != 0 == often("checksum") {
 		head.Flags = wire.FlagChecksum
 	}
 	if rapid.Bool().Draw(t, "ack now") {
@@ -118,7 +164,15 @@ func (h *half) forge(t *rapid.T) transport.RxPacket {
 	}
 	b := make([]byte, head.Size()+rapid.IntRange(0, 100).Draw(t, "body"))
 	head.Put(b)
-	if head.Flags&wire.FlagChecksum != 0 {
+	switch {
+	case seals:
+		b[2] |= wire.FlagSealed
+		if !often("right block") && len(b) > wire.HeaderSize {
+			b[wire.HeaderSize] ^= 0x80
+		}
+		k := keys{packets: uint64(rapid.IntRange(0, 1).Draw(t, "phase"))}
+		b = k.Seal(b, expand(head.Number, c.in.next))
+	case head.Flags&wire.FlagChecksum != 0:
 		wire.Seal(b, nil)
 	}
 	if !often("whole") {
@@ -144,10 +198,10 @@ func (h *half) forge(t *rapid.T) transport.RxPacket {
 // as many runs of one would be.
 func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 	t.Parallel()
-	quick := 0
+	quick := make([]int, sealed+1)
 	rapid.Check(t, func(t *rapid.T) {
-		dialed, checksum := rapid.Bool().Draw(t, "dialed"), rapid.IntRange(0, 5).Draw(t, "sealed") == 0
-		a, b := newHalf(t, dialed, checksum), newHalf(t, dialed, checksum)
+		dialed, how := rapid.Bool().Draw(t, "dialed"), rapid.SampledFrom([]int{plainly, plainly, sealed, sealed, checked}).Draw(t, "protection")
+		a, b := newHalf(t, dialed, how), newHalf(t, dialed, how)
 		require.Equal(t, a.conn.token, b.conn.token)
 		b.layer.slow = true
 		if next := rapid.SampledFrom([]uint64{0, 63, 511, 1<<32 - 1, 1<<63 - 1}).Draw(t, "next"); next > 0 {
@@ -159,8 +213,11 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			rx := a.forge(t)
+			if how == sealed && rapid.IntRange(0, 9).Draw(t, "doubted") == 0 {
+				a.conn.guard.doubt, b.conn.guard.doubt = time.Hour, time.Hour
+			}
 			if a.inOrder(&rx) {
-				quick++
+				quick[how]++
 			} else {
 				a.receive(&rx)
 			}
@@ -185,11 +242,13 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 			require.Equal(t, b.conn.dirty, a.conn.dirty)
 			require.Equal(t, b.conn.timer.at, a.conn.timer.at)
 			require.Equal(t, b.conn.check, a.conn.check)
+			require.Equal(t, b.conn.guard, a.conn.guard)
 			require.Equal(t, b.stats, a.stats)
 			require.Equal(t, b.layer.taken, a.layer.taken)
 			require.Equal(t, b.layer.told, a.layer.told)
 			require.Equal(t, b.sent, a.sent)
 		}
 	})
-	require.NotZero(t, quick)
+	require.NotZero(t, quick[plainly])
+	require.NotZero(t, quick[sealed])
 }

@@ -17,7 +17,7 @@ func TestAcknowledgingRowsIsAcknowledgingEachPacket(t *testing.T) {
 	t.Parallel()
 	rows := 0
 	rapid.Check(t, func(t *rapid.T) {
-		h := newHalf(t, true, false)
+		h := newHalf(t, true, plainly)
 		c := h.conn
 		c.credits = 200
 		for range rapid.IntRange(1, 8).Draw(t, "acknowledgements") {

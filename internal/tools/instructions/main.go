@@ -31,6 +31,9 @@ var benchmarks = []benchmark{
 	{"64 in flight, auto", "./core", "^BenchmarkSmallRPC$/^cc=auto$", "", 10_000},
 	{"a datagram each, no control", "./core", "^BenchmarkSmallRPC$/^uncoalesced$/^cc=none$", "^BenchmarkSmallRPC$/^window=64$/^uncoalesced$", 10_000},
 	{"one in flight, no control", "./core", "^BenchmarkSmallRPC$/^alone$/^cc=none$", "^BenchmarkSmallRPC$/^window=1$", 10_000},
+	{"sealed, 64 in flight, no control", "./core", "^BenchmarkSmallRPC$/^sealed$/^cc=none$", "", 10_000},
+	{"sealed, a datagram each, no control", "./core", "^BenchmarkSmallRPC$/^sealed$/^uncoalesced$/^cc=none$", "", 10_000},
+	{"sealed, one in flight, no control", "./core", "^BenchmarkSmallRPC$/^sealed$/^alone$/^cc=none$", "", 10_000},
 	{"Submit, 64 in flight, no control", ".", "^BenchmarkSubmit$", "", 20_000},
 	{"Call, 64 goroutines, no control", ".", "^BenchmarkCall$", "", 20_000},
 }
@@ -71,7 +74,7 @@ func run(root, against string, functions int, names []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
-		line := fmt.Sprintf("%-32s %8.0f", b.name, now.total)
+		line := fmt.Sprintf("%-36s %8.0f", b.name, now.total)
 		if before != "" {
 			was, err := b.count(before, b.pattern, scratch)
 			if errors.Is(err, errNoBenchmark) && b.former != "" {
