@@ -46,6 +46,7 @@ type exchange struct {
 	handshake, application *guard
 	remote                 wire.Identity
 	until                  time.Duration // accepted: when what has not arrived is given up; 0: not done
+	missed                 bool          // accepted: something sealed came before it was done, and was dropped
 	heard                  bool          // dialed: something was opened with the connection's keys: the server is done
 	failure                *Failure      // it failed, and the other side is told so
 }
@@ -133,6 +134,7 @@ func (x *exchange) proceed() {
 	for x.c.exchange == x && x.failure == nil {
 		switch step := x.drive.Next(); step.Kind {
 		case StepNone:
+			x.served()
 			return
 		case StepSend:
 			x.say(step.Level, step.Bytes)
@@ -192,8 +194,15 @@ func (x *exchange) done() {
 	c.guard, c.peer = x.application, x.drive.Peer()
 	e.timers.stop(&c.timer)
 	c.establish(remote.Connection, remote.Token, &remote.Params)
-	if c.exchange == x && !c.dialed && len(x.out) == bits.OnesCount64(x.arrived) {
-		c.end()
+	if x.missed && c.exchange == x {
+		x.send(LevelApplication, &wire.Piece{})
+	}
+}
+
+// served ends an exchange in which a server that is done has nothing more to say.
+func (x *exchange) served() {
+	if x.until != 0 && len(x.out) == bits.OnesCount64(x.arrived) {
+		x.c.end()
 	}
 }
 
@@ -217,6 +226,15 @@ func (c *Conn) confirmed() {
 	c.failures = 0
 	x.forgetLevels(LevelHandshake)
 	c.e.timers.set(&x.timer, c.e.now+afterwards)
+}
+
+// askAgain sends again what came before the server knew who the client is, and was dropped.
+func (c *Conn) askAgain() {
+	if c.inFlight > 0 && c.largestAcked == 0 {
+		c.giveUpSoundings()
+		c.probe()
+		c.Touch()
+	}
 }
 
 // Expired says again what has not arrived, or ends the exchange.
@@ -347,6 +365,12 @@ func (x *exchange) take(level Level, body *wire.CryptoBody, rx *transport.RxPack
 		c.remoteIndex, c.remoteToken, c.local = body.Connection, body.Token, rx.To
 	}
 	x.learn(level, body.Have)
+	if level == LevelApplication && c.dialed {
+		c.confirmed()
+		if len(body.Data) == 0 {
+			c.askAgain()
+		}
+	}
 	if len(body.Data) == 0 || c.exchange != x {
 		return
 	}

@@ -78,6 +78,9 @@ func (c *Conn) receive(h *wire.Header, rest []byte, rx *transport.RxPacket) {
 	e := c.e
 	known := c.addr == rx.From
 	if c.state != Connected || !known && c.dialed {
+		if x := c.exchange; x != nil && known {
+			x.missed = true
+		}
 		e.stats.RxUnknown++
 		return
 	}

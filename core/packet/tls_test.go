@@ -25,13 +25,18 @@ var (
 // certified has a site take and make only connections sealed after a TLS handshake, which
 // is computed where it is called, so that virtual time does not pass meanwhile.
 func certified(t *testing.T, set ...func(*tls.Config)) func(*packet.Config) {
+	return secured(t, func(work func()) { work() }, set...)
+}
+
+// secured is certified with handshakes that run as told.
+func secured(t *testing.T, run func(work func()), set ...func(*tls.Config)) func(*packet.Config) {
 	config := &tls.Config{
 		Certificates: []tls.Certificate{identity}, RootCAs: authority.Pool(), ClientCAs: authority.Pool(), ServerName: "server",
 	}
 	for _, f := range set {
 		f(config)
 	}
-	security, err := handshake.New(handshake.Config{TLS: config, Run: func(work func()) { work() }})
+	security, err := handshake.New(handshake.Config{TLS: config, Run: run})
 	require.NoError(t, err)
 	return func(c *packet.Config) { c.Security, c.Handshakes = security, 64 }
 }
@@ -155,4 +160,64 @@ func TestTLSSpoofedHelloIsAnsweredWithLess(t *testing.T) {
 	require.NotZero(t, answered[client.addr])
 	require.LessOrEqual(t, answered[client.addr], asked[client.addr]/10)
 	require.Zero(t, server.held().Accepted)
+}
+
+func TestATicketResumesTheNextConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server, client := w.add(certified(t)), w.add(certified(t))
+	for i := range 3 {
+		out, in := w.connect(client, server)
+		w.deliver(out, in, 1, 1, 100)
+		w.run(time.Second)
+		for _, b := range []*blobs{out, in} {
+			require.Equal(t, i > 0, b.conn.Peer().(*tls.ConnectionState).DidResume)
+		}
+		out.conn.Close("done")
+		w.until(func() bool { return in.gone })
+	}
+}
+
+// What a client sends right behind its handshake comes before its server knows who it is, and
+// is dropped. It is asked for as soon as the server does, and not once the client gets nervous.
+func TestWhatComesBeforeTheClientIsVerifiedIsSentAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(*tls.Config){
+		"with tickets": func(*tls.Config) {},
+		"without":      func(c *tls.Config) { c.SessionTicketsDisabled = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			var held []func()
+			slow := false
+			security := secured(t, func(work func()) {
+				if slow {
+					held = append(held, work)
+				} else {
+					work()
+				}
+			}, set)
+			server, client := w.add(security), w.add(certified(t, set))
+			out := client.dial(server.addr)
+			w.fate = func(p *sim.Packet) sim.Verdict {
+				slow = slow || p.From == client.addr && p.Data[2]&wire.FlagSealed != 0
+				return sim.Verdict{}
+			}
+			out.send(blobOf(0, 300))
+			w.until(func() bool { return len(held) > 0 })
+			require.Equal(t, 1, out.ups, "it takes itself for connected")
+			w.run(time.Millisecond)
+			require.NotZero(t, server.Stats().RxUnknown, "the data")
+			slow, w.fate = false, nil
+			for _, work := range held {
+				work()
+			}
+			server.port.Wake()
+			began := w.Now()
+			w.until(func() bool { return out.arrived == 1 })
+			require.LessOrEqual(t, w.Now()-began, 4*oneWay+100*time.Microsecond)
+			require.Zero(t, client.Stats().ProbeTimeouts)
+		})
+	}
 }
