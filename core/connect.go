@@ -160,7 +160,7 @@ func (r *readiness) Expired() {
 	m := s.mux
 	err := &Error{
 		Code:    Unavailable,
-		Message: fmt.Sprintf("no answer from %v within %v; is a server running there?", m.conn.Addr(), m.e.cfg.ConnectTimeout),
+		Message: m.conn.Unanswered(),
 	}
 	if m.failure != nil {
 		err.Cause = m.failure.Cause

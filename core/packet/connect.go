@@ -59,10 +59,7 @@ func (c *Conn) Connect() {
 func (c *Conn) helloTimer() {
 	e, h := c.e, &c.hello
 	if e.now-h.begun >= e.cfg.ConnectTimeout {
-		c.attemptFailed(&Failure{
-			Code:   codeUnavailable,
-			Reason: fmt.Sprintf("no answer from %v within %v; is a server running there?", c.addr, e.cfg.ConnectTimeout),
-		}, false)
+		c.attemptFailed(&Failure{Code: codeUnavailable, Reason: c.Unanswered()}, false)
 		return
 	}
 	if c.exchange != nil && c.remoteToken != 0 { // which says again itself what is lost
@@ -77,6 +74,15 @@ func (c *Conn) helloTimer() {
 		h.wait = min(2*h.wait, maxHelloInterval)
 	}
 	e.timers.set(&c.timer, min(h.again, h.begun+e.cfg.ConnectTimeout))
+}
+
+// Unanswered says, after ConnectTimeout, why there is no connection.
+func (c *Conn) Unanswered() string {
+	if c.hello.cookie != [wire.CookieSize]byte{} {
+		return fmt.Sprintf("%v answers, but no handshake with it was over within %v: it is overloaded, or much is lost on the way",
+			c.addr, c.e.cfg.ConnectTimeout)
+	}
+	return fmt.Sprintf("no answer from %v within %v; is a server running there?", c.addr, c.e.cfg.ConnectTimeout)
 }
 
 // sendHello sends a Hello; or, once the server knows our address, as many as hold what
