@@ -5,9 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // ALPN is the name of the protocol in handshakes (RFC 7301).
@@ -42,13 +42,23 @@ func prepare(c *tls.Config) (*tls.Config, error) {
 func ours(c *tls.Config) *tls.Config {
 	c.MinVersion = tls.VersionTLS13 // else QUICConn refuses
 	c.NextProtos = []string{ALPN}
-	if get := guarded(c.GetCertificate); get != nil {
+	if get := holding(guarded(c.GetCertificate)); get != nil {
 		c.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			info.Conn = connOf(info.Context())
 			return get(info)
 		}
 	}
-	c.GetClientCertificate = guarded(c.GetClientCertificate)
+	c.GetClientCertificate = holding(guarded(c.GetClientCertificate))
+	c.Certificates = slices.Clone(c.Certificates)
+	for i := range c.Certificates {
+		c.Certificates[i] = *held(&c.Certificates[i])
+	}
+	if c.ClientSessionCache != nil {
+		c.ClientSessionCache = cache{c.ClientSessionCache}
+	}
+	if c.KeyLogWriter != nil {
+		c.KeyLogWriter = keyLog{c.KeyLogWriter}
+	}
 	if verify := c.VerifyConnection; verify != nil {
 		c.VerifyConnection = func(state tls.ConnectionState) (err error) {
 			defer contain(&err)
@@ -81,24 +91,6 @@ func ours(c *tls.Config) *tls.Config {
 		}
 	}
 	return c
-}
-
-// guarded makes a callback fail its handshake where it panics: it runs on a goroutine
-// of crypto/tls's, where nobody else could recover.
-func guarded[A, R any](f func(A) (R, error)) func(A) (R, error) {
-	if f == nil {
-		return nil
-	}
-	return func(a A) (r R, err error) {
-		defer contain(&err)
-		return f(a)
-	}
-}
-
-func contain(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("a callback of the tls.Config panicked: %v", p)
-	}
 }
 
 // conn is what callbacks get as ClientHelloInfo.Conn, which QUICConn leaves nil: who

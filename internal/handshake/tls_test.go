@@ -3,12 +3,15 @@ package handshake_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -286,6 +289,19 @@ func TestACallbackThatPanicsFailsItsHandshakeOnly(t *testing.T) {
 		"WrapSession": func(_, s *tls.Config) {
 			s.WrapSession = func(tls.ConnectionState, *tls.SessionState) ([]byte, error) { panic("no") }
 		},
+		"a key that signs": func(_, s *tls.Config) {
+			s.Certificates[0].PrivateKey = broken{s.Certificates[0].PrivateKey.(crypto.Signer)}
+		},
+		"a key that signs messages": func(_, s *tls.Config) {
+			s.Certificates[0].PrivateKey = messages{broken{s.Certificates[0].PrivateKey.(crypto.Signer)}}
+		},
+		"a key that comes late": func(_, s *tls.Config) {
+			late := s.Certificates[0]
+			late.PrivateKey = broken{late.PrivateKey.(crypto.Signer)}
+			s.Certificates = nil
+			s.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &late, nil }
+		},
+		"KeyLogWriter": func(c, _ *tls.Config) { c.KeyLogWriter = broken{} },
 		"GetEncryptedClientHelloKeys": func(_, s *tls.Config) {
 			s.GetEncryptedClientHelloKeys = func(*tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) { panic("no") }
 		},
@@ -299,6 +315,74 @@ func TestACallbackThatPanicsFailsItsHandshakeOnly(t *testing.T) {
 		}
 		require.NotNil(t, failure, name)
 		assert.ErrorContains(t, failure.Cause, "a callback of the tls.Config panicked: no", name)
+	}
+}
+
+// broken panics whatever is asked of it.
+type broken struct{ crypto.Signer }
+
+func (broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("no") }
+func (broken) Write([]byte) (int, error)                                 { panic("no") }
+func (broken) Get(string) (*tls.ClientSessionState, bool)                { panic("no") }
+func (broken) Put(string, *tls.ClientSessionState)                       { panic("no") }
+
+// messages is a key that hashes itself.
+type messages struct{ broken }
+
+func (messages) SignMessage(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("no") }
+
+// Without sessions from the cache handshakes are full ones.
+func TestACacheThatPanicsResumesNothing(t *testing.T) {
+	t.Parallel()
+	c := clientConfig()
+	c.ClientSessionCache = broken{}
+	for range 2 {
+		client, server := shake(t, c, serverConfig())
+		requireDone(t, client, server)
+		assert.False(t, peerOf(client).DidResume)
+	}
+}
+
+// What a key can do is what crypto/tls makes use of.
+func TestAKeyOfADeviceSigns(t *testing.T) {
+	t.Parallel()
+	s := serverConfig()
+	s.Certificates[0].PrivateKey = device{s.Certificates[0].PrivateKey.(crypto.Signer)}
+	client, server := shake(t, clientConfig(), s)
+	requireDone(t, client, server)
+}
+
+type device struct{ crypto.Signer }
+
+// Tickets are worth nothing any more once the server's ticket keys are others.
+func TestTicketsEndWithTheirKeys(t *testing.T) {
+	t.Parallel()
+	config := serverConfig()
+	keys := func(first byte, others ...byte) (all [][32]byte) {
+		for _, k := range append([]byte{first}, others...) {
+			all = append(all, [32]byte{k})
+		}
+		return all
+	}
+	var chosen atomic.Pointer[tls.Config]
+	choose := func(k [][32]byte) {
+		c := config.Clone()
+		c.SetSessionTicketKeys(k)
+		chosen.Store(c)
+	}
+	listener := newTLS(t, handshake.Config{Run: inline, TLS: &tls.Config{
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen.Load(), nil },
+	}})
+	dialer := newTLS(t, handshake.Config{TLS: clientConfig(), Run: inline})
+	for _, step := range []struct {
+		keys    [][32]byte
+		resumed bool
+	}{{keys(1), false}, {keys(1), true}, {keys(2, 1), true}, {keys(2), true}, {keys(3), false}, {keys(3), true}} {
+		choose(step.keys)
+		client, server := begin(t, dialer, true, ""), begin(t, listener, false, "")
+		converse(client, server)
+		requireDone(t, client, server)
+		assert.Equal(t, step.resumed, peerOf(server).DidResume)
 	}
 }
 
