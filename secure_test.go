@@ -338,6 +338,31 @@ func TestCertificatesComeFromFilesByURLAndConfiguration(t *testing.T) {
 	}
 }
 
+// A server with an authority that is not mutual takes it for what it says: clients that show a
+// certificate are known by it, or refused.
+func TestAnAuthorityInFilesVerifiesWhoShowsACertificate(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	f := files(t, folder, "localhost")
+	server := secureServer(t, peregrine.WithTLSFiles(f))
+	for name, want := range map[string]string{"alice": "alice", "": "nobody"} {
+		answer, err := dialSecure(t, server, peregrine.WithTLS(clientTLS(name))).Call(patiently(t), 1, nil, nil)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(answer))
+	}
+	strange := clientTLS("")
+	strange.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		certificate := testcert.New("stranger").Issue("mallory")
+		return &certificate, nil
+	}
+	s, err := peregrine.Dial(patiently(t), server.Addr().String(), peregrine.WithTLS(strange))
+	if err == nil { // a client of TLS 1.3 is done before it is looked at
+		_, err = s.Call(patiently(t), 1, nil, nil)
+		s.Close()
+	}
+	require.Error(t, err)
+}
+
 func TestCertificatesInFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	t.Parallel()
 	f := files(t, t.TempDir(), "localhost")

@@ -24,7 +24,8 @@ type TLSFiles struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
 	// CA is the authorities whose certificates are good for the other side; "system", and a
-	// client's default: those of the host.
+	// client's default: those of the host. A server that has it, and is not Mutual, asks
+	// clients for a certificate, lets in who shows none, and refuses who shows another.
 	CA string `yaml:"ca"`
 	// Mutual has clients show a certificate, too.
 	Mutual bool `yaml:"mutual"`
@@ -69,8 +70,11 @@ func (f *TLSFiles) load() (*tls.Config, error) {
 		}
 		config.RootCAs, config.ClientCAs = pool, pool
 	}
-	if f.Mutual {
+	switch {
+	case f.Mutual:
 		config.ClientAuth = tls.RequireAndVerifyClientCert
+	case f.CA != "":
+		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return config, nil
 }
