@@ -188,6 +188,7 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 	}
 	config := o.config
 	config.Poison = config.Poison || poisoned()
+	l.poisons = config.Poison
 	config.Misrouted = func(queue int, rx *transport.RxPacket) { e.forward(index, queue, rx) }
 	config.Misreported = func(u *transport.Unreachable) { e.forwardReport(index, u) }
 	config.Events = func(event core.Event) {

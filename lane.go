@@ -16,6 +16,7 @@ type lane struct {
 type frames struct {
 	bytes []byte
 	read  int
+	last  int // where the last one begins
 }
 
 const (
@@ -28,20 +29,27 @@ const (
 
 var framesPool = sync.Pool{New: func() any { return new(frames) }}
 
-func (l *lane) put(message []byte) {
+// put appends a message: to the last one, if that is no longer than room then.
+func (l *lane) put(message []byte, room int) {
 	if l.filling == nil {
 		l.filling = framesPool.Get().(*frames)
 	}
 	f := l.filling
-	f.bytes = binary.LittleEndian.AppendUint32(f.bytes, uint32(len(message)))
+	if joined := len(f.bytes) - f.last - frameHead + len(message); joined <= room && len(f.bytes) > 0 {
+		binary.LittleEndian.PutUint32(f.bytes[f.last:], uint32(joined))
+	} else {
+		f.last = len(f.bytes)
+		f.bytes = binary.LittleEndian.AppendUint32(f.bytes, uint32(len(message)))
+		l.waiting += frameHead
+	}
 	f.bytes = append(f.bytes, message...)
-	l.waiting += frameHead + len(message)
+	l.waiting += len(message)
 }
 
 // take returns the next message, which is valid until the next take.
 func (l *lane) take() (message []byte, ok bool) {
 	if f := l.reading; f != nil && f.read == len(f.bytes) {
-		f.bytes, f.read = f.bytes[:0], 0
+		f.bytes, f.read, f.last = f.bytes[:0], 0, 0
 		if cap(f.bytes) <= keptFrames {
 			framesPool.Put(f)
 		}
@@ -59,6 +67,15 @@ func (l *lane) take() (message []byte, ok bool) {
 	f.read += frameHead + n
 	l.waiting -= frameHead + n
 	return message, true
+}
+
+// spoil overwrites what was taken, so that who keeps it notices.
+func (l *lane) spoil() {
+	if f := l.reading; f != nil {
+		for i := range f.read {
+			f.bytes[i] = 0xDB
+		}
+	}
 }
 
 // tidy gives up memory that holds nothing any more.

@@ -45,6 +45,7 @@ type loop struct {
 	recorder *core.Recorder // nil without WithFlightRecorder
 	draining bool
 	stopping bool
+	poisons  bool // as core.Config.Poison
 	over     bool // finished
 	exits    int  // of its goroutine, by what runs on it
 

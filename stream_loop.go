@@ -60,6 +60,9 @@ func (st *Stream) push() {
 		}
 		header := st.own
 		st.own = nil
+		if st.joins {
+			st.room = st.stream.Room()
+		}
 		message, ok := st.out.take()
 		if !ok && st.large != nil && !st.largeIn {
 			message, ok, st.largeIn = st.large, true, true
@@ -126,7 +129,7 @@ func (u *streamUser) Opened(_ *core.Stream, header []byte) {
 func (u *streamUser) Received(s *core.Stream, message []byte) {
 	u.mu.Lock()
 	u.headed = true
-	u.in.put(message)
+	u.in.put(message, 0)
 	u.starved = u.in.waiting >= laneRoom
 	more := !u.starved
 	u.changed.Broadcast()

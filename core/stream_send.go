@@ -57,6 +57,14 @@ func (s *Stream) maxMessage() int {
 	return int(min(s.mux.maxMessage, wire.MaxStreamMessage))
 }
 
+// Room is the longest message that travels in one datagram; 0: that is not known yet.
+func (s *Stream) Room() int {
+	if s.state != streamOpen {
+		return 0
+	}
+	return min(s.mux.singleLimit(), s.maxMessage())
+}
+
 // Writable says whether anybody would receive what is sent: neither this side has
 // said that it sends no more, nor has the other ended the stream.
 func (s *Stream) Writable() bool { return s.state != streamOver && !s.out.ended }

@@ -22,22 +22,17 @@ type clientStream struct {
 	cancel context.CancelFunc
 
 	sentLast bool
-	scratch  []byte // the last message that was sent, if it is small
-	buf      []byte // the last that was received, likewise
+	arrived  frames
 
 	head     sync.Mutex // for whether the server's header is known
 	asked    bool       // it is
 	headless error      // why there is no header
-	first    []byte     // the first message, or how the stream ended, if that had to be known
-	firstErr error
-	looked   bool
+	looked   bool       // whether the first message has arrived, since that had to be known
+	firstErr error      // how the stream ended instead
 
 	received bool
 	end      error // sticky: how it ended for Recv
 }
-
-// maxScratch is the most memory that a stream keeps for its next message, each way.
-const maxScratch = 4 << 10
 
 func (cc *ClientConn) openStream(
 	ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption,
@@ -69,6 +64,7 @@ func (s *clientStream) open() error {
 		s.cancel()
 		return s.failure(err)
 	}
+	s.stream.Join()
 	if err := s.connected(); err != nil {
 		s.cancel()
 		return err
@@ -154,7 +150,7 @@ func (s *clientStream) waitHeader() error {
 
 // look finds out whether a message or an end comes first.
 func (s *clientStream) look() {
-	s.first, s.firstErr = s.stream.Recv(nil)
+	s.arrived.rest, s.firstErr = s.stream.Next()
 	s.looked = true
 }
 
@@ -169,6 +165,8 @@ func (s *clientStream) ending(err error) {
 		s.end = s.clientRPC.ending(&reader{b: trailer})
 	case err == io.EOF:
 		s.ended(nil)
+	case err == errFrame:
+		s.end = malformed(err)
 	default:
 		s.end = s.failure(err)
 	}
@@ -202,19 +200,19 @@ func (s *clientStream) send(m any) error {
 		return status.Error(codes.Internal, "SendMsg called after CloseSend")
 	}
 	s.sentLast = !s.desc.ClientStreams
-	b, size, err := s.out.appendMessage(s.scratch[:0], m, s.info.maxSent)
-	if err != nil {
+	b := newBufferFor(s.out.room(m))
+	var size sizes
+	var err error
+	if b.b, size, err = s.out.appendFrame(b.b, m, s.info.maxSent); err != nil {
 		return err
 	}
-	if cap(b) <= maxScratch {
-		s.scratch = b
-	}
-	if err := s.stream.Send(b); err != nil {
+	if err := s.stream.Send(b.b); err != nil { // and b may be in use
 		if errors.Is(err, peregrine.ErrOnLoop) {
 			return rpcError(err)
 		}
 		return io.EOF
 	}
+	b.free()
 	if sh := s.conn.stats; sh != nil {
 		sh.HandleRPC(s.ctx, outPayload(true, m, size))
 	}
@@ -251,16 +249,14 @@ func (s *clientStream) receive(m any) error {
 }
 
 func (s *clientStream) next(m any) error {
-	if err := s.waitHeader(); err != nil && !s.looked {
-		return err
-	}
-	message, err := s.first, s.firstErr
-	if s.looked && err == nil {
-		s.looked, s.first = false, nil
-	} else if !s.looked {
-		if message, err = s.stream.Recv(s.buf[:0]); err == nil && cap(message) <= maxScratch {
-			s.buf = message
+	if !s.received { // else it is known
+		if err := s.waitHeader(); err != nil && !s.looked {
+			return err
 		}
+	}
+	message, err := []byte(nil), s.firstErr
+	if err == nil {
+		message, err = s.arrived.next(s.stream)
 	}
 	if err != nil {
 		s.ending(err)

@@ -1,6 +1,7 @@
 package pgrpc
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -100,6 +101,26 @@ func (c *coding) appendMessage(b []byte, m any, limit int) ([]byte, sizes, error
 	return checked(b, start, sizes{len(b) - at, len(b) - at}, limit)
 }
 
+// appendFrame is appendMessage of a stream, whose messages have their length in front.
+func (c *coding) appendFrame(b []byte, m any, limit int) ([]byte, sizes, error) {
+	start := len(b)
+	b, size, err := c.appendMessage(append(b, 0, 0, 0, 0), m, limit)
+	if err != nil {
+		return b[:start], size, err
+	}
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
+	return b, size, nil
+}
+
+// room is about how long m will be, if it is long, else less. It comes before m is
+// encoded, which then takes its parts to be as long as they were.
+func (c *coding) room(m any) int {
+	if message := protoOf(m); message != nil && c.codec == protobuf && c.compressor == nil {
+		return proto.Size(message) + frameHead + 1
+	}
+	return 0
+}
+
 func checked(b []byte, start int, size sizes, limit int) ([]byte, sizes, error) {
 	switch {
 	case uint64(size.length) > math.MaxUint32:
@@ -117,7 +138,7 @@ func appendProto(b []byte, m any) ([]byte, error) {
 		return b, status.Errorf(codes.Internal,
 			"grpc: error while marshaling: proto: failed to marshal, message is %T, want proto.Message", m)
 	}
-	out, err := proto.MarshalOptions{}.MarshalAppend(b, message)
+	out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, message)
 	if err != nil {
 		return b, status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err.Error())
 	}
@@ -126,10 +147,10 @@ func appendProto(b []byte, m any) ([]byte, error) {
 
 func protoOf(m any) proto.Message {
 	switch m := m.(type) {
+	case protoadapt.MessageV2: // which generated messages are as well
+		return m
 	case protoadapt.MessageV1:
 		return protoadapt.MessageV2Of(m)
-	case protoadapt.MessageV2:
-		return m
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ import (
 //	         | flags, rest
 //	rest     = [heading], [metadata | ending]
 //	message  = [0x00 | 0x01: compressed,] bytes    the byte if the heading has an encoding
+//	frame    = u32: length of the message, message
+//
+// A stream's messages are frames, one or several to each of the engine's messages.
 //
 // A unary call that fails without metadata is a failure of the engine's kind, with code
 // and text, but for the codes by which the engine tells of its own troubles.
@@ -32,6 +35,8 @@ const (
 	replyByStream             // nothing was done: the method's client must open a stream
 	replyKnown    = 1<<iota - 1
 )
+
+const frameHead = 4
 
 var errFrame = errors.New("malformed frame")
 
@@ -171,4 +176,16 @@ func cutRest(b []byte) (message, rest []byte, err error) {
 		return nil, nil, errFrame
 	}
 	return b[:at-int(n)], b[at-int(n) : at], nil
+}
+
+// cutFrame takes the first frame off.
+func cutFrame(b []byte) (message, rest []byte, err error) {
+	if len(b) < frameHead {
+		return nil, nil, errFrame
+	}
+	n := uint64(binary.LittleEndian.Uint32(b))
+	if rest = b[frameHead:]; n > uint64(len(rest)) {
+		return nil, nil, errFrame
+	}
+	return rest[:n:n], rest[n:], nil
 }

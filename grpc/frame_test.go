@@ -121,6 +121,29 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// Whatever a stream's message holds is taken apart to its end, or refused.
+func FuzzFrames(f *testing.F) {
+	c := coding{codec: protobuf}
+	for _, texts := range [][]string{{"a"}, {"a", "", "ccc"}} {
+		var joined []byte
+		for _, text := range texts {
+			joined, _, _ = c.appendFrame(joined, wrapperspb.String(text), math.MaxInt)
+		}
+		f.Add(joined)
+	}
+	f.Add([]byte{9, 0, 0, 0, 'a'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for rest := b; len(rest) > 0; {
+			message, after, err := cutFrame(rest)
+			if err != nil {
+				return
+			}
+			require.Equal(t, len(rest), frameHead+len(message)+len(after))
+			rest = after
+		}
+	})
+}
+
 // Who takes messages of any length gets what the engine can do.
 func TestTheEnginesLimitOfMessages(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ type method struct {
 	skip     int           // bytes of the path in front
 	byPath   atomic.Uint32 // calls since the server did not have the name; 0: it may have it
 	byStream atomic.Bool   // Invoke has to open a stream
+	replied  atomic.Int64  // bytes of the latest reply that was longer than expected
 }
 
 // call calls by one request, whose opening has the path in front.

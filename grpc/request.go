@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
-	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -19,32 +18,10 @@ type requestCarrier struct {
 	message []byte
 	read    bool
 
-	buf      *replyBuffer
+	buf      *buffer // flags and message of the reply
 	headed   bool
 	encoding string
 	header   metadata.MD
-}
-
-// replyBuffer is memory for flags and message of a reply.
-type replyBuffer struct {
-	bytes []byte
-	free  func() // keeps it for another reply
-}
-
-var replies sync.Pool // of *replyBuffer
-
-func newReplyBuffer() *replyBuffer {
-	if b, ok := replies.Get().(*replyBuffer); ok {
-		return b
-	}
-	b := new(replyBuffer)
-	b.free = func() {
-		if cap(b.bytes) <= maxKept {
-			b.bytes = b.bytes[:0]
-			replies.Put(b)
-		}
-	}
-	return b
 }
 
 // handleRequest serves a unary call: of a target, or with the path in its opening.
@@ -61,7 +38,7 @@ func (l *listener) handleRequest(q peregrine.Request, of *target) {
 	r := &struct {
 		serverRPC
 		carrier requestCarrier
-	}{carrier: requestCarrier{request: q, message: o.rest, buf: newReplyBuffer()}}
+	}{carrier: requestCarrier{request: q, message: o.rest}}
 	r.serverRPC.carrier, r.remote = &r.carrier, q.Peer()
 	r.at, r.tls = l, q.TLS()
 	l.serve(&r.carrier, &r.serverRPC, &o)
@@ -81,7 +58,10 @@ func (c *requestCarrier) receive() ([]byte, error) {
 }
 
 func (c *requestCarrier) encode(of *coding, m any, limit int) (size sizes, err error) {
-	c.buf.bytes, size, err = of.appendMessage(append(c.buf.bytes[:0], 0), m, limit)
+	if room := of.room(m); c.buf == nil {
+		c.buf = newBufferFor(room)
+	}
+	c.buf.b, size, err = of.appendMessage(append(c.buf.b[:0], 0), m, limit)
 	return size, err
 }
 
@@ -102,11 +82,11 @@ func (c *requestCarrier) end(st *status.Status, md metadata.MD) {
 		c.fail(st, md)
 		return
 	}
-	b := c.buf.bytes
-	if len(b) == 0 { // an error whose status is OK
+	if c.buf == nil { // an error whose status is OK
 		c.reply(c.ending(st, md))
 		return
 	}
+	b := c.buf.b
 	at := len(b)
 	if c.encoding != "" || len(c.header) > 0 {
 		b[0] |= replyHeading
@@ -128,7 +108,6 @@ const maxPlain = 256
 func (c *requestCarrier) fail(st *status.Status, md metadata.MD) {
 	if text := st.Message(); !c.headed && len(md) == 0 && len(text) <= maxPlain && plain(st.Code()) {
 		c.request.Fail(peregrine.Code(st.Code()), valid(text))
-		c.buf.free()
 		return
 	}
 	c.reply(c.ending(st, md))
@@ -136,7 +115,10 @@ func (c *requestCarrier) fail(st *status.Status, md metadata.MD) {
 
 // ending is a reply without a message.
 func (c *requestCarrier) ending(st *status.Status, md metadata.MD) []byte {
-	b := append(c.buf.bytes[:0], replyFailed)
+	if c.buf == nil {
+		c.buf = newBufferFor(0)
+	}
+	b := append(c.buf.b[:0], replyFailed)
 	if c.headed {
 		b[0] |= replyHeading
 		b = appendHeading(b, c.encoding, c.header)
@@ -154,6 +136,6 @@ func plain(c codes.Code) bool {
 }
 
 func (c *requestCarrier) reply(b []byte) {
-	c.buf.bytes = b
-	c.request.ReplyThen(b, c.buf.free)
+	c.buf.b = b
+	c.request.ReplyThen(b, c.buf.release)
 }

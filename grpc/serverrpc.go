@@ -382,6 +382,9 @@ func (s *serverStream) receive(m any) error {
 
 // broken is why a stream ended under its handler, whose context has ended then.
 func (s *serverStream) broken(err error) error {
+	if err == errFrame {
+		return malformed(err)
+	}
 	<-s.ctx.Done()
 	return contextError(s.ctx.Err())
 }

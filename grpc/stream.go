@@ -10,12 +10,25 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 )
 
+// frames takes messages apart that have come joined.
+type frames struct{ rest []byte }
+
+// next returns the next message, valid until the next call.
+func (f *frames) next(from *peregrine.Stream) (message []byte, err error) {
+	if len(f.rest) == 0 {
+		if f.rest, err = from.Next(); err != nil {
+			return nil, err
+		}
+	}
+	message, f.rest, err = cutFrame(f.rest)
+	return message, err
+}
+
 // streamCarrier carries an RPC as a stream.
 type streamCarrier struct {
-	stream  *peregrine.Stream
-	in      []byte // the last message received, if it is small
-	out     []byte // likewise sent
-	pending []byte
+	stream *peregrine.Stream
+	in     frames
+	out    *buffer // the message that flush sends
 }
 
 // handleStream serves a stream, likewise.
@@ -28,26 +41,16 @@ func (l *listener) handleStream(st *peregrine.Stream, of *target) error {
 	if err != nil {
 		return &peregrine.Error{Code: peregrine.Internal, Message: malformed(err).Error()}
 	}
+	st.Join()
 	l.serve(st, &serverRPC{carrier: &streamCarrier{stream: st}, at: l, remote: st.Peer(), tls: st.TLS()}, &o)
 	return nil
 }
 
-func (c *streamCarrier) receive() ([]byte, error) {
-	message, err := c.stream.Recv(c.in)
-	if err != nil {
-		return nil, err
-	}
-	if cap(message) <= maxScratch {
-		c.in = message
-	}
-	return message, nil
-}
+func (c *streamCarrier) receive() ([]byte, error) { return c.in.next(c.stream) }
 
 func (c *streamCarrier) encode(of *coding, m any, limit int) (size sizes, err error) {
-	c.pending, size, err = of.appendMessage(c.out[:0], m, limit)
-	if cap(c.pending) <= maxScratch {
-		c.out = c.pending
-	}
+	c.out = newBufferFor(of.room(m))
+	c.out.b, size, err = of.appendFrame(c.out.b, m, limit)
 	return size, err
 }
 
@@ -56,8 +59,11 @@ func (c *streamCarrier) heading(encoding string, md metadata.MD) error {
 }
 
 func (c *streamCarrier) flush() error {
-	err := c.stream.Send(c.pending)
-	c.pending = nil
+	err := c.stream.Send(c.out.b)
+	if err == nil { // else it may be in use
+		c.out.free()
+	}
+	c.out = nil
 	return err
 }
 

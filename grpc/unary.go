@@ -3,7 +3,6 @@ package pgrpc
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -32,17 +31,16 @@ func (cc *ClientConn) invoke(ctx context.Context, method string, args, reply any
 
 // call sends the request and takes in the reply. byStream: it is not to be had so.
 func (r *clientRPC) call(args, reply any) (byStream bool, err error) {
-	x := exchanges.Get().(*exchange)
-	b, err := r.opening(x.request[:0])
+	request := newBufferFor(r.out.room(args))
+	b, err := r.opening(request.b)
 	if err != nil {
-		x.free()
 		return false, err
 	}
 	r.sent()
 	b, size, err := r.out.appendMessage(b, args, r.info.maxSent)
-	x.request = b
+	request.b = b
 	if err != nil {
-		x.free()
+		request.free()
 		return false, err
 	}
 	if sh := r.conn.stats; sh != nil {
@@ -52,18 +50,22 @@ func (r *clientRPC) call(args, reply any) (byStream bool, err error) {
 	if r.info.waitForReady {
 		ctx = peregrine.WaitForReady(ctx)
 	}
-	response, err := r.known.call(ctx, b, x.response)
+	response := newBufferFor(int(r.known.replied.Load()))
+	answer, err := r.known.call(ctx, b, response.b)
 	if err != nil {
 		if !errors.Is(err, peregrine.ErrLoopHeld) { // then the memory is still in use
-			x.free()
+			request.free()
+			response.free()
 		}
 		return false, r.failure(err)
 	}
-	if cap(response) <= maxKept {
-		x.response = response[:0]
+	if cap(answer) > cap(response.b) {
+		r.known.replied.Store(int64(len(answer)))
+		response.b = answer
 	}
-	defer x.free()
-	return r.reply(response, reply)
+	request.free()
+	defer response.free()
+	return r.reply(answer, reply)
 }
 
 // reply takes in what the server answered.
@@ -110,20 +112,4 @@ func (r *clientRPC) reply(response []byte, reply any) (byStream bool, err error)
 	}
 	r.ended(md)
 	return false, err
-}
-
-// exchange is the memory of a unary call under way.
-type exchange struct{ request, response []byte }
-
-// maxKept is the most memory that an exchange keeps for the next one, each way.
-const maxKept = 64 << 10
-
-var exchanges = sync.Pool{New: func() any { return &exchange{response: make([]byte, 0, 512)} }}
-
-// free keeps the exchange for another call.
-func (x *exchange) free() {
-	if x.request = x.request[:0]; cap(x.request) > maxKept {
-		x.request = nil
-	}
-	exchanges.Put(x)
 }

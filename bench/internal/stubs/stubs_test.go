@@ -3,6 +3,7 @@ package stubs
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,6 +28,32 @@ func TestEveryLoadRunsOverBoth(t *testing.T) {
 			}
 			require.NoError(t, err, "%s over %s", mode, over)
 			require.Positive(t, r.Rate)
+		}
+	}
+}
+
+// A step of each load, client and server in one process.
+func BenchmarkStep(b *testing.B) {
+	for _, over := range []string{"peregrine", "grpc"} {
+		for _, l := range []load{
+			{mode: "unary", size: 32}, {mode: "pingpong", size: 32}, {mode: "download", size: 32}, {mode: "unary", size: 1 << 20},
+		} {
+			b.Run(over+"/"+l.mode+"/"+strconv.Itoa(l.size), func(b *testing.B) {
+				addr, stop, err := serve(over)
+				require.NoError(b, err)
+				defer stop()
+				c, err := dial(over, addr)
+				require.NoError(b, err)
+				defer c.Close()
+				step, err := l.step(b.Context(), pb.NewBenchmarkServiceClient(c))
+				require.NoError(b, err)
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := step(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }
