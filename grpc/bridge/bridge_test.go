@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -335,13 +337,24 @@ func TestWhatIsNoGRPCIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusUnsupportedMediaType, response.StatusCode)
 }
 
-// TestGrpcurlWorks asks a Peregrine server by the real grpcurl, where that is installed.
+// grpcurlProgram builds the real grpcurl, of a version that is known, and returns its path.
+func grpcurlProgram(t *testing.T) (path string) {
+	t.Helper()
+	folder := t.TempDir()
+	install := exec.Command("go", "install", "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3")
+	install.Env = append(os.Environ(), "GOBIN="+folder)
+	out, err := install.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return filepath.Join(folder, "grpcurl")
+}
+
+// TestGrpcurlWorks asks a Peregrine server by the real grpcurl.
 func TestGrpcurlWorks(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("grpcurl")
-	if err != nil {
-		t.Skip("go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3 puts it where this looks")
+	if testing.Short() {
+		t.Skip("-short: grpcurl is built for this")
 	}
+	path := grpcurlProgram(t)
 	address := behindPeregrine(t, &service{})
 	grpcurl := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(within(t), path, append([]string{"-plaintext"}, args...)...).CombinedOutput()
