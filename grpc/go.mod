@@ -3,6 +3,8 @@ module github.com/peregrine-rpc/peregrine/grpc
 go 1.26.0
 
 require (
+	connectrpc.com/connect/v2 v2.0.2
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/fullstorydev/grpchan v1.1.2
 	github.com/peregrine-rpc/peregrine v0.0.0
 	github.com/stretchr/testify v1.12.1
