@@ -41,7 +41,7 @@ vulncheck: ## look for known vulnerabilities in what is called of dependencies a
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each, and say which failed
 	@set -e; ran=0; failed=; \
-	for module in . bench; do \
+	for module in . grpc bench; do \
 		found=$$(go -C $$module test -list '^Fuzz' ./...); \
 		for t in $$(echo "$$found" | awk '/^Fuzz/ { t[++n] = $$1 } /^ok/ { for (; n; n--) print $$2 ":" t[n] }'); do \
 			echo "$${t%:*} $${t#*:}"; \
