@@ -1,16 +1,7 @@
 package main
 
-import (
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+import "github.com/spf13/cobra"
 
-	"github.com/spf13/cobra"
-)
-
-// bridgeProgram is of the module that depends on gRPC, which this one must not.
 const bridgeProgram = "peregrine-bridge"
 
 func newBridge() *cobra.Command {
@@ -29,32 +20,7 @@ found beside this one or by PATH:
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
-			path, err := findBridge()
-			if err != nil {
-				return err
-			}
-			program := exec.CommandContext(cmd.Context(), path, args...)
-			program.Cancel = func() error { return program.Process.Signal(os.Interrupt) }
-			program.Stdout, program.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			if err := program.Run(); err != nil && cmd.Context().Err() == nil {
-				return fmt.Errorf("%s: %w", bridgeProgram, err)
-			}
-			return nil
+			return runOther(cmd, bridgeProgram, args)
 		},
 	}
-}
-
-// findBridge looks beside this program, then in PATH.
-func findBridge() (string, error) {
-	if self, err := os.Executable(); err == nil {
-		if path, err := exec.LookPath(filepath.Join(filepath.Dir(self), bridgeProgram)); err == nil {
-			return path, nil
-		}
-	}
-	path, err := exec.LookPath(bridgeProgram)
-	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("%s is not installed: "+
-			"go install github.com/peregrine-rpc/peregrine/grpc/cmd/%[1]s@latest", bridgeProgram)
-	}
-	return path, err
 }

@@ -9,7 +9,9 @@ import (
 )
 
 func main() {
-	if err := newRoot().ExecuteContext(interruptible()); err != nil {
+	root := newRoot()
+	root.SetArgs(withPerfGRPC(os.Args[1:]))
+	if err := root.ExecuteContext(interruptible()); err != nil {
 		fmt.Fprintln(os.Stderr, "peregrine:", err)
 		os.Exit(exitCode(err))
 	}

@@ -66,6 +66,12 @@ Figures of two CPUs depend on how long a cache line takes between them. It is
 measured before and after, and called near below 250 ns and far above; compare
 near with near.
 
+With --grpc generated stubs of gRPC are measured, with the options of ghz: all else is
+passed to ` + "`peregrine-grpc-perf`" + `, a program of its own, found beside this one or by
+PATH:
+
+  go install github.com/peregrine-rpc/peregrine/grpc/cmd/peregrine-grpc-perf@latest
+
 An interrupt (Ctrl-C) ends the measurement early: what was measured until then is
 printed.`,
 		Example: `  peregrine perf ` + defaultAddr + `
@@ -74,7 +80,9 @@ printed.`,
   peregrine perf ` + defaultAddr + ` --call --window 64 --cpu 0 --json rate.json
   peregrine perf ` + defaultAddr + ` --fault loss=0.01
   peregrine perf 10.9.0.1:31850 --transport 'dpdk://net_virtio_user0,path=/tmp/p.sock?ip=10.9.0.2/24'
-  peregrine perf ` + defaultAddr + ` --raw            # server: peregrine serve --raw`,
+  peregrine perf ` + defaultAddr + ` --raw            # server: peregrine serve --raw
+  peregrine perf --grpc --serve ` + defaultURL + `
+  peregrine perf --grpc ` + defaultAddr + ` -c 50 -n 100000`,
 		Args: arguments(1, 1, serverAddr),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.complete(cmd, args[0]); err != nil {
@@ -94,6 +102,7 @@ printed.`,
 	flags.BoolVar(&p.call, "call", false, "block in Call, from as many goroutines as --window")
 	flags.BoolVar(&p.raw, "raw", false, "send datagrams without the engine")
 	flags.StringVar(&p.plot, "plot", "", "draw rate, window, round trip and queueing delay over time into this SVG `file`")
+	flags.Bool("grpc", false, "measure generated stubs of gRPC: perf --grpc --help")
 	p.results.register(flags, "the result")
 	p.endpointFlags.register(flags)
 	return cmd
@@ -118,6 +127,8 @@ func (p *perfCommand) complete(cmd *cobra.Command, addr string) error {
 		return fmt.Errorf("--mode is rate, latency, upload or download, not %q", p.mode)
 	}
 	switch {
+	case given("grpc"):
+		return errors.New("write --grpc alone, without a value")
 	case p.raw && p.plot != "":
 		return errors.New("--raw has no window and measures no round trip: leave out --plot")
 	case p.raw && p.call:

@@ -25,6 +25,20 @@ func TestBridgeRunsTheProgramOfTheOtherModule(t *testing.T) {
 	require.Contains(t, stderr, "peregrine-bridge: exit status 1")
 }
 
+func TestPerfOfGRPCRunsTheProgramOfTheOtherModule(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, perfGRPCProgram), []byte("#!/bin/sh\necho \"$@\"\n"), 0o755))
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	for _, args := range [][]string{{"--grpc", "-c", "50", "127.0.0.1:31850", "--help"}, {"-c", "50", "--grpc", "127.0.0.1:31850", "--help"}} {
+		stdout, _, err := output(t, append([]string{"perf"}, args...)...)
+		require.NoError(t, err)
+		require.Equal(t, "-c 50 127.0.0.1:31850 --help\n", stdout)
+	}
+	_, stderr, err := output(t, "perf", "127.0.0.1:31850", "--grpc=true")
+	require.Error(t, err)
+	require.Contains(t, stderr, "write --grpc alone")
+}
+
 func TestBridgeSaysHowItsProgramIsInstalled(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, stderr, err := output(t, "bridge", "--http", "127.0.0.1:8080")
