@@ -127,7 +127,9 @@ func (e *Endpoint) Fetch() { e.packets.Fetch() }
 // goroutine. A request whose handler has not answered then fails with Internal.
 func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 	e.Advance(now)
-	e.resume()
+	if e.running != 0 || e.shown != nil || e.taking.unread != 0 {
+		e.resume()
+	}
 	return e.packets.Receive()
 }
 
@@ -149,7 +151,9 @@ func (e *Endpoint) InjectUnreachable(u *transport.Unreachable) { e.packets.Injec
 func (e *Endpoint) Flush(now time.Duration) (progress bool, err error) {
 	e.Advance(now)
 	e.packets.Expire()
-	e.settle()
+	if len(e.notices)+len(e.failed)+len(e.turns)+len(e.parked) > 0 {
+		e.settle()
+	}
 	return e.packets.Send()
 }
 

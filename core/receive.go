@@ -107,9 +107,6 @@ func (m *mux) other(lead wire.MessageLead, full *wire.Message) {
 
 // resume ends what a handler or completion left that did not return.
 func (e *Endpoint) resume() {
-	if e.running == 0 && e.shown == nil && e.taking.unread == 0 {
-		return
-	}
 	e.Left()
 	e.unshow()
 	if t := &e.taking; t.unread > 0 {

@@ -135,6 +135,9 @@ func (m *mux) Fill(r *packet.Run) (filled int, next packet.Next) {
 		messages += uint64(entries)
 	}
 	e.stats.TxMessages += messages
+	if q.length == 0 && m.bulk.head == nil {
+		return filled, packet.Nothing
+	}
 	return filled, m.Next()
 }
 

@@ -80,9 +80,6 @@ func (e *Endpoint) tell(count int) {
 // settle tells what is to be told, and completes what waited for the next Poll or for the transport. It may be
 // called again after a completion that did not return.
 func (e *Endpoint) settle() {
-	if len(e.notices)+len(e.failed)+len(e.turns)+len(e.parked) == 0 {
-		return
-	}
 	e.tell(len(e.notices))
 	e.settleFailed(len(e.failed))
 	e.takeTurns()

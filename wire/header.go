@@ -167,12 +167,24 @@ func (a *AckBlock) Put(b []byte) int {
 	if a.Words == 0 {
 		return 0
 	}
-	b = b[:AckFixedSize+8*int(a.Words)]
-	binary.LittleEndian.PutUint64(b, uint64(a.Largest)|uint64(a.Delay)<<32|uint64(a.CE)<<48)
-	for i := range a.Bitmap[:a.Words] {
-		binary.LittleEndian.PutUint64(b[AckFixedSize+8*i:], a.Bitmap[i])
+	n := PutAckFixed(b, a.Largest, a.Delay, a.CE)
+	for _, word := range a.Bitmap[:a.Words] {
+		n += PutAckWord(b[n:], word)
 	}
-	return len(b)
+	return n
+}
+
+// PutAckFixed encodes the first AckFixedSize bytes of a block, which its words follow,
+// and returns that size.
+func PutAckFixed(b []byte, largest uint32, delay, ce uint16) int {
+	binary.LittleEndian.PutUint64(b, uint64(largest)|uint64(delay)<<32|uint64(ce)<<48)
+	return AckFixedSize
+}
+
+// PutAckWord encodes a word of a block's bitmap, and returns its size.
+func PutAckWord(b []byte, word uint64) int {
+	binary.LittleEndian.PutUint64(b, word)
+	return 8
 }
 
 // Parse decodes the block of so many words, MaxAckWords at most, at the start of b,

@@ -61,7 +61,6 @@ type Endpoint struct {
 	run      Run    // of burst, that a layer fills
 	plain    []byte // for what is opened
 	rxHeader wire.Header
-	acks     wire.AckBlock // to send
 
 	draining, closed, injected bool
 	failure                    error                         // of the transport
@@ -133,8 +132,12 @@ func (e *Endpoint) Placed() uint64 { return e.burst.placed }
 
 // Expire fires timers, and looks whose turn to send has come.
 func (e *Endpoint) Expire() {
-	e.proceed()
-	e.timers.expire(e.now)
+	if len(e.exchanges) > 0 {
+		e.proceed()
+	}
+	if h := e.timers.heap; len(h) > 0 && h[0].at <= e.now {
+		e.timers.expire(e.now)
+	}
 	e.unpace()
 }
 

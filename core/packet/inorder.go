@@ -18,6 +18,13 @@ import (
 //   - received.next is 0 unless the connection is connected and something arrived;
 //   - received.next is at most 1<<63, which is no packet's number.
 
+// An acknowledgement mostly is of all packets that are in flight, up to its largest. So
+// allArrived is what namedArrived does with such a one, and advance behind it:
+//
+//   - false means that nothing was done;
+//   - a record from before the first that is not accounted for, and from before lostFloor,
+//     means nothing: nobody looks at its state, which stays what it was.
+
 // inOrder takes in a datagram, if it is what was expected.
 func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 	b := rx.Data
@@ -99,5 +106,35 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 		in.ce++
 	}
 	c.layer.Take(body)
+	return true
+}
+
+// allArrived takes in that all packets up to the largest have arrived, if the first word
+// of a block says so and all were in flight.
+func (c *Conn) allArrived(word uint64, t *tidings) bool {
+	count := t.largest + 1 - c.first
+	if c.lostFloor != 0 || count-1 >= 64 || ^word>>((64-count)&63) != 0 {
+		return false
+	}
+	bytes, longest := 0, uint32(0)
+	var last *sentPacket
+	for n := c.first; n <= t.largest; n++ {
+		if last = c.packet(n); last.state != packetInFlight {
+			return false
+		}
+		bytes += int(last.size)
+		longest = max(longest, last.size)
+	}
+	t.packets, t.sent = int(count), last.at
+	c.inFlight -= int(count)
+	c.bytes -= bytes
+	if longest > wire.MinHello {
+		c.largeArrived(t)
+	}
+	settled := last.first + uint32(last.count)
+	if c.layer.Arrived(c.firstEntry, int(settled-c.firstEntry)); c.state != Connected {
+		return true
+	}
+	c.first, c.firstEntry = t.largest+1, settled
 	return true
 }

@@ -129,6 +129,14 @@ func (h *half) send(t require.TestingT) {
 	h.other.Release(rx[:n])
 }
 
+// forgetSettled clears the records that mean nothing any more.
+func (h *half) forgetSettled() {
+	c := h.conn
+	for n := c.next - min(c.next, uint64(len(c.packets))); n < c.oldest(); n++ {
+		*c.packet(n) = sentPacket{}
+	}
+}
+
 // forge draws a datagram that the connection might get, and mostly expects.
 func (h *half) forge(t *rapid.T) transport.RxPacket {
 	c := h.conn
@@ -236,6 +244,8 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 				}
 			}
 			require.Equal(t, b.conn.in, a.conn.in)
+			a.forgetSettled()
+			b.forgetSettled()
 			require.Equal(t, b.conn.recovery, a.conn.recovery)
 			require.Equal(t, b.conn.state, a.conn.state)
 			require.Equal(t, b.conn.lastHeard, a.conn.lastHeard)
@@ -251,4 +261,57 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 	})
 	require.NotZero(t, quick[plainly])
 	require.NotZero(t, quick[sealed])
+}
+
+// An acknowledgement of all that is in flight is taken in as namedArrived does.
+func TestAnAcknowledgementOfAllInFlightIsTakenInAsAnyOther(t *testing.T) {
+	t.Parallel()
+	quick := 0
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := newHalf(t, true, false), newHalf(t, true, false)
+		both := []*half{a, b}
+		for _, h := range both {
+			h.conn.credits = 200
+		}
+		for range rapid.IntRange(1, 20).Draw(t, "acknowledgements") {
+			messages := rapid.IntRange(0, 80).Draw(t, "messages")
+			now := a.now + time.Duration(rapid.IntRange(0, 20_000).Draw(t, "passes"))*time.Microsecond
+			long := rapid.IntRange(0, 9).Draw(t, "long") == 0
+			for _, h := range both {
+				h.layer.unsent += messages
+				h.Advance(now)
+				h.Expire() // which takes some for lost
+				h.conn.Touch()
+				h.send(t)
+				if c := h.conn; long && c.inFlight > 0 && c.packet(c.next-1).state == packetInFlight {
+					c.packet(c.next - 1).size += wire.MinHello
+					c.bytes += wire.MinHello
+				}
+			}
+			if a.conn.next < 2 {
+				continue
+			}
+			block := wire.AckBlock{Words: rapid.Uint8Range(1, 3).Draw(t, "words")}
+			largest := a.conn.next - 1 - min(a.conn.next-2, uint64(rapid.SampledFrom([]int{0, 0, 1, 5, 63, 64, 100}).Draw(t, "behind")))
+			for i := range block.Bitmap {
+				block.Bitmap[i] = rapid.SampledFrom([]uint64{^uint64(0), ^uint64(0), 1 << 63, ^uint64(1), rapid.Uint64().Draw(t, "bits")}).Draw(t, "bitmap")
+			}
+			block.Bitmap[0] |= 1 << 63
+			news := [2]tidings{{largest: largest}, {largest: largest}}
+			if a.conn.allArrived(block.Bitmap[0], &news[0]) {
+				quick++
+			} else {
+				a.conn.namedArrived(&block, &news[0])
+			}
+			b.conn.namedArrived(&block, &news[1])
+			require.Equal(t, news[1], news[0])
+			for _, h := range both {
+				h.conn.advance()
+				h.forgetSettled()
+			}
+			require.Equal(t, b.conn.recovery, a.conn.recovery)
+			require.Equal(t, b.layer.told, a.layer.told)
+		}
+	})
+	require.NotZero(t, quick)
 }

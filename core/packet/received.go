@@ -79,17 +79,16 @@ func (r *received) words() uint8 {
 	return uint8(min((last-min(r.floor[0], last))/64+1, receiveSpan/64))
 }
 
-// report fills in a with so many words, and takes all that is pending as
-// acknowledged.
-func (r *received) report(a *wire.AckBlock, words uint8, now time.Duration) {
+// report encodes a block of so many words at the start of b, takes all that is pending
+// as acknowledged, and returns the block's size.
+func (r *received) report(b []byte, words uint8, now time.Duration) (size int) {
 	last := r.next - 1
-	a.Words = words
-	a.Largest = uint32(last)
-	a.Delay = uint16(min((now-r.since)/time.Microsecond, wire.MaxAckDelay))
-	a.CE = r.ce
-	for i := range a.Bitmap[:words] {
-		a.Bitmap[i] = r.window(last - 64*uint64(i))
+	size = wire.PutAckFixed(b, uint32(last), uint16(min((now-r.since)/time.Microsecond, wire.MaxAckDelay)), r.ce)
+	for ; words > 0; words-- {
+		size += wire.PutAckWord(b[size:], r.window(last))
+		last -= 64
 	}
 	r.floor = [2]uint64{r.floor[1], r.next}
 	r.pending, r.now = 0, false
+	return size
 }

@@ -29,7 +29,10 @@ func TestReceivedAgreesWithASet(t *testing.T) {
 					continue
 				}
 				var a wire.AckBlock
-				r.report(&a, r.words(), 0)
+				b := make([]byte, wire.AckFixedSize+8*wire.MaxAckWords)
+				words := r.words()
+				require.Equal(t, wire.AckSize(words), r.report(b, words, 0))
+				a.Parse(words, b)
 				require.LessOrEqual(t, a.Words, uint8(wire.MaxAckWords-1))
 				require.NotZero(t, a.Words)
 				largest := expand(a.Largest, r.next)

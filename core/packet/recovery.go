@@ -139,32 +139,14 @@ func (r *recovery) oldest() uint64 {
 // acknowledged takes in an acknowledgement block whose largest packet was sent, from
 // a datagram that waited so long on this host.
 func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Duration) {
-	floor := c.oldest()
 	now := c.e.now
 	bytes := c.bytes
 	t := tidings{largest: largest}
-	for i := range uint64(a.Words) {
-		if largest < floor+64*i {
-			break
-		}
-		last := largest - 64*i
-		word := a.Bitmap[i]
-		if span := last - floor; span < 63 {
-			word &= ^uint64(0) << (63 - span)
-		}
-		for n := last; word != 0; {
-			lead := bits.LeadingZeros64(word)
-			word <<= lead & 63
-			run := bits.LeadingZeros64(^word)
-			n -= uint64(lead + run)
-			if c.arrived(n+1, n+uint64(run), &t); c.state != Connected {
-				return // the layer closed the endpoint
-			}
-			if run == 64 {
-				break
-			}
-			word <<= run & 63
-		}
+	if !c.allArrived(a.Bitmap[0], &t) {
+		c.namedArrived(a, &t)
+	}
+	if c.state != Connected {
+		return // the layer closed the endpoint
 	}
 	packets, sent, probed := t.packets, t.sent, t.probed
 	if packets == 0 {
@@ -221,6 +203,34 @@ type tidings struct {
 	large   bool          // one of them was larger than every path carries
 	sent    time.Duration // when the largest was, if it was not acknowledged before
 	probed  time.Duration // of the first that was sent again in silence, and in vain
+}
+
+// namedArrived takes in that the packets have arrived that a block names.
+func (c *Conn) namedArrived(a *wire.AckBlock, t *tidings) {
+	floor, largest := c.oldest(), t.largest
+	for i := range uint64(a.Words) {
+		if largest < floor+64*i {
+			break
+		}
+		last := largest - 64*i
+		word := a.Bitmap[i]
+		if span := last - floor; span < 63 {
+			word &= ^uint64(0) << (63 - span)
+		}
+		for n := last; word != 0; {
+			lead := bits.LeadingZeros64(word)
+			word <<= lead & 63
+			run := bits.LeadingZeros64(^word)
+			n -= uint64(lead + run)
+			if c.arrived(n+1, n+uint64(run), t); c.state != Connected {
+				return
+			}
+			if run == 64 {
+				break
+			}
+			word <<= run & 63
+		}
+	}
 }
 
 // arrived takes in that packets [from, to] have arrived, the latest first, and tells the

@@ -87,15 +87,13 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 	}
 	run = run[:filled]
 	if words > 0 {
-		c.in.report(&e.acks, words, e.now)
-		e.acks.Put(run[0].Head[c.overhead():])
+		c.in.report(run[0].Head[c.overhead():], words, e.now)
 	}
 	size := len(run[0].Head) + len(run[0].Payload) + c.tag
 	sounds := next == Padded && size > c.mtu
 	if !sounds {
 		c.departs(size)
 	}
-	ask := c.window >> 2 // several times a window, or it would leave in one burst every round trip
 	for i := range run {
 		t := &run[i]
 		t.Route = c.route
@@ -117,21 +115,26 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 				c.ackNow = true
 			}
 		}
-		if c.ackNow || c.unasked >= ask {
+		if c.ackNow || c.unasked >= c.window>>2 { // several times a window, or it would leave in one burst every round trip
 			flags |= wire.FlagAckNow
 			c.ackNow, c.unasked = false, 0
 		}
 		wire.PutLead(t.Head, wire.Data, flags, words, c.remoteIndex, c.remoteToken, uint32(number))
-		switch {
-		case c.flags == 0:
-		case c.guard != nil:
-			c.seal(t, number)
-		default:
-			wire.Seal(t.Head, t.Payload)
+		if c.flags != 0 {
+			c.protect(t, number)
 		}
 	}
 	e.stats.TxData += uint64(filled)
 	return after, more
+}
+
+// protect adds to a packet what its flags promise.
+func (c *Conn) protect(t *transport.TxPacket, number uint64) {
+	if c.guard != nil {
+		c.seal(t, number)
+	} else {
+		wire.Seal(t.Head, t.Payload)
+	}
 }
 
 // begin readies a run of as many datagrams as may be put in flight whatever their
@@ -187,14 +190,13 @@ func (c *Conn) sendAck() bool {
 		return false
 	}
 	words := c.in.words()
-	c.in.report(&c.e.acks, words, c.e.now)
 	n := c.overhead()
 	if c.guard != nil {
 		c.guard.header(t.Head, wire.Ack, words, c.remoteIndex, c.remoteToken)
 	} else {
 		wire.PutLead(t.Head, wire.Ack, c.flags, words, c.remoteIndex, c.remoteToken, 0)
 	}
-	n += c.e.acks.Put(t.Head[n:])
+	n += c.in.report(t.Head[n:], words, c.e.now)
 	wire.PutArrival(t.Head[n:], uint32(c.in.since/time.Microsecond))
 	c.sendControl(t, n+wire.ArrivalSize)
 	return true

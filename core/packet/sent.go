@@ -80,6 +80,7 @@ func (s *sent) put(now time.Duration, size, entries int) {
 	s.bytes += size
 }
 
+//go:noinline // or makeRoom, with it, would take the registers of what it is in line with
 func (s *sent) growPackets(size int) {
 	grown := make([]sentPacket, size)
 	for n := s.next - min(s.next, uint64(len(s.packets))); n < s.next; n++ {

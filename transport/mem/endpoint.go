@@ -243,8 +243,10 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 	for i := range pkts {
 		p := &pkts[i]
 		if i == 0 || p.Route != pkts[i-1].Route {
-			deliver(to, newest, oldest)
-			newest, oldest = nil, nil
+			if newest != nil {
+				deliver(to, newest, oldest)
+				newest, oldest = nil, nil
+			}
 			if to = e.destination(p.Route); to != nil {
 				via = e.routes[p.Route].path
 			}
@@ -278,7 +280,9 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 		}
 		p.Payload = nil
 	}
-	deliver(to, newest, oldest)
+	if newest != nil {
+		deliver(to, newest, oldest)
+	}
 	e.taken += uint64(len(pkts))
 	if packets > 0 {
 		e.counters.txPackets.Add(packets)
@@ -290,9 +294,6 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 
 // deliver hands a chain, newest first, to an endpoint and wakes it.
 func deliver(to *endpoint, newest, oldest *buffer) {
-	if newest == nil {
-		return
-	}
 	if to.inbox.push(newest, oldest) && to.sleeping.Load() {
 		to.Wake()
 	}
