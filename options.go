@@ -62,8 +62,12 @@ type methodStreams struct {
 	handler StreamHandler
 }
 
+// usual are the limits that options override: the engine's, save in tests of this
+// package, where a busy machine may hold up either side.
+var usual Config
+
 func newOptions(opts []Option) *options {
-	o := &options{log: zap.NewNop(), loops: 1, resolver: net.DefaultResolver}
+	o := &options{log: zap.NewNop(), loops: 1, resolver: net.DefaultResolver, config: usual}
 	for i, opt := range opts {
 		if opt == nil {
 			o.refuse("option", "option %d of %d is nil", i+1, len(opts))
