@@ -21,15 +21,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // pair is a recorded server that echoes, and a recorded client of one slot.
 func pair(t *testing.T, opts ...peregrine.Option) (server *peregrine.Endpoint, s *peregrine.Session) {
 	t.Helper()
-	server, err := peregrine.Listen("mem://127.0.0.1:0", peregrine.WithFlightRecorder(peregrine.FlightRecorder{}),
+	server, err := peregrine.Listen("mem://127.0.0.1:0", patient, peregrine.WithFlightRecorder(peregrine.FlightRecorder{}),
 		peregrine.WithHandler(1, func(r peregrine.Request) { r.Reply(r.Data()) }))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	s, err = peregrine.Dial(within(t), server.Addr().String(), append([]peregrine.Option{
-		peregrine.WithTransport("mem://127.0.0.1:0"), peregrine.WithFault(""), peregrine.WithConfig(peregrine.Config{Slots: 1, KeepAlive: time.Minute}),
+		peregrine.WithTransport("mem://127.0.0.1:0"), peregrine.WithFault(""), patient, peregrine.WithConfig(peregrine.Config{Slots: 1}),
 	}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })

@@ -2,12 +2,10 @@ package pgrpc_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/fullstorydev/grpchan/grpchantesting"
 	"github.com/stretchr/testify/require"
 
-	"github.com/peregrine-rpc/peregrine"
 	pgrpc "github.com/peregrine-rpc/peregrine/grpc"
 )
 
@@ -15,7 +13,6 @@ import (
 // judged by, passes.
 func TestGrpchansChannelSuite(t *testing.T) {
 	t.Parallel()
-	patient := peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
 	server := pgrpc.NewServer()
 	grpchantesting.RegisterTestServiceServer(server, &grpchantesting.TestServer{})
 	endpoint, err := server.Listen("udp://127.0.0.1:0", patient)

@@ -119,12 +119,12 @@ func TestAServerThatComesBackWithOtherMethods(t *testing.T) {
 		srv.RegisterService(&grpc.ServiceDesc{ServiceName: "test.Service", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{{
 			StreamName: name, ServerStreams: true, Handler: func(_ any, ss grpc.ServerStream) error { return ss.SendMsg(word(name)) },
 		}}}, nil)
-		endpoint, err := srv.Listen(url)
+		endpoint, err := srv.Listen(url, patient)
 		require.NoError(t, err)
 		return srv, endpoint.Addr().String()
 	}
 	srv, addr := start("udp://127.0.0.1:0", "Up")
-	conn, err := pgrpc.NewClient(addr, pgrpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+	conn, err := pgrpc.NewClient(addr, pgrpc.WithEngine(patient), pgrpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	open := func(path string) (string, error) {

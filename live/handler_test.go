@@ -29,10 +29,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { http.DefaultClient.CloseIdleConnections() }))
 }
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // world is a server that a client has called, and its page.
 func world(t *testing.T, token string) (page *httptest.Server, s *peregrine.Session) {
 	t.Helper()
-	watched := []peregrine.Option{peregrine.WithMetrics(), peregrine.WithFlightRecorder(peregrine.FlightRecorder{})}
+	watched := []peregrine.Option{patient, peregrine.WithMetrics(), peregrine.WithFlightRecorder(peregrine.FlightRecorder{})}
 	server, err := peregrine.Listen("mem://127.0.0.1:0", append(watched,
 		peregrine.WithHandler(1, func(r peregrine.Request) { r.Reply(r.Data()) }),
 		peregrine.WithHandler(2, func(r peregrine.Request) { time.Sleep(3 * time.Millisecond); r.Fail(peregrine.NotFound, "no such key") }))...)
@@ -40,7 +43,7 @@ func world(t *testing.T, token string) (page *httptest.Server, s *peregrine.Sess
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	s, err = peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"))
+	s, err = peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"), patient)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	for range 100 {

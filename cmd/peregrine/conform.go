@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,8 @@ import (
 )
 
 type conformCommand struct {
-	serve bool
+	serve    bool
+	patience time.Duration
 	results
 }
 
@@ -42,10 +44,14 @@ The path between the two should lose nothing: what is lost, the conversations sa
 			if err != nil {
 				return misuse(cmd, fmt.Errorf("%q is no address: give an IP address and a port, such as %s", args[0], defaultAddr))
 			}
+			if err := within("patience", c.patience, leastPatience, mostPatience); err != nil {
+				return misuse(cmd, err)
+			}
 			return c.during(cmd, func() error { return c.run(addr) })
 		},
 	}
 	cmd.Flags().BoolVar(&c.serve, "serve", false, "check a client that connects to ADDR, instead of a server there")
+	cmd.Flags().DurationVar(&c.patience, "patience", conform.Patience, "how long a reaction may take")
 	c.results.register(cmd.Flags(), "the result of each conversation")
 	return cmd
 }
@@ -78,7 +84,7 @@ func (c *conformCommand) run(addr netip.AddrPort) error {
 
 func (c *conformCommand) converse(addr netip.AddrPort, told func(conform.Result)) error {
 	if !c.serve {
-		return conform.Server(conform.Dial(addr), told)
+		return conform.Server(conform.Dial(addr), c.patience, told)
 	}
 	line, bound, err := conform.Listen(addr)
 	if err != nil {
@@ -86,5 +92,5 @@ func (c *conformCommand) converse(addr netip.AddrPort, told func(conform.Result)
 	}
 	defer line.Close()
 	fmt.Fprintf(c.out, "%s%s for a client to be checked\n", listening, bound)
-	return conform.Client(line, told)
+	return conform.Client(line, c.patience, told)
 }

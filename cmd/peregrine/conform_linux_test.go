@@ -31,7 +31,7 @@ func TestOurEndpointsConformOverAFXDP(t *testing.T) {
 			s := newStreet(t, 1500, 1500)
 			server := serveIn(t, s.middle, "serve", "xdp://inside?port=7000&mode="+mode, "--plain", "--until-eof", "--patience", "1m")
 			var out bytes.Buffer
-			checker := program(t, "conform", server.addr)
+			checker := program(t, "conform", server.addr, "--patience", "1m")
 			checker.Stdout, checker.Stderr = &out, &out
 			require.NoError(t, s.client.Do(checker.Start))
 			require.NoError(t, checker.Wait(), out.String())

@@ -19,7 +19,7 @@ import (
 // conforms has the server at an address checked.
 func conforms(t *testing.T, addr string) {
 	t.Helper()
-	stdout, stderr, err := output(t, "conform", addr)
+	stdout, stderr, err := output(t, "conform", addr, "--patience", "1m")
 	require.NoError(t, err, "%s%s", stdout, stderr)
 	require.Contains(t, stdout, "conversations as the document says")
 }
@@ -67,7 +67,7 @@ func here(f func() error) error { return f() }
 // clientConforms has a client over a transport checked by a server at an address, each where it is told.
 func clientConforms(t *testing.T, url, at string, client, server func(func() error) error) {
 	t.Helper()
-	cmd := program(t, "conform", "--serve", at)
+	cmd := program(t, "conform", "--serve", at, "--patience", "1m")
 	var said strings.Builder
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -77,33 +77,28 @@ func clientConforms(t *testing.T, url, at string, client, server func(func() err
 	require.NoError(t, err)
 	addr, _, _ := strings.Cut(strings.TrimPrefix(first, listening), " ")
 	ended := make(chan error, 1)
+	checking, over := context.WithCancel(t.Context())
 	go func() {
+		defer over()
 		_, err := io.Copy(&said, lines)
 		ended <- errors.Join(err, cmd.Wait())
 	}()
 
 	var e *peregrine.Endpoint
 	require.NoError(t, client(func() (err error) {
-		e, err = peregrine.Listen(url, peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute}))
+		e, err = peregrine.Listen(url, peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute}))
 		return err
 	}))
 	defer e.Close()
-	session, err := e.Dial(t.Context(), addr)
+	session, err := e.Dial(checking, addr)
 	require.NoError(t, err)
-	for i := 0; ; i++ {
+	for i := 0; checking.Err() == nil; i++ {
 		request := make([]byte, []int{10, 3000}[i%2])
-		waiting, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		answer, err := session.Call(waiting, 1, request, nil)
-		cancel()
-		if err == nil {
+		if answer, err := session.Call(checking, 1, request, nil); err == nil {
 			require.Equal(t, request, answer)
 		}
-		select {
-		case err := <-ended:
-			require.NoError(t, err, said.String())
-			require.Contains(t, said.String(), "conversations as the document says")
-			return
-		case <-time.After(time.Millisecond):
-		}
+		time.Sleep(time.Millisecond)
 	}
+	require.NoError(t, <-ended, said.String())
+	require.Contains(t, said.String(), "conversations as the document says")
 }

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peregrine-rpc/peregrine"
 	pgrpc "github.com/peregrine-rpc/peregrine/grpc"
 	"github.com/peregrine-rpc/peregrine/grpc/bridge"
 )
@@ -77,15 +78,18 @@ func (s *service) FullDuplexCall(stream grpc.BidiStreamingServer[testpb.Streamin
 	}
 }
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // behindPeregrine is the URL's address of a bridge before a Peregrine server.
 func behindPeregrine(t *testing.T, s *service) (address string) {
 	server := pgrpc.NewServer()
 	testpb.RegisterTestServiceServer(server, s)
 	reflection.Register(server)
-	endpoint, err := server.Listen("udp://127.0.0.1:0")
+	endpoint, err := server.Listen("udp://127.0.0.1:0", patient)
 	require.NoError(t, err)
 	t.Cleanup(server.Stop)
-	conn, err := pgrpc.NewClient(endpoint.Addr().String())
+	conn, err := pgrpc.NewClient(endpoint.Addr().String(), pgrpc.WithEngine(patient))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	front := httptest.NewUnstartedServer(bridge.Handler(conn, bridge.Options{Origins: []string{"https://page.example"}}))
@@ -115,10 +119,10 @@ func viaPeregrine(t *testing.T, s *service) grpc.ClientConnInterface {
 	require.NoError(t, err)
 	t.Cleanup(func() { to.Close() })
 	front := pgrpc.NewServer(pgrpc.UnknownServiceHandler(bridge.Forward(to)), pgrpc.ForceServerCodecV2(bridge.Codec()))
-	endpoint, err := front.Listen("udp://127.0.0.1:0")
+	endpoint, err := front.Listen("udp://127.0.0.1:0", patient)
 	require.NoError(t, err)
 	t.Cleanup(front.Stop)
-	conn, err := pgrpc.NewClient(endpoint.Addr().String())
+	conn, err := pgrpc.NewClient(endpoint.Addr().String(), pgrpc.WithEngine(patient))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn

@@ -20,12 +20,15 @@ import (
 	_ "github.com/peregrine-rpc/peregrine/transport/mem"
 )
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // talk makes one call that succeeds and one that fails, traced.
 func talk(t *testing.T) (server *peregrine.Endpoint, spans tracetest.SpanStubs) {
 	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	options := append(otel.Tracing(provider, map[uint16]string{1: "echo"}), peregrine.WithMetrics())
+	options := append(otel.Tracing(provider, map[uint16]string{1: "echo"}), patient, peregrine.WithMetrics())
 	server, err := peregrine.Listen("mem://127.0.0.1:0", append(options,
 		peregrine.WithHandler(1, func(r peregrine.Request) { r.Reply(r.Data()) }),
 		peregrine.WithHandler(2, func(r peregrine.Request) { r.Fail(peregrine.NotFound, "no such key") }))...)
@@ -108,7 +111,7 @@ func TestStreamsAreSpans(t *testing.T) {
 	t.Parallel()
 	exporter := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	options := otel.Tracing(provider, nil)
+	options := append(otel.Tracing(provider, nil), patient)
 	server, err := peregrine.Listen("mem://127.0.0.1:0", options...)
 	require.NoError(t, err)
 	defer server.Close()

@@ -22,19 +22,22 @@ import (
 	_ "github.com/peregrine-rpc/peregrine/transport/mem"
 )
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // served is what a server exports that some calls were made to.
 func served(t *testing.T, o prom.Options) (*prometheus.Registry, *peregrine.Session) {
 	t.Helper()
 	pool := peregrine.NewPool(1, 7)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	server, err := peregrine.Listen("mem://127.0.0.1:0", peregrine.WithMetrics(),
+	server, err := peregrine.Listen("mem://127.0.0.1:0", patient, peregrine.WithMetrics(),
 		peregrine.WithHandler(1, func(r peregrine.Request) { r.Reply(r.Data()) }),
 		peregrine.WithHandler(2, func(r peregrine.Request) { r.Fail(peregrine.NotFound, "no") }, peregrine.Pooled(pool)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	s, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"), peregrine.WithMetrics())
+	s, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"), patient, peregrine.WithMetrics())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	for range 3 {

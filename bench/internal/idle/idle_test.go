@@ -16,7 +16,7 @@ func TestSessionsAreOpenedUsedAndWeighed(t *testing.T) {
 	server, err := serve()
 	require.NoError(t, err)
 	defer server.Close()
-	client, err := peregrine.Listen("udp://127.0.0.1:0")
+	client, err := peregrine.Listen("udp://127.0.0.1:0", peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute}))
 	require.NoError(t, err)
 	defer client.Close()
 

@@ -326,7 +326,7 @@ func (f *broken) faults(t *testing.T, tests string) (faults []string) {
 			return f.change(f.in, b, p)
 		})
 		line := w.line()
-		peer := newPeer(line, func() (Line, error) { return w.line(), nil })
+		peer := newPeer(line, func() (Line, error) { return w.line(), nil }, Patience)
 		if tests == "client" {
 			w.caller(core.Config{}, line.port.LocalAddr(), 10, 3000)
 			peer.serving = true

@@ -20,7 +20,7 @@ func TestTheEngineDoesAsTheDocumentSays(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			e := w.engine(core.Config{})
-			p := newPeer(w.line(), func() (Line, error) { return w.line(), nil })
+			p := newPeer(w.line(), func() (Line, error) { return w.line(), nil }, Patience)
 			r := p.converse(&c)
 			require.Empty(t, r.Fault, r.Rule)
 			stats := e.Stats()
@@ -43,7 +43,7 @@ func TestTheEnginesClientDoesAsTheDocumentSays(t *testing.T) {
 			w := newWorld(t)
 			line := w.line()
 			w.caller(core.Config{}, line.port.LocalAddr(), 10, 3000)
-			p := newPeer(line, nil)
+			p := newPeer(line, nil, Patience)
 			p.serving = true
 			r := p.converse(&c)
 			require.Empty(t, r.Fault, r.Rule)
@@ -66,7 +66,7 @@ func TestTheSecondImplementationDoesAsTheDocumentSays(t *testing.T) {
 				}
 				return 0, request
 			}})
-			peer := newPeer(p.line(), func() (Line, error) { return p.line(), nil })
+			peer := newPeer(p.line(), func() (Line, error) { return p.line(), nil }, Patience)
 			r := peer.converse(&c)
 			require.Empty(t, r.Fault, r.Rule)
 		})

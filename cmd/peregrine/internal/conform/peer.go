@@ -21,10 +21,12 @@ type Line interface {
 	Close() error
 }
 
+// Patience is how long a reaction may take on a host that is not busy with something else.
+const Patience = 5 * time.Second
+
 const (
-	// patience is how long a reaction may take, and pause how long one that must not come is awaited behind one that has.
-	patience = 5 * time.Second
-	pause    = 20 * time.Millisecond
+	// pause is how long a reaction that must not come is awaited behind one that has.
+	pause = 20 * time.Millisecond
 	// again is after how long a Hello is repeated.
 	again = 500 * time.Millisecond
 	// window is what may be sent to the peer on a stream at first, in KiB.
@@ -36,10 +38,11 @@ const (
 // peer is the other side of who is tested: it checks every datagram against what the document says of all, and keeps what
 // came for the steps to look at.
 type peer struct {
-	dial    func() (Line, error)
-	line    Line
-	other   Line // from another port
-	serving bool // who is tested is the client
+	dial     func() (Line, error)
+	line     Line
+	other    Line // from another port
+	patience time.Duration
+	serving  bool // who is tested is the client
 
 	side
 	beside   *side // of the other connection from the same port; nil: there is none
@@ -110,8 +113,8 @@ type event struct {
 	data   []byte
 }
 
-func newPeer(line Line, dial func() (Line, error)) *peer {
-	return &peer{dial: dial, line: line, side: newSide()}
+func newPeer(line Line, dial func() (Line, error), patience time.Duration) *peer {
+	return &peer{dial: dial, line: line, patience: patience, side: newSide()}
 }
 
 func newSide() side {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Result is how one conversation went.
@@ -18,8 +19,9 @@ type Result struct {
 }
 
 // Server has every conversation that tests servers with the one at the far end of the lines that dial opens. It must
-// answer method 1 with what it was sent and grant three sessions or more; nothing else is asked of it.
-func Server(dial func() (Line, error), told func(Result)) error {
+// answer method 1 with what it was sent and grant three sessions or more; nothing else is asked of it. A reaction may take
+// as long as patience.
+func Server(dial func() (Line, error), patience time.Duration, told func(Result)) error {
 	conversations, err := Conversations("server")
 	if err != nil {
 		return err
@@ -29,7 +31,7 @@ func Server(dial func() (Line, error), told func(Result)) error {
 		if err != nil {
 			return err
 		}
-		p := newPeer(line, dial)
+		p := newPeer(line, dial, patience)
 		if i == 0 && errors.Is(p.greet(&Hello{Cookie: "none"}, "retry"), errSilent) {
 			return errors.Join(errors.New("no Hello is answered: is the server there?"), line.Close())
 		}
@@ -40,14 +42,14 @@ func Server(dial func() (Line, error), told func(Result)) error {
 }
 
 // Client has every conversation that tests clients with the one that comes to a line: it connects, calls method 1 again
-// and again, one call after the other, and connects anew whenever its connection ends.
-func Client(line Line, told func(Result)) error {
+// and again, one call after the other, and connects anew whenever its connection ends. A reaction may take as long as patience.
+func Client(line Line, patience time.Duration, told func(Result)) error {
 	conversations, err := Conversations("client")
 	if err != nil {
 		return err
 	}
 	for i := range conversations {
-		p := newPeer(line, nil)
+		p := newPeer(line, nil, patience)
 		p.serving = true
 		told(p.converse(&conversations[i]))
 	}
@@ -179,7 +181,7 @@ func (p *peer) send(d *Datagram) error {
 
 func (p *peer) expect(want *Event) error {
 	var e *event
-	found, err := p.look(patience, func() bool {
+	found, err := p.look(p.patience, func() bool {
 		e = p.find(want, 0)
 		return e != nil
 	})
@@ -187,7 +189,7 @@ func (p *peer) expect(want *Event) error {
 		return err
 	}
 	if !found {
-		return fmt.Errorf("%s did not come within %v", want, patience)
+		return fmt.Errorf("%s did not come within %v", want, p.patience)
 	}
 	e.used = true
 	if want.Same && !bytes.Equal(p.last[e.kind], e.data) {
@@ -221,7 +223,7 @@ var errSilent = errors.New("silence")
 
 // greet says Hello until it is answered.
 func (p *peer) greet(hello *Hello, answer string) error {
-	for range 10 {
+	for until := p.line.Now() + p.patience; p.line.Now() < until; {
 		if err := p.send(&Datagram{Type: "hello", Hello: hello}); err != nil {
 			return err
 		}
@@ -244,7 +246,7 @@ func (p *peer) accept() error {
 	if err := p.send(&Datagram{Type: "retry"}); err != nil {
 		return err
 	}
-	if _, err := p.look(patience, func() bool { return p.withCookie() != nil }); err != nil {
+	if _, err := p.look(p.patience, func() bool { return p.withCookie() != nil }); err != nil {
 		return err
 	}
 	e := p.withCookie()
@@ -304,7 +306,7 @@ func (p *peer) knock() error {
 		return err
 	}
 	defer line.Close()
-	stranger := newPeer(line, p.dial)
+	stranger := newPeer(line, p.dial, p.patience)
 	if err := stranger.greet(&Hello{Cookie: "none"}, "retry"); err != nil {
 		return fmt.Errorf("whether it still serves: %w", err)
 	}

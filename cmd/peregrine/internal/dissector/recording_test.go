@@ -52,14 +52,15 @@ func TestRecordingsOfEachTypeAreShown(t *testing.T) {
 // A conversation over a bad network is recorded as it passes, and explained.
 func TestARecordingOfABadNetworkIsExplained(t *testing.T) {
 	t.Parallel()
+	patient := peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
 	path := filepath.Join(t.TempDir(), "f.pcapng")
 	recorder, err := pcapng.Create(path, pcapng.Options{Buffer: 1 << 24})
 	require.NoError(t, err)
-	server, err := peregrine.Listen("mem://127.0.0.1:0", peregrine.WithHandler(7, func(r peregrine.Request) { r.Reply(r.Data()) }))
+	server, err := peregrine.Listen("mem://127.0.0.1:0", patient, peregrine.WithHandler(7, func(r peregrine.Request) { r.Reply(r.Data()) }))
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	client, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"),
+	client, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"), patient,
 		peregrine.WithDecorator(recorder.Decorate), peregrine.WithFault("loss=0.1,dup=0.05,reorder=0.1,seed=5"))
 	require.NoError(t, err)
 	for i := range 200 {

@@ -19,14 +19,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // connect opens sessions to a server of its own.
 func connect(t *testing.T, sessions int) (server, client *peregrine.Endpoint, list []*peregrine.Session) {
 	t.Helper()
-	server, err := peregrine.Listen("mem://")
+	server, err := peregrine.Listen("mem://", patient)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	service.Register(server, 3)
-	client, err = peregrine.Listen("mem://")
+	client, err = peregrine.Listen("mem://", patient)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	for range sessions {

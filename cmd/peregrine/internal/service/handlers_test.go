@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -17,14 +18,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patient is for hosts that are busy with something else.
+var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
+
 // client returns a session to a server of its own.
 func client(t *testing.T) *peregrine.Session {
 	t.Helper()
-	server, err := peregrine.Listen("mem://")
+	server, err := peregrine.Listen("mem://", patient)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	service.Register(server, 2)
-	s, err := peregrine.Dial(t.Context(), server.Addr().String(), peregrine.WithTransport("mem://"))
+	s, err := peregrine.Dial(t.Context(), server.Addr().String(), peregrine.WithTransport("mem://"), patient)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
