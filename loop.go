@@ -172,8 +172,7 @@ func (l *loop) turn() (last bool) {
 
 // wait blocks until there is work.
 func (l *loop) wait() {
-	l.asleep.Store(true)
-	if l.inbox.length() == 0 {
+	if l.dozes(func() bool { return l.inbox.length() == 0 }) {
 		timeout := time.Duration(-1)
 		if at, ok := l.engine.NextDeadline(); ok {
 			timeout = max(0, at-l.now())
@@ -185,6 +184,13 @@ func (l *loop) wait() {
 		}
 	}
 	l.asleep.Store(false)
+}
+
+// dozes announces that the loop is about to wait, and only then looks whether
+// there is nothing to do: what is posted from the look on wakes it.
+func (l *loop) dozes(nothing func() bool) bool {
+	l.asleep.Store(true)
+	return nothing()
 }
 
 // posted says whether there is something to do for drain.
