@@ -23,6 +23,9 @@ type calling struct {
 	generation uint16
 	slots      []*slot
 	waiting    []*Call
+	uses       map[uint16]uint16  // of streams, by index: the latest
+	streams    map[uint16]*Stream // that are open
+	opening    []*Stream          // that wait for an index
 }
 
 type slot struct {
@@ -39,7 +42,6 @@ type Client struct{ conn *conn }
 func (e *Endpoint) Connect(to netip.AddrPort) *Client {
 	c := e.newConn(to, true)
 	c.helloAt, c.wait = e.now, helloWait
-	c.calls.conn = c
 	e.conns = append(e.conns, c)
 	return &Client{c}
 }
@@ -69,6 +71,7 @@ func (k *calling) begin(c *conn) {
 // renew opens the session, or opens it again after the server has ended it.
 func (k *calling) renew() {
 	k.generation++
+	k.uses, k.streams = map[uint16]uint16{}, map[uint16]*Stream{}
 	k.slots = make([]*slot, min(k.conn.end.cfg.Slots, k.conn.params.slots))
 	for i := range k.slots {
 		k.slots[i] = &slot{}
@@ -82,7 +85,7 @@ func (c *conn) sessionEnded(m *message) {
 	if m.session != 0 || m.generation != k.generation {
 		return
 	}
-	ended := k.slots
+	ended, open := k.slots, k.open()
 	k.slots = nil
 	for _, s := range ended {
 		if s.call == nil {
@@ -93,10 +96,14 @@ func (c *conn) sessionEnded(m *message) {
 		s.call.Done(14, []byte("the server has ended the session"), began)
 	}
 	k.renew()
+	for _, s := range open {
+		s.finish(14, "the server has ended the session", nil)
+	}
 }
 
-// start gives waiting calls what slots are free.
+// start gives waiting calls what slots are free, and streams what indexes are.
 func (k *calling) start() {
+	k.startStreams()
 	for i, s := range k.slots {
 		if len(k.waiting) == 0 {
 			return
@@ -151,11 +158,16 @@ func (c *conn) response(m *message) {
 	k.start()
 }
 
-// expire ends the calls whose time is over.
+// expire ends the calls and streams whose time is over.
 func (c *conn) expire() {
 	for _, call := range c.calls.all() {
 		if call.until != 0 && c.end.now >= call.until {
 			c.calls.end(call, 4)
+		}
+	}
+	for _, s := range c.openStreams() {
+		if s.until != 0 && c.end.now >= s.until {
+			s.Reset(4, "the stream's deadline has passed")
 		}
 	}
 }
@@ -165,6 +177,11 @@ func (c *conn) expiries() (at []time.Duration) {
 	for _, call := range c.calls.all() {
 		if call.until != 0 {
 			at = append(at, call.until)
+		}
+	}
+	for _, s := range c.openStreams() {
+		if s.until != 0 {
+			at = append(at, s.until)
 		}
 	}
 	return at

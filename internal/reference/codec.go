@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"time"
 )
 
 // The errors of §1.
@@ -384,6 +385,14 @@ func decodeVerdict(b []byte) (code uint8, reason string, err error) {
 
 // expand is the number nearest to near with these low bits (§2.6).
 func expand(low uint32, near uint64) uint64 { return near + uint64(int64(int32(low-uint32(near)))) }
+
+// deadlineOf is how long a deadline says to wait (§3.2).
+func deadlineOf(d uint32) time.Duration {
+	if d>>31 != 0 {
+		return time.Duration(d&^(1<<31)) * time.Millisecond
+	}
+	return time.Duration(d) * time.Microsecond
+}
 
 // newer compares generations (§8).
 func newer16(a, b uint16) bool { return a != b && a-b < 1<<15 }

@@ -55,6 +55,7 @@ type piece struct {
 	until time.Duration // of a request; 0: for ever
 	done  bool          // acknowledged, or nobody wants it any more
 	began bool          // sent at least once
+	place uint32        // in its stream, if it is of one: where it begins
 }
 
 type packet struct {
@@ -65,6 +66,7 @@ func (e *Endpoint) newConn(addr netip.AddrPort, client bool) *conn {
 	c := &conn{end: e, addr: addr, client: client, next: 1, sent: map[uint64]*packet{}, seen: map[uint64]bool{}, heard: e.now, waited: probeWait}
 	c.mine.connection, c.mine.token = e.index(), e.random.Uint32()|1
 	c.server.sessions = map[uint16]*session{}
+	c.calls.conn = c
 	return c
 }
 
@@ -149,6 +151,8 @@ func (c *conn) message(m *message) {
 		c.closeSession(m)
 	case m.kind == kindCloseSession:
 		c.sessionEnded(m)
+	case m.kind >= kindStreamHeader && c.streams() > 0:
+		c.stream(m)
 	}
 }
 
@@ -243,6 +247,7 @@ func (c *conn) flush() {
 	if !c.ready {
 		return
 	}
+	c.settleStreams()
 	for {
 		c.queue = slices.DeleteFunc(c.queue, func(p *piece) bool { return p.done })
 		if len(c.queue) == 0 || !c.mayServe() || !c.probe && len(c.sent) >= min(int(c.params.credits), window) {

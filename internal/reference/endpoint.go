@@ -23,6 +23,10 @@ type Config struct {
 	Stride uint16
 	// Handler answers requests: with a code and a reply. Without it there is no method.
 	Handler func(method uint16, request []byte) (code uint8, reply []byte)
+	// Streams is how many are taken in a session, each with so many KiB of window; 0: none.
+	Streams, StreamWindow uint16
+	// Stream takes in a stream that a client has opened, and says who is told what happens. False: there is no such method.
+	Stream func(s *Stream) bool
 	// Names are methods' names, and their numbers.
 	Names map[string]uint16
 }
@@ -54,6 +58,7 @@ func New(cfg Config) *Endpoint {
 	def(&cfg.Credits, 64)
 	def(&cfg.Slots, 16)
 	def(&cfg.Stride, 1000)
+	def(&cfg.StreamWindow, 4)
 	if cfg.MaxMessage == 0 {
 		cfg.MaxMessage = 1 << 24
 	}
@@ -72,6 +77,9 @@ func (e *Endpoint) params() params {
 	p := params{
 		maxDatagram: 1500, credits: e.cfg.Credits, slots: e.cfg.Slots, sessions: 100, ackDelay: uint16(e.cfg.AckDelay / time.Microsecond),
 		maxMessage: e.cfg.MaxMessage, silence: uint32(e.cfg.Silence / time.Millisecond),
+	}
+	if e.cfg.Streams > 0 {
+		p.streams, p.streamWindow = e.cfg.Streams, e.cfg.StreamWindow
 	}
 	if e.cfg.Checksum {
 		p.features = 1
@@ -250,6 +258,9 @@ func (e *Endpoint) forget(c *conn, reason string) { e.drop(c, 14, reason) }
 func (e *Endpoint) drop(c *conn, code uint8, reason string) {
 	e.conns = slices.DeleteFunc(e.conns, func(other *conn) bool { return other == c })
 	c.calls.fail(code, reason)
+	for _, s := range c.openStreams() {
+		s.finish(code, reason, nil)
+	}
 }
 
 // Close tells the peers.

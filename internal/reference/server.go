@@ -11,6 +11,7 @@ type session struct {
 	generation uint16
 	closed     bool
 	slots      map[uint16]*servedSlot
+	streams    map[uint16]*servedStream // by index
 }
 
 type servedSlot struct {
@@ -82,7 +83,7 @@ func (c *conn) sessionOf(m *message) *session {
 		if s != nil {
 			s.end()
 		}
-		s = &session{generation: m.generation, slots: map[uint16]*servedSlot{}}
+		s = &session{generation: m.generation, slots: map[uint16]*servedSlot{}, streams: map[uint16]*servedStream{}}
 		c.server.sessions[m.session] = s
 	case s.generation != m.generation || s.closed:
 		return nil
@@ -95,6 +96,11 @@ func (s *session) end() {
 		give(slot.out)
 	}
 	s.slots = map[uint16]*servedSlot{}
+	for _, served := range s.streams {
+		if served.stream != nil {
+			served.stream.finish(1, "the client has closed its session", nil)
+		}
+	}
 }
 
 func (c *conn) request(m *message) {

@@ -60,7 +60,7 @@ func TestTheSecondImplementationDoesAsTheDocumentSays(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			p := &paper{lines: map[netip.AddrPort]*paperLine{}, now: time.Second}
-			p.e = reference.New(reference.Config{Seed: 1, Handler: func(method uint16, request []byte) (uint8, []byte) {
+			p.e = reference.New(reference.Config{Seed: 1, Streams: 4, Stream: streamBack, Handler: func(method uint16, request []byte) (uint8, []byte) {
 				if method != 1 {
 					return 12 | 0x80, []byte("no such method")
 				}
@@ -69,6 +69,13 @@ func TestTheSecondImplementationDoesAsTheDocumentSays(t *testing.T) {
 			peer := newPeer(p.line(), func() (Line, error) { return p.line(), nil }, Patience)
 			r := peer.converse(&c)
 			require.Empty(t, r.Fault, r.Rule)
+			require.Empty(t, r.Skipped)
 		})
 	}
+}
+
+// streamBack sends each message of a stream back.
+func streamBack(s *reference.Stream) bool {
+	s.Received, s.Closed = s.Send, func() { s.End(0, "", nil) }
+	return s.Method == 1
 }
