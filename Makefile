@@ -87,5 +87,5 @@ congestion: ## simulate congestion control, into docs/congestion.md: takes minut
 instructions: ## count the instructions of a small RPC with valgrind, and AGAINST=revision those of another one
 	@go -C internal/tools run ./instructions -root "$(CURDIR)" -against "$(AGAINST)"
 
-mutate: ## change the code operator by operator and count what no test notices: takes hours; MUTATE="-budget 1h wire cc" is less
+mutate: ## change the code operator by operator and count what no test notices: takes hours; MUTATE="-budget 10m wire cc" is less
 	@go -C internal/tools run ./mutate -root "$(CURDIR)" $(MUTATE)

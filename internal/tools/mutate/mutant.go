@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// mutant is one change of one operator.
+type mutant struct {
+	kind, file   string
+	line, column int
+	place        string // as equivalent.txt has it
+	verdict      verdict
+}
+
+// verdict is what is known of a mutant.
+type verdict string
+
+const (
+	untried    verdict = ""
+	killed     verdict = "killed"
+	lived      verdict = "lived"
+	unviable   verdict = "does not compile"
+	equivalent verdict = "equivalent"
+	uncovered  verdict = "no test comes by"
+)
+
+// found is a line of what gremlins says without trying.
+var found = regexp.MustCompile(`(?m)^\s*(RUNNABLE|NOT COVERED) (\w+) at (\S+):(\d+):(\d+)$`)
+
+// find returns the mutants of a package.
+func find(root, tool, name string) ([]*mutant, error) {
+	args := []string{"unleash", "--dry-run", "--invert-logical", "./" + name}
+	if name == "." || name == "core" {
+		args = append(args, "--exclude-files", "/") // packages in folders below
+	}
+	cmd := exec.Command(tool, args...)
+	cmd.Dir, cmd.Env, cmd.Stderr = root, append(os.Environ(), "GOFLAGS=-short -vet=off"), os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	return parse(root, name, string(out))
+}
+
+func parse(root, name, out string) (all []*mutant, err error) {
+	files := map[string][]string{}
+	for _, f := range found.FindAllStringSubmatch(out, -1) {
+		m := &mutant{kind: f[2], file: path.Join(name, f[3])}
+		m.line, _ = strconv.Atoi(f[4])
+		m.column, _ = strconv.Atoi(f[5])
+		if f[1] == "NOT COVERED" { // constants, too, which coverage does not know
+			m.verdict = uncovered
+		}
+		if files[m.file] == nil {
+			text, err := os.ReadFile(filepath.Join(root, m.file))
+			if err != nil {
+				return nil, err
+			}
+			files[m.file] = strings.Split(string(text), "\n")
+		}
+		m.place = place(m, files[m.file][m.line-1])
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// place names a mutant in a way that outlives changes elsewhere: its file, what is changed, the column in its line counted
+// from the first character that is no space, and the line.
+func place(m *mutant, line string) string {
+	trimmed := strings.TrimLeft(line, "\t ")
+	return fmt.Sprintf("%s: %s at %d: %s", m.file, m.kind, m.column-(len(line)-len(trimmed)), strings.TrimRight(trimmed, " \r"))
+}
+
+// draw sets aside what is known to be equivalent, and returns the rest that tests come by in an order that the seed draws.
+func draw(all []*mutant, known map[string]bool, seed uint64) (drawn []*mutant) {
+	for _, m := range all {
+		switch {
+		case known[m.place]:
+			m.verdict = equivalent
+		case m.verdict == untried:
+			drawn = append(drawn, m)
+		}
+	}
+	slices.SortFunc(drawn, func(a, b *mutant) int {
+		return strings.Compare(fmt.Sprintf("%s:%6d:%4d:%s", a.file, a.line, a.column, a.kind), fmt.Sprintf("%s:%6d:%4d:%s", b.file, b.line, b.column, b.kind))
+	})
+	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
+	return drawn
+}
+
+// operators are what each kind of change makes of an operator.
+var operators = map[string]map[string]string{
+	"CONDITIONALS_BOUNDARY": {"<": "<=", "<=": "<", ">": ">=", ">=": ">"},
+	"CONDITIONALS_NEGATION": {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"},
+	"ARITHMETIC_BASE":       {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*"},
+	"INCREMENT_DECREMENT":   {"++": "--", "--": "++"},
+	"INVERT_NEGATIVES":      {"-": "+"},
+	"INVERT_LOGICAL":        {"&&": "||", "||": "&&"},
+}
+
+// apply makes the change in its file's text.
+func (m *mutant) apply(text string) (string, error) {
+	lines := strings.SplitAfter(text, "\n")
+	if m.line <= len(lines) && m.column <= len(lines[m.line-1]) {
+		line, at := lines[m.line-1], m.column-1
+		for size := 2; size > 0; size-- {
+			if to, ok := operators[m.kind][line[at:min(at+size, len(line))]]; ok {
+				lines[m.line-1] = line[:at] + to + line[at+size:]
+				return strings.Join(lines, ""), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%s:%d:%d has no operator for %s", m.file, m.line, m.column, m.kind)
+}
