@@ -268,7 +268,7 @@ func TestAnAcknowledgementOfAllInFlightIsTakenInAsAnyOther(t *testing.T) {
 	t.Parallel()
 	quick := 0
 	rapid.Check(t, func(t *rapid.T) {
-		a, b := newHalf(t, true, false), newHalf(t, true, false)
+		a, b := newHalf(t, true, plainly), newHalf(t, true, plainly)
 		both := []*half{a, b}
 		for _, h := range both {
 			h.conn.credits = 200
