@@ -1,8 +1,6 @@
 package peregrine_test
 
 import (
-	"context"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,27 +30,7 @@ func BenchmarkSubmit(b *testing.B) {
 	s := dialMem(b)
 	b.ReportAllocs()
 	b.ResetTimer()
-	finished := make(chan error, 1)
-	s.Loop(func() {
-		started, left := 0, b.N
-		done := func(c *peregrine.Call) {
-			left--
-			switch {
-			case c.Err != nil:
-				finished <- c.Err
-			case left == 0:
-				finished <- nil
-			case started < b.N:
-				started++
-				s.Submit(c)
-			}
-		}
-		for started < min(inFlight, b.N) {
-			started++
-			s.Submit(&peregrine.Call{Method: 1, Request: make([]byte, 32), Buf: make([]byte, 32), Done: done})
-		}
-	})
-	require.NoError(b, <-finished)
+	submit(b, s, 1, b.N)
 }
 
 // Small calls that block a goroutine each.
@@ -60,20 +38,5 @@ func BenchmarkCall(b *testing.B) {
 	s := dialMem(b)
 	b.ReportAllocs()
 	b.ResetTimer()
-	ctx, finished := context.Background(), make(chan error)
-	for i := range inFlight {
-		go func() {
-			request, buf := make([]byte, 32), make([]byte, 32)
-			for range b.N/inFlight + min(1, max(0, b.N%inFlight-i)) {
-				if reply, err := s.Call(ctx, 1, request, buf); err != nil || len(reply) != len(request) {
-					finished <- fmt.Errorf("%d bytes, %w", len(reply), err)
-					return
-				}
-			}
-			finished <- nil
-		}()
-	}
-	for range inFlight {
-		require.NoError(b, <-finished)
-	}
+	call(b, s, b.N)
 }
