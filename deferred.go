@@ -94,15 +94,9 @@ func (d *deferred) close(state int32, code Code, reply []byte, released func()) 
 	return first
 }
 
-// give answers on the loop, unless the request has ended.
-func (d *deferred) give() {
-	switch {
-	case d.request.Serial == d.serial:
-		give(d.request, d.code, d.reply, d.released)
-	case d.released != nil:
-		d.released()
-	}
-}
+// give answers on the loop. The engine's request is this one still, also if its
+// client is gone: nothing but its answer ends it, and there is one.
+func (d *deferred) give() { give(d.request, d.code, d.reply, d.released) }
 
 // cancel notes, on the loop, that nobody waits any more.
 func (d *deferred) cancel() {

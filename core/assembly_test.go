@@ -94,6 +94,29 @@ func TestFragmentsOfAShorterMessageCompleteNone(t *testing.T) {
 	require.True(t, a.add(fragment(3000, 2)))
 }
 
+// Nor of a request, whose memory had another's before.
+func TestFragmentsOfAShorterRequestCompleteNone(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	w := n.add(Config{})
+	h := n.byHand(w).hand(1)
+	message := pattern(3000, 1)
+	whole := 0
+	w.Handle(echo, func(r *Request) {
+		require.True(t, string(message) == string(r.Data), "the message differs")
+		whole++
+		r.Reply(nil)
+	})
+	h.piece(0, message, 0)
+	h.piece(0, message, 2)
+	for _, total := range []int{1100, 2000, 2047, 4000} {
+		h.piece(0, make([]byte, total), 1)
+		require.Zero(t, whole, "%d bytes", total)
+	}
+	h.piece(0, message, 1)
+	require.Equal(t, 1, whole)
+}
+
 func TestFragmentsMakeAMessageAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	var all struct {

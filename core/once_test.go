@@ -101,6 +101,41 @@ func TestACancelThatOvertakesItsRequestPreventsIt(t *testing.T) {
 	n.settled(server, client)
 }
 
+// The memory of a cancel that one server has got is that of another's next, which the end of the first connection leaves alone.
+func TestACancelOutlivesTheConnectionToAnotherServer(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	leaving, _ := n.slowServer(Config{})
+	staying, deferred := n.slowServer(Config{})
+	client := n.add(Config{})
+	first, second := Call{Method: later}, Call{Method: later}
+	toLeaving, toStaying := n.connect(client, leaving), n.connect(client, staying)
+	n.submit(toLeaving, &first)
+	n.submit(toStaying, &second)
+	n.run(10 * time.Millisecond)
+	toLeaving.Cancel(&first)
+	n.run(10 * time.Millisecond)
+	require.Zero(t, client.controlling, "it is acknowledged")
+
+	canceled := 0
+	(*deferred)[0].Canceled = func() { canceled++ }
+	lost := 0
+	n.drop = func(_, to netip.AddrPort, data []byte) bool {
+		if to == staying.addr && holds(data, wire.Cancel) && lost == 0 {
+			lost++
+			return true
+		}
+		return false
+	}
+	toStaying.Cancel(&second)
+	n.run(0)
+	require.Equal(t, 1, lost)
+	require.NoError(t, leaving.Close())
+	n.run(time.Second)
+	require.Zero(t, client.toward(leaving).State(), "the client knows")
+	require.Equal(t, 1, canceled)
+}
+
 func TestAPacketOfAnEarlierSessionIsRejected(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)

@@ -134,7 +134,7 @@ func (m *mux) serve(lead wire.MessageLead) *servedSession {
 		// Clients number their sessions densely; who does not may not make the
 		// tables larger than they would be.
 		left := m.e.mostEntries() - m.e.entries - grow
-		if int(lead.Session()) >= min(m.e.cfg.Sessions, maxSessions) || left < 0 || !fair(int64(lead.Session()), int64(left)) {
+		if int(lead.Session()) >= min(m.e.cfg.Sessions, maxSessions) || !fair(int64(lead.Session()), int64(left)) {
 			m.refuseSession(lead)
 			return nil
 		}

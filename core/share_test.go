@@ -48,6 +48,15 @@ func (h *hand) piece(slot uint16, message []byte, index int) {
 // ping says nothing but that the client is there.
 func (h *hand) ping() { h.send(wire.MessageHeader{Kind: wire.Ping}, nil) }
 
+// leave ends the connection.
+func (h *hand) leave() {
+	data := make([]byte, 100)
+	n := (&wire.Header{Type: wire.Close, Flags: wire.FlagChecksum, Connection: h.index, Token: h.token}).Put(data)
+	n += wire.PutReason(data[n:], uint8(Unavailable), "")
+	wire.Seal(data[:n], nil)
+	h.x.take(h.port, data[:n])
+}
+
 func TestWhoClaimsMemoryAndSendsLittleHoldsLittle(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
@@ -225,6 +234,28 @@ func TestOneClientDoesNotTakeAllTablesOfSessions(t *testing.T) {
 	for i := range uint16(10) {
 		require.True(t, open(x.hand(10+i), 0), "client %d", i)
 	}
+}
+
+func TestTablesOfSessionsAreBoundedAndGivenBack(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	w := n.add(Config{Sessions: 1000})
+	x := n.byHand(w)
+	w.Handle(echo, func(r *Request) { r.Reply(nil) })
+	open := func(h *hand, index uint16) bool {
+		before := w.sessions
+		h.send(wire.MessageHeader{Kind: wire.Request, Session: index, Generation: 1, Method: echo, Sequence: 1}, nil)
+		return w.sessions > before
+	}
+	first, second := x.hand(1), x.hand(2)
+	require.True(t, open(first, 999), "its table is as long as half of all may be")
+	require.False(t, open(second, 999))
+	require.LessOrEqual(t, w.entries, w.mostEntries())
+	require.True(t, open(second, 10), "there is room for a short one")
+	first.leave()
+	require.True(t, open(second, 999), "the first one's was given back")
+	second.leave()
+	require.Zero(t, w.entries)
 }
 
 func TestOneClientDoesNotHaveAllRequestsHeld(t *testing.T) {
