@@ -71,10 +71,10 @@ func unimplementedMethod(ctx context.Context, conn grpc.ClientConnInterface) {
 // soak is likewise interop's rpc_soak: many large calls at once, which all find the same
 // peer.
 func soak(ctx context.Context, conn grpc.ClientConnInterface) {
-	const workers, each = 8, 16
+	const workers, each = 8, 4
 	if cc, is := conn.(*grpc.ClientConn); is {
 		interop.DoSoakTest(ctx, interop.SoakTestConfig{
-			RequestSize: 271828, ResponseSize: 314159, PerIterationMaxAcceptableLatency: time.Minute, OverallTimeout: time.Minute,
+			RequestSize: 271828, ResponseSize: 314159, PerIterationMaxAcceptableLatency: 5 * time.Minute, OverallTimeout: 5 * time.Minute,
 			NumWorkers: workers, Iterations: workers * each,
 			ChannelForTest: func() (*grpc.ClientConn, func()) { return cc, func() {} },
 		})
@@ -139,7 +139,7 @@ func TestInteropsClientCases(t *testing.T) {
 		for name := range interopCases {
 			t.Run(over+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				client := exec.CommandContext(within(t, 5*time.Minute), program, "-test.run=^TestInteropsClientCases$", "-test.timeout=5m")
+				client := exec.CommandContext(within(t, 10*time.Minute), program, "-test.run=^TestInteropsClientCases$", "-test.timeout=10m")
 				client.Env = append(os.Environ(), interopName+"="+name, interopOver+"="+over, interopAddr+"="+addr)
 				out, err := client.CombinedOutput()
 				require.NoError(t, err, "%s", out)
