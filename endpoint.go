@@ -211,9 +211,9 @@ func (e *Endpoint) newLoop(o *options, index int, tr transport.Transport, epoch 
 		ended, also := l.meter.ended(), config.Ended
 		config.Ended = ended
 		if also != nil {
-			config.Ended = func(side core.Side, method uint16, code core.Code, since time.Duration) {
-				ended(side, method, code, since)
-				also(side, method, code, since)
+			config.Ended = func(side core.Side, method uint16, code core.Code, since time.Duration, count uint64) {
+				ended(side, method, code, since, count)
+				also(side, method, code, since, count)
 			}
 		}
 	}

@@ -201,11 +201,13 @@ const (
 //	// Events, if set, is told of connections made and lost, on the endpoint's
 //	// goroutine. It must not call the endpoint.
 //	Events func(Event)
-//	// Ended, if set, is told on the endpoint's goroutine of each call that has
-//	// completed, just before its Done, and of each request that has been answered,
-//	// by handler or engine. since is when the call was submitted, or when the
-//	// request was taken in. It must not call the endpoint.
-//	Ended func(side Side, method uint16, code Code, since time.Duration)
+//	// Ended, if set, is told on the endpoint's goroutine of calls that have completed
+//	// and of requests that have been answered, by handler or engine. count of them
+//	// ended alike, one after the other. since is when the calls were submitted, or when
+//	// the requests were taken in. It is told before the Receive, Flush or Close returns
+//	// in which they ended, or the next one if that was between. It must not call the
+//	// endpoint.
+//	Ended func(side Side, method uint16, code Code, since time.Duration, count uint64)
 //	// Recorder, if set, keeps what happens. Each endpoint has one of its own.
 //	Recorder *Recorder
 //	// Misrouted, if set, is given packets that arrived here but belong to the

@@ -44,8 +44,8 @@ type run struct {
 
 // ended is what core.Config.Ended is to call: a function literal, which costs less
 // than a method would.
-func (m *meter) ended() func(side core.Side, method uint16, code core.Code, since time.Duration) {
-	return func(side core.Side, method uint16, code core.Code, since time.Duration) {
+func (m *meter) ended() func(side core.Side, method uint16, code core.Code, since time.Duration, count uint64) {
+	return func(side core.Side, method uint16, code core.Code, since time.Duration, count uint64) {
 		var s *series
 		if all := m.series[side&1]; int(method) < len(all) {
 			s = all[method]
@@ -54,24 +54,24 @@ func (m *meter) ended() func(side core.Side, method uint16, code core.Code, sinc
 			s = m.meet(side, method)
 		}
 		if int(code) < len(s.codes) {
-			s.codes[code]++
+			s.codes[code] += count
 		}
 		if s.last.since == since && s.last.n > 0 {
-			s.last.n++
+			s.last.n += count
 			return
 		}
-		m.begin(s, since)
+		m.begin(s, since, count)
 	}
 }
 
 // begin begins a run.
-func (m *meter) begin(s *series, since time.Duration) {
+func (m *meter) begin(s *series, since time.Duration, count uint64) {
 	if s.last.n > 0 {
 		m.runs = append(m.runs, s.last)
 	} else {
 		m.touched = append(m.touched, s)
 	}
-	s.last = run{s, since, 1}
+	s.last = run{s, since, count}
 }
 
 // meet begins the series of a method. A server has none for what clients ask for

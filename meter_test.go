@@ -21,7 +21,7 @@ func TestAMeterTellsSoManyMethodsApart(t *testing.T) {
 	m := metering(maxSeries + 10)
 	ended := m.ended()
 	for method := range 1 << 16 {
-		ended(Server, uint16(method), Unimplemented, 0)
+		ended(Server, uint16(method), Unimplemented, 0, 1)
 	}
 	m.turned(time.Second)
 	count, others := 0, uint64(0)
@@ -42,7 +42,7 @@ func TestMeteringAllocatesNothing(t *testing.T) {
 	ended := m.ended()
 	burst := func() {
 		for i := range 64 {
-			ended(Server, uint16(i%3), OK, time.Microsecond)
+			ended(Server, uint16(i%3), OK, time.Microsecond, 1)
 		}
 		m.turned(time.Millisecond)
 	}
@@ -55,11 +55,11 @@ func TestRunsOfATurnAreTimedEach(t *testing.T) {
 	m := metering(3)
 	ended := m.ended()
 	for _, since := range []time.Duration{10, 10, 20, 10, 30, 30} { // ns
-		ended(Client, 1, OK, since)
+		ended(Client, 1, OK, since, 1)
 	}
-	ended(Client, 2, OK, 10)
+	ended(Client, 2, OK, 10, 1)
 	m.turned(30)
-	ended(Client, 1, OK, 30)
+	ended(Client, 1, OK, 30, 1)
 	m.turned(40)
 	one, other := &m.series[Client][1].latency, &m.series[Client][2].latency
 	require.Equal(t, time.Duration(3*20+10+0+0+10), one.Sum())

@@ -33,7 +33,7 @@ func TestASmallRPCAllocatesNothing(t *testing.T) {
 		{"more than there are slots", core.Config{Slots: 16}, 64, 32},
 		{"with checksums", core.Config{Checksum: true}, 64, 32},
 		{"lent, not copied", core.Config{}, 8, 2000},
-		{"told of when it ends", core.Config{Ended: func(core.Side, uint16, core.Code, time.Duration) {}}, 64, 32},
+		{"told of when it ends", core.Config{Ended: func(core.Side, uint16, core.Code, time.Duration, uint64) {}}, 64, 32},
 		{"recorded", core.Config{Recorder: core.NewRecorder(64)}, 64, 32},
 		{"in fragments", core.Config{}, 4, 20_000},
 		{"sealed", core.Config{Security: withKey(t)}, 64, 32},

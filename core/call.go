@@ -51,7 +51,7 @@ type Call struct {
 	slot       *clientSlot   // while in a slot
 	waiting    bool          // for a slot, in its session's queue
 	since      time.Duration // when it was submitted, where Endpoint.timed
-	begun      time.Duration // when it got a slot, likewise; 0: it has had none
+	begun      time.Duration // when it got a slot, if it had to wait for one, likewise
 	view       bool          // Response is to be poisoned after Done
 	next, prev *Call         // in that queue
 	deadline   packet.Timer

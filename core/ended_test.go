@@ -20,8 +20,10 @@ type seen struct {
 func (n *network) watched(cfg Config) (*node, *[]seen) {
 	list := new([]seen)
 	var d *node
-	cfg.Ended = func(side Side, method uint16, code Code, since time.Duration) {
-		*list = append(*list, seen{side, method, code, d.Packets().Now() - since})
+	cfg.Ended = func(side Side, method uint16, code Code, since time.Duration, count uint64) {
+		for range count {
+			*list = append(*list, seen{side, method, code, d.Packets().Now() - since})
+		}
 	}
 	d = n.add(cfg)
 	return d, list
@@ -68,6 +70,27 @@ func TestTheEndsOfCallsAndRequestsAreTold(t *testing.T) {
 	require.Equal(t, Client, (*called)[0].side)
 	require.Equal(t, Server, (*served)[0].side)
 	require.Equal(t, uint64(1), client.Stats().CallsQueued)
+}
+
+func TestThoseOfABurstAreToldOfAtOnce(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	type told struct {
+		method uint16
+		count  uint64
+	}
+	var list []told
+	server := n.echoServer(Config{Ended: func(_ Side, method uint16, _ Code, _ time.Duration, count uint64) {
+		list = append(list, told{method, count})
+	}})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	var done []*int
+	for _, method := range []uint16{echo, echo, echo, echo + 1, echo, echo} { // one datagram
+		done = append(done, n.submit(s, &Call{Method: method}))
+	}
+	n.until(func() bool { return !slices.ContainsFunc(done, func(d *int) bool { return *d == 0 }) })
+	require.Equal(t, []told{{echo, 3}, {echo + 1, 1}, {echo, 2}}, list)
 }
 
 func TestPeersAreListed(t *testing.T) {

@@ -24,6 +24,7 @@ type Endpoint struct {
 	tr      transport.Transport // packets', for what it says of memory
 	stats   Stats
 	timed   bool // Config.Ended or Recorder want to know when calls and requests began
+	tally   tally
 
 	handlers       methods
 	streamHandlers map[uint16]StreamHandler
@@ -58,15 +59,15 @@ type Endpoint struct {
 	serial     uint64
 	ups        uint64 // connections that were made
 
-	sessions, controlling   int
-	held, refused           int // requests; those refused among them
-	entries                 int // of all connections' served
-	streaming               int // streams whose users were not told that they are over
-	servedStreams           int
-	streamEntries           int // of all served sessions
-	accounts                map[string]*account
-	accounted               int // connections of those
-	draining, closed, ended bool
+	sessions, controlling  int
+	held, refused          int // requests; those refused among them
+	entries                int // of all connections' served
+	streaming              int // streams whose users were not told that they are over
+	servedStreams          int
+	streamEntries          int // of all served sessions
+	accounts               map[string]*account
+	accounted              int // connections of those
+	draining, closed, over bool
 }
 
 // New makes an endpoint on tr, whose owner it becomes: nobody else may call
@@ -100,7 +101,12 @@ func (e *Endpoint) Packets() *packet.Endpoint { return e.packets }
 
 // Advance sets the time without doing any work. Call it before submitting
 // after a pause, so that timeouts count from then.
-func (e *Endpoint) Advance(now time.Duration) { e.packets.Advance(now) }
+func (e *Endpoint) Advance(now time.Duration) {
+	e.packets.Advance(now)
+	if e.cfg.Recorder != nil {
+		e.cfg.Recorder.turn()
+	}
+}
 
 // Poll does all there is to do at time now: Fetch, Receive, then Flush.
 func (e *Endpoint) Poll(now time.Duration) (progress bool, err error) {
@@ -130,7 +136,9 @@ func (e *Endpoint) Receive(now time.Duration) (progress bool) {
 	if e.running != 0 || e.shown != nil || e.taking.unread != 0 {
 		e.resume()
 	}
-	return e.packets.Receive()
+	progress = e.packets.Receive()
+	e.tellEnded()
+	return progress
 }
 
 // Inject takes in a packet that another queue's endpoint received and found to
@@ -154,6 +162,7 @@ func (e *Endpoint) Flush(now time.Duration) (progress bool, err error) {
 	if len(e.notices)+len(e.failed)+len(e.turns)+len(e.parked) > 0 {
 		e.settle()
 	}
+	e.tellEnded()
 	return e.packets.Send()
 }
 
@@ -193,7 +202,7 @@ const closeRounds = 1000
 // Close tells all peers, fails all calls and closes the transport. If a completion
 // does not return, Close again goes on behind it.
 func (e *Endpoint) Close() error {
-	if e.ended || e.packets == nil {
+	if e.over || e.packets == nil {
 		return nil
 	}
 	e.closed = true
@@ -217,6 +226,7 @@ func (e *Endpoint) Close() error {
 		}
 		e.unpark(w)
 	}
-	e.ended = true
+	e.tellEnded()
+	e.over = true
 	return err
 }

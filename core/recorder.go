@@ -22,13 +22,29 @@ type Recorder struct {
 	// not call the endpoint.
 	Failed func()
 
-	ring []Record
-	next uint64
+	notes  []wire.MessageLead // of each record its message, with method and code
+	bursts []burst            // at most one for each record
+	next   uint64             // record
+	begun  uint64             // bursts so far
+	newest burst
+	of     *mux // of newest; nil: the next record begins another
+
 	// The packet that is being taken as lost.
 	lostAt time.Duration
 	lostBy uint8
 
 	connections []ConnectionRecord // the newest, oldest first
+}
+
+// burst is what records have in common, one after the other. Those of a turn, which is
+// what most of a busy loop's come in, began together, too.
+type burst struct {
+	at, since time.Duration
+	mark      time.Duration // Record's, but 0 where a call got its slot at once
+	first     uint64        // record
+	conn      uint32
+	kind      RecordKind // SentAgain, or CallEnded: of what ended the messages tell it
+	code      uint8      // of SentAgain
 }
 
 // Record is one thing that happened. Times are the endpoint's.
@@ -38,7 +54,7 @@ type Record struct {
 	// Mark is of a call when it got a slot, 0 if it got none; of what was sent again
 	// when the packet had left that was lost.
 	Mark   time.Duration
-	Lead   wire.MessageLead // of the message; zero of a call without a slot
+	Lead   wire.MessageLead // of the message; without a Sequence of a call without a slot
 	Conn   uint32           // index of the connection
 	Method uint16
 	Kind   RecordKind
@@ -77,26 +93,75 @@ type ConnectionRecord struct {
 const maxConnectionRecords = 1024
 
 // NewRecorder makes one for so many records, rounded up to a power of two; one takes
-// 64 bytes.
+// 56 bytes.
 func NewRecorder(records int) *Recorder {
-	return &Recorder{ring: make([]Record, 1<<bits.Len(uint(max(records, 64)-1)))}
+	n := 1 << bits.Len(uint(max(records, 64)-1))
+	return &Recorder{notes: make([]wire.MessageLead, n), bursts: make([]burst, n)}
 }
 
-// add returns the record to fill in.
-func (r *Recorder) add() *Record {
-	record := &r.ring[r.next&uint64(len(r.ring)-1)]
+// turn takes in that time passes.
+func (r *Recorder) turn() { r.of = nil }
+
+// Before what has ended is added, the burst has to be one that it is of. Both are
+// small enough to be in line.
+func (r *Recorder) within(m *mux, since, mark time.Duration) {
+	if r.of != m || r.newest.since != since || r.newest.mark != mark {
+		r.begin(m, CallEnded, 0, since, mark)
+	}
+}
+
+func (r *Recorder) add(lead wire.MessageLead) {
+	r.notes[r.next&uint64(len(r.notes)-1)] = lead
 	r.next++
-	return record
+}
+
+// begin begins a burst, of which there is a record next.
+func (r *Recorder) begin(m *mux, kind RecordKind, code uint8, since, mark time.Duration) {
+	r.of = m
+	r.newest = burst{at: m.e.packets.Now(), since: since, mark: mark, first: r.next, conn: m.conn.Index(), kind: kind, code: code}
+	r.bursts[r.begun&uint64(len(r.bursts)-1)] = r.newest
+	r.begun++
 }
 
 // Records are those that there are, oldest first, in memory of their own.
 func (r *Recorder) Records() []Record {
-	n := min(r.next, uint64(len(r.ring)))
-	records := make([]Record, 0, n)
-	for i := r.next - n; i < r.next; i++ {
-		records = append(records, r.ring[i&uint64(len(r.ring)-1)])
+	records := make([]Record, 0, min(r.next, uint64(len(r.notes))))
+	oldest := r.next - uint64(cap(records))
+	for i := r.begun - min(r.begun, uint64(len(r.bursts))); i < r.begun; i++ {
+		b := &r.bursts[i&uint64(len(r.bursts)-1)]
+		end := r.next
+		if i+1 < r.begun {
+			end = r.bursts[(i+1)&uint64(len(r.bursts)-1)].first
+		}
+		for n := max(oldest, b.first); n < end; n++ {
+			records = append(records, b.record(r.notes[n&uint64(len(r.notes)-1)]))
+		}
 	}
 	return records
+}
+
+// record is one of the burst.
+func (b *burst) record(lead wire.MessageLead) Record {
+	r := Record{At: b.at, Since: b.since, Mark: b.mark, Lead: lead, Conn: b.conn, Method: lead.Method(), Kind: b.kind, Code: b.code}
+	if r.Kind != CallEnded {
+		return r
+	}
+	r.Code = lead.Code() &^ wire.NotExecuted
+	switch {
+	case lead.Kind() == wire.Response:
+		r.Kind = RequestAnswered
+	case lead.Sequence() != 0:
+		r.Mark = slotted(b.since, b.mark)
+	}
+	return r
+}
+
+// slotted is when a call that began at since got its slot.
+func slotted(since, begun time.Duration) time.Duration {
+	if begun == 0 {
+		return since
+	}
+	return begun
 }
 
 // Total is how many records were made, with those that are gone.
@@ -130,37 +195,27 @@ func (m *mux) connection(up bool, reason string) {
 	r.connections = append(r.connections, c)
 }
 
-// recordCall notes the end of a call that leaves its slot, or of one without.
-func (s *Session) recordCall(c *Call, lead wire.MessageLead) {
-	code := uint8(OK)
-	if c.Err != nil {
-		code = uint8(CodeOf(c.Err))
-	}
-	m := s.mux
-	recorder := m.e.cfg.Recorder
-	r := recorder.add() // whose fields are set one by one: a literal would be copied
-	r.At, r.Since, r.Mark, r.Lead = m.e.packets.Now(), c.since, c.begun, lead
-	r.Conn, r.Method, r.Kind, r.Code = m.conn.Index(), c.Method, CallEnded, code
-	if code != uint8(OK) && recorder.Failed != nil {
-		recorder.Failed()
+// callFailed makes the record of a call that has.
+func (r *Recorder) callFailed(m *mux, c *Call, lead wire.MessageLead, code Code) {
+	r.within(m, c.since, c.begun)
+	r.add(lead.WithCode(uint8(code)))
+	if r.Failed != nil {
+		r.Failed()
 	}
 }
 
-// recordAnswer notes that a request is answered.
-func (r *Request) recordAnswer(code Code) {
-	e := r.endpoint
-	record := e.cfg.Recorder.add()
-	record.At, record.Since, record.Mark, record.Lead = e.packets.Now(), r.since, 0, r.out.lead
-	record.Conn, record.Method, record.Kind, record.Code = r.mux.conn.Index(), r.Method, RequestAnswered, uint8(code)
+// recordSlotless notes the end of a call that had no slot.
+func (m *mux) recordSlotless(c *Call, code Code) {
+	c.begun = 0
+	m.e.cfg.Recorder.callFailed(m, c, wire.NewMessageLead(wire.Request, 0, 0, 0, c.Method, 0), code)
 }
 
 // recordAgain notes that a message is sent again.
 func (m *mux) recordAgain(o *outgoing) {
 	r := m.e.cfg.Recorder
-	*r.add() = Record{
-		At: m.e.packets.Now(), Mark: r.lostAt, Lead: o.lead, Conn: m.conn.Index(), Method: o.lead.Method(),
-		Kind: SentAgain, Code: r.lostBy,
-	}
+	r.begin(m, SentAgain, r.lostBy, 0, r.lostAt)
+	r.add(o.lead)
+	r.of = nil
 }
 
 // Pending are records of the calls and requests that are not over.
@@ -178,7 +233,7 @@ func (e *Endpoint) Pending() (records []Record) {
 		m.eachSession(func(s *Session) {
 			for i := range s.slots {
 				if slot := s.activeSlot(i); slot != nil {
-					pending(CallPending, slot.call.since, slot.call.begun, slot.out.lead, slot.call.Method)
+					pending(CallPending, slot.call.since, slotted(slot.call.since, slot.call.begun), slot.out.lead, slot.call.Method)
 				}
 			}
 			for call := s.waiting.head; call != nil; call = call.next {

@@ -78,6 +78,30 @@ func TestARecorderHasTheStoryOfACall(t *testing.T) {
 	require.False(t, there.Connections()[1].Up)
 }
 
+func TestARecorderForgetsPartOfABurst(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server := n.echoServer(Config{})
+	recorder := NewRecorder(64)
+	client := n.add(Config{Recorder: recorder, Slots: 40})
+	s := n.connect(client, server)
+	for range 2 {
+		var last *int
+		for range 40 {
+			last = n.submit(s, &Call{Method: echo})
+		}
+		n.until(func() bool { return *last == 1 })
+	}
+	records := recorder.Records()
+	require.Len(t, records, 64)
+	for i, r := range records {
+		require.Equal(t, records[i/24*24].Since, r.Since, "24 of the first 40 are left")
+		require.Equal(t, r.Since, r.Mark)
+		require.Equal(t, CallEnded, r.Kind)
+	}
+	require.Less(t, records[23].Since, records[24].Since)
+}
+
 func TestARecorderKeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)

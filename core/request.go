@@ -427,10 +427,9 @@ func (r *Request) answer(code Code, data []byte) {
 	}
 	e := r.endpoint
 	if e.cfg.Ended != nil {
-		e.cfg.Ended(Server, r.Method, code, r.since)
-	}
-	if e.cfg.Recorder != nil {
-		r.recordAnswer(code)
+		if o := outcomeOf(Server, r.Method, code); !e.tally.counted(o, r.since) {
+			e.endedOtherwise(o, r.since)
+		}
 	}
 	m := &r.out
 	e.begin(m)
@@ -439,6 +438,10 @@ func (r *Request) answer(code Code, data []byte) {
 	}
 	if refused {
 		m.lead = m.lead.WithCode(wire.NotExecuted)
+	}
+	if recorder := e.cfg.Recorder; recorder != nil {
+		recorder.within(p, r.since, 0)
+		recorder.add(m.lead.WithMethod(r.Method))
 	}
 	m.response = r
 	if len(data) <= p.singleLimit() || view && len(data) <= len(r.Data) {

@@ -276,9 +276,6 @@ func (s *Session) start(c *Call) {
 		record.sequence = 1
 	}
 
-	if e.timed {
-		c.begun = e.packets.Now()
-	}
 	o := &slot.out
 	e.begin(o)
 	o.lead = wire.NewMessageLead(wire.Request, s.index, s.generation, index, c.Method, record.sequence)
@@ -291,7 +288,9 @@ func (s *Session) start(c *Call) {
 
 func (s *Session) startWaiting() {
 	for s.waiting.head != nil && s.mux.conn.State() == packet.Connected && !s.closed && s.hasSlot() {
-		s.start(s.waiting.pop())
+		c := s.waiting.pop()
+		c.begun = s.mux.e.packets.Now()
+		s.start(c)
 	}
 }
 
@@ -299,8 +298,13 @@ func (s *Session) startWaiting() {
 // transport no longer reads c.Request.
 func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	slot := c.slot
-	if s.mux.e.cfg.Recorder != nil {
-		s.recordCall(c, slot.out.lead)
+	if r := s.mux.e.cfg.Recorder; r != nil {
+		if c.Err == nil {
+			r.within(s.mux, c.since, c.begun)
+			r.add(slot.out.lead)
+		} else {
+			r.callFailed(s.mux, c, slot.out.lead, CodeOf(c.Err))
+		}
 	}
 	c.slot = nil
 	s.mux.outstanding--

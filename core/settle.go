@@ -1,7 +1,5 @@
 package core
 
-import "github.com/peregrine-rpc/peregrine/wire"
-
 // parked is a completion that waits for the transport to let go of memory.
 type parked struct {
 	end     uint64
@@ -24,21 +22,21 @@ func (e *Endpoint) complete(c *Call, end uint64) {
 		e.parked = append(e.parked, parked{end: end, call: c})
 		return
 	}
+	code := OK
 	if c.Err == nil {
 		e.stats.CallsSucceeded++
 	} else {
 		e.stats.CallsFailed++
+		code = CodeOf(c.Err)
 	}
-	if e.cfg.Recorder != nil && c.begun == 0 {
-		c.session.recordCall(c, wire.MessageLead{})
+	if e.cfg.Recorder != nil && c.Via == 0 {
+		c.session.mux.recordSlotless(c, code)
 	}
 	c.session = nil
 	if e.cfg.Ended != nil {
-		code := OK
-		if c.Err != nil {
-			code = CodeOf(c.Err)
+		if o := outcomeOf(Client, c.Method, code); !e.tally.counted(o, c.since) {
+			e.endedOtherwise(o, c.since)
 		}
-		e.cfg.Ended(Client, c.Method, code, c.since)
 	}
 	if e.cfg.Poison && c.view {
 		e.donePoisoned(c)

@@ -146,13 +146,17 @@ func (c *Capture) NextUnreachable() (u Unreachable, ok bool) {
 	}
 	u, ok = c.reports.NextUnreachable()
 	if ok && (c.options.Peer == nil || c.options.Peer(u.To)) {
-		c.ring.put(Frame{
-			Time: time.Now().UnixNano(), Local: c.local, Peer: u.To, Direction: Undelivered, Size: len(u.Data), Err: u.Err,
-		}, u.Data, nil, c.options.Snap)
+		if f := c.ring.put(u.Data, nil, c.options.Snap); f != nil {
+			f.time, f.waited, f.ecn = time.Now().UnixNano(), 0, 0
+			f.local, f.port, f.peer, f.direction, f.err = c.local.Addr(), c.local.Port(), u.To, Undelivered, u.Err
+		}
 		c.ring.publish()
 	}
 	return u, ok
 }
+
+// skips says that Every keeps none of the next n datagrams, whoever's they are.
+func (c *Capture) skips(n int) bool { return c.options.Peer == nil && c.skipped+n < c.options.Every }
 
 // sampled says whether the next datagram is one that Every keeps.
 func (c *Capture) sampled() bool {
@@ -173,6 +177,11 @@ func (c *Capture) Send(pkts []TxPacket) (int, error) {
 	if len(pkts) == 0 {
 		return c.Transport.Send(pkts)
 	}
+	if c.skips(len(pkts)) {
+		n, err := c.Transport.Send(pkts)
+		c.skipped += n
+		return n, err
+	}
 	now := time.Now().UnixNano()
 	c.marks = c.marks[:0]
 	for i := range pkts {
@@ -182,9 +191,10 @@ func (c *Capture) Send(pkts []TxPacket) (int, error) {
 			continue // inner's to refuse
 		}
 		if ends := &c.ends[p.Route]; ends.kept && c.sampled() {
-			c.ring.put(Frame{
-				Time: now, Local: ends.local, Peer: ends.peer, Direction: Outbound, ECN: p.ECN, Size: len(p.Head) + len(p.Payload),
-			}, p.Head, p.Payload, c.options.Snap)
+			if f := c.ring.put(p.Head, p.Payload, c.options.Snap); f != nil {
+				f.time, f.waited, f.ecn, f.direction, f.err = now, 0, p.ECN, Outbound, nil
+				f.local, f.port, f.peer = ends.local.Addr(), ends.local.Port(), ends.peer
+			}
 		}
 	}
 	n, err := c.Transport.Send(pkts)
@@ -201,23 +211,28 @@ func (c *Capture) Recv(pkts []RxPacket) (int, error) {
 	if n == 0 {
 		return n, err
 	}
+	if c.skips(n) {
+		c.skipped += n
+		return n, err
+	}
 	now := time.Now().UnixNano()
 	for i := range pkts[:n] {
 		p := &pkts[i]
 		if c.options.Peer != nil && !c.options.Peer(p.From) || !c.sampled() {
 			continue
 		}
-		addr, port := c.local.Addr(), c.local.Port()
+		f := c.ring.put(p.Data, nil, c.options.Snap)
+		if f == nil {
+			continue
+		}
+		f.time, f.waited, f.ecn, f.direction, f.err = now-int64(p.Waited), p.Waited, p.ECN, Inbound, nil
+		f.local, f.port, f.peer = c.local.Addr(), c.local.Port(), p.From
 		if p.To.IsValid() {
-			addr = p.To
+			f.local = p.To
 		}
 		if p.Port != 0 {
-			port = p.Port
+			f.port = p.Port
 		}
-		c.ring.put(Frame{
-			Time: now - int64(p.Waited), Local: netip.AddrPortFrom(addr, port), Peer: p.From, Direction: Inbound, ECN: p.ECN,
-			Waited: p.Waited, Size: len(p.Data),
-		}, p.Data, nil, c.options.Snap)
 	}
 	c.ring.publish()
 	return n, err

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"math/bits"
+	"net/netip"
 	"sync/atomic"
+	"time"
 )
 
 // captureRing takes frames from one goroutine to another, in memory of fixed size:
@@ -31,11 +33,20 @@ type captureCursor struct {
 	total       uint64 // missed in all
 }
 
-// captured is a frame whose Data lie in the ring of bytes.
+// captured is what is known of a frame, whose bytes lie in the other ring.
 type captured struct {
-	Frame
-	start uint64
-	kept  int
+	time      int64
+	waited    time.Duration
+	missed    uint64
+	peer      netip.AddrPort
+	local     netip.Addr
+	port      uint16 // local
+	direction Direction
+	ecn       ECN
+	size      int32
+	kept      int32
+	start     uint64
+	err       error
 }
 
 // bytesPerFrame is the size of datagrams at which both rings are full at once.
@@ -48,10 +59,12 @@ func (r *captureRing) init(size int) {
 	r.ready = make(chan struct{}, 1)
 }
 
-// put appends a frame whose data are head and payload, up to snap bytes. It is
-// not seen before publish.
-func (r *captureRing) put(f Frame, head, payload []byte, snap int) {
-	kept := len(head) + len(payload)
+// put appends a frame whose data are head and payload, up to snap bytes, and returns
+// where the rest of what is known of it goes; nil if there is no room. It is not seen
+// before publish.
+func (r *captureRing) put(head, payload []byte, snap int) *captured {
+	size := len(head) + len(payload)
+	kept := size
 	if snap > 0 {
 		kept = min(kept, snap)
 	}
@@ -59,22 +72,25 @@ func (r *captureRing) put(f Frame, head, payload []byte, snap int) {
 	if n.frame-r.taken.Load() == uint64(len(r.frames)) || n.byte+uint64(kept)-r.freed.Load() > uint64(len(r.bytes)) {
 		n.missed++
 		n.total++
-		return
+		return nil
 	}
 	slot := &r.frames[n.frame&uint64(len(r.frames)-1)]
-	slot.Frame = f
-	slot.Missed, n.missed = n.missed, 0
-	slot.start, slot.kept = n.byte, kept
-	first := head[:min(len(head), kept)]
-	r.copyIn(n.byte, first)
-	r.copyIn(n.byte+uint64(len(first)), payload[:kept-len(first)])
+	slot.missed, n.missed = n.missed, 0
+	slot.start, slot.kept, slot.size = n.byte, int32(kept), int32(size)
+	if first := head[:min(len(head), kept)]; len(first) > 0 {
+		r.copyIn(n.byte, first)
+	}
+	if rest := payload[:max(0, kept-len(head))]; len(rest) > 0 {
+		r.copyIn(n.byte+uint64(kept-len(rest)), rest)
+	}
 	n.byte += uint64(kept)
 	n.frame++
+	return slot
 }
 
 func (r *captureRing) copyIn(at uint64, b []byte) {
-	if len(b) > 0 {
-		copy(r.bytes, b[copy(r.bytes[at&uint64(len(r.bytes)-1):], b):])
+	if n := copy(r.bytes[at&uint64(len(r.bytes)-1):], b); n < len(b) {
+		copy(r.bytes, b[n:])
 	}
 }
 
@@ -104,16 +120,18 @@ func (r *captureRing) read(f func(*Frame)) int {
 	from, to := r.taken.Load(), r.written.Load()
 	for at := from; at < to; at++ {
 		slot := &r.frames[at&uint64(len(r.frames)-1)]
-		frame := &r.shown
-		*frame = slot.Frame
 		start := slot.start & uint64(len(r.bytes)-1)
-		frame.Data = r.bytes[start:min(start+uint64(slot.kept), uint64(len(r.bytes)))]
-		if wrapped := slot.kept - len(frame.Data); wrapped > 0 {
-			r.assembly = append(append(r.assembly[:0], frame.Data...), r.bytes[:wrapped]...)
-			frame.Data = r.assembly
+		data := r.bytes[start:min(start+uint64(slot.kept), uint64(len(r.bytes)))]
+		if wrapped := int(slot.kept) - len(data); wrapped > 0 {
+			r.assembly = append(append(r.assembly[:0], data...), r.bytes[:wrapped]...)
+			data = r.assembly
 		}
+		frame := &r.shown // whose fields are set one by one: a literal would be copied
+		frame.Time, frame.Waited, frame.Missed = slot.time, slot.waited, slot.missed
+		frame.Local, frame.Peer = netip.AddrPortFrom(slot.local, slot.port), slot.peer
+		frame.Direction, frame.ECN, frame.Err = slot.direction, slot.ecn, slot.err
+		frame.Size, frame.Data = int(slot.size), data
 		f(frame)
-		slot.Err = nil
 		r.freed.Store(slot.start + uint64(slot.kept))
 		r.taken.Store(at + 1)
 	}

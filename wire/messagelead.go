@@ -51,6 +51,12 @@ func (l MessageLead) WithCode(code uint8) MessageLead {
 	return l
 }
 
+// WithMethod is the same with the bits of a method set.
+func (l MessageLead) WithMethod(method uint16) MessageLead {
+	l.high |= uint64(method) << 16
+	return l
+}
+
 // Header is the same, decoded.
 func (l MessageLead) Header() MessageHeader {
 	return MessageHeader{

@@ -36,6 +36,16 @@ var benchmarks = []benchmark{
 	{"sealed, one in flight, no control", "./core", "^BenchmarkSmallRPC$/^sealed$/^alone$/^cc=none$", "", 10_000},
 	{"Submit, 64 in flight, no control", ".", "^BenchmarkSubmit$", "", 20_000},
 	{"Call, 64 goroutines, no control", ".", "^BenchmarkCall$", "", 20_000},
+	{"watched by nothing", ".", "^BenchmarkWatched$/^nothing$/^many$", "", 20_000},
+	{"watched by metrics", ".", "^BenchmarkWatched$/^metrics$/^many$", "", 20_000},
+	{"watched by a recorder", ".", "^BenchmarkWatched$/^recorder$/^many$", "", 20_000},
+	{"watched by a capture", ".", "^BenchmarkWatched$/^capture$/^many$", "", 20_000},
+	{"watched by a sample", ".", "^BenchmarkWatched$/^sample$/^many$", "", 20_000},
+	{"watched alone by nothing", ".", "^BenchmarkWatched$/^nothing$/^alone$", "", 20_000},
+	{"watched alone by metrics", ".", "^BenchmarkWatched$/^metrics$/^alone$", "", 20_000},
+	{"watched alone by a recorder", ".", "^BenchmarkWatched$/^recorder$/^alone$", "", 20_000},
+	{"watched alone by a capture", ".", "^BenchmarkWatched$/^capture$/^alone$", "", 20_000},
+	{"watched alone by a sample", ".", "^BenchmarkWatched$/^sample$/^alone$", "", 20_000},
 }
 
 func main() {
