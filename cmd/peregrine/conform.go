@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,10 +61,14 @@ The path between the two should lose nothing: what is lost, the conversations sa
 func (c *conformCommand) run(addr netip.AddrPort) error {
 	var all []conform.Result
 	faults, skipped := 0, 0
+	var why []string
 	told := func(r conform.Result) {
 		all = append(all, r)
 		if r.Skipped != "" {
 			skipped++
+			if !slices.Contains(why, r.Skipped) {
+				why = append(why, r.Skipped)
+			}
 		}
 		if r.Fault != "" {
 			faults++
@@ -73,7 +79,7 @@ func (c *conformCommand) run(addr netip.AddrPort) error {
 	err := c.converse(addr, told)
 	left := ""
 	if skipped > 0 {
-		left = fmt.Sprintf(", and %d left out, since it takes no streams", skipped)
+		left = fmt.Sprintf(", and %d left out: %s", skipped, strings.Join(why, "; "))
 	}
 	fmt.Fprintf(c.out, "%d of %s as the document says%s\n", len(all)-faults-skipped, measure.Plural(len(all)-skipped, "conversation"), left)
 	if err == nil && faults > 0 {

@@ -251,6 +251,11 @@ var brokenServers = []broken{
 			m[10], m[12] = 2, 34
 		}
 	})},
+	{name: "says only once that a session has ended", found: "idle-session-ends", out: message(wire.CloseSession, func(b *breakage, m []byte) {
+		if b.counted++; b.counted > 1 {
+			m[0] = byte(wire.Ping)
+		}
+	})},
 	{name: "knows no Reset", found: "reset", in: without(wire.Reset)},
 	{name: "knows no Close", found: "close", in: without(wire.Close)},
 }
@@ -331,7 +336,7 @@ func (f *broken) faults(t *testing.T, tests string) (faults []string) {
 			w.caller(core.Config{}, line.port.LocalAddr(), 10, 3000)
 			peer.serving = true
 		} else {
-			w.engine(core.Config{})
+			w.engine(c.config())
 		}
 		if r := peer.converse(&c); r.Fault != "" {
 			faults = append(faults, r.Name)

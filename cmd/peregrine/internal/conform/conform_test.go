@@ -11,6 +11,11 @@ import (
 	"github.com/peregrine-rpc/peregrine/internal/reference"
 )
 
+// config is that of an engine of which all of a conversation is asked.
+func (c *Conversation) config() core.Config {
+	return core.Config{KeepAlive: time.Duration(c.KeepAlive) * time.Millisecond, Sessions: int(c.Sessions)}
+}
+
 func TestTheEngineDoesAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	conversations, err := Conversations("server")
@@ -19,10 +24,11 @@ func TestTheEngineDoesAsTheDocumentSays(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			e := w.engine(core.Config{})
+			e := w.engine(c.config())
 			p := newPeer(w.line(), func() (Line, error) { return w.line(), nil }, Patience)
 			r := p.converse(&c)
 			require.Empty(t, r.Fault, r.Rule)
+			require.Empty(t, r.Skipped)
 			stats := e.Stats()
 			for _, rejection := range stats.Rejections() {
 				if rejection.Reason == c.Counter {
@@ -69,7 +75,7 @@ func TestTheSecondImplementationDoesAsTheDocumentSays(t *testing.T) {
 			peer := newPeer(p.line(), func() (Line, error) { return p.line(), nil }, Patience)
 			r := peer.converse(&c)
 			require.Empty(t, r.Fault, r.Rule)
-			require.Empty(t, r.Skipped)
+			require.Equal(t, c.KeepAlive > 0, r.Skipped != "", "of itself it ends no session")
 		})
 	}
 }

@@ -64,6 +64,8 @@ type side struct {
 	theirIndex, theirToken uint32
 	connected              bool
 	theirStreams           uint16 // that they grant
+	theirSessions          uint16
+	theirKeepAlive         uint32 // in ms
 	limit                  uint32 // before which they may begin messages of a stream
 	cookie                 [wire.CookieSize]byte
 	said                   map[names]bool // in headers of Data and Ack
@@ -410,7 +412,8 @@ func (p *peer) control(line, name string, h *wire.Header, rest, data []byte) err
 		}
 		if !p.connected {
 			p.connected = true
-			p.theirIndex, p.theirToken, p.theirStreams = accept.Connection, accept.Token, accept.Params.Streams
+			p.theirIndex, p.theirToken = accept.Connection, accept.Token
+			p.theirStreams, p.theirSessions, p.theirKeepAlive = accept.Params.Streams, accept.Params.Sessions, accept.Params.KeepAlive
 			p.checksum = p.checksum || accept.Params.Features&wire.FeatureChecksum != 0
 		}
 	case wire.Refuse, wire.Close:

@@ -60,9 +60,10 @@ func Client(line Line, patience time.Duration, told func(Result)) error {
 func (p *peer) converse(c *Conversation) Result {
 	r := Result{Name: c.Name, Section: c.Section, Rule: c.Rule}
 	p.checksum, p.streams = c.Checksum, c.Streams
+	var left leftOut
 	switch err := p.steps(c); {
-	case errors.Is(err, errNoStreams):
-		r.Skipped = err.Error()
+	case errors.As(err, &left):
+		r.Skipped = string(left)
 	case err != nil:
 		r.Fault = err.Error()
 	}
@@ -87,8 +88,13 @@ func (p *peer) steps(c *Conversation) error {
 			return fmt.Errorf("connecting: %w", err)
 		}
 	}
-	if c.Streams && p.theirStreams == 0 {
-		return errNoStreams
+	switch {
+	case c.Streams && p.theirStreams == 0:
+		return leftOut("it takes no streams")
+	case c.KeepAlive > 0 && p.theirKeepAlive > c.KeepAlive:
+		return leftOut(fmt.Sprintf("its keep_alive is longer than %d ms", c.KeepAlive))
+	case c.Sessions > 0 && p.theirSessions > c.Sessions:
+		return leftOut(fmt.Sprintf("it grants more than %d sessions", c.Sessions))
 	}
 	for i := range c.Steps {
 		if err := p.step(&c.Steps[i]); err != nil {
@@ -109,6 +115,14 @@ func (p *peer) step(s *Step) error {
 		}
 	case s.Expect != nil:
 		return p.expect(s.Expect)
+	case s.May != nil:
+		err := p.expect(s.May)
+		if errors.Is(err, errAbsent) {
+			return leftOut(err.Error())
+		}
+		return err
+	case s.Wait > 0:
+		return p.wait(time.Duration(s.Wait) * time.Millisecond)
 	case s.Never != nil:
 		from := p.mark
 		if err := p.alive(); err != nil {
@@ -189,7 +203,7 @@ func (p *peer) expect(want *Event) error {
 		return err
 	}
 	if !found {
-		return fmt.Errorf("%s did not come within %v", want, p.patience)
+		return fmt.Errorf("%s %w within %v", want, errAbsent, p.patience)
 	}
 	e.used = true
 	if want.Same && !bytes.Equal(p.last[e.kind], e.data) {
@@ -215,11 +229,31 @@ func (p *peer) connect() error {
 	return p.greet(nil, "accept")
 }
 
-// errNoStreams is that of who is tested nothing is asked about streams.
-var errNoStreams = errors.New("it takes no streams")
+// leftOut is why something is not asked of who is tested.
+type leftOut string
+
+func (e leftOut) Error() string { return string(e) }
+
+// errAbsent is that what was expected is not there.
+var errAbsent = errors.New("did not come")
 
 // errSilent is that nothing was answered.
 var errSilent = errors.New("silence")
+
+// wait lets time pass, in which the peer is heard.
+func (p *peer) wait(d time.Duration) error {
+	pings := Datagram{Messages: []Message{{Kind: "ping"}}}
+	for until := p.line.Now() + d; p.line.Now() < until; {
+		if err := p.send(&pings); err != nil {
+			return err
+		}
+		every := time.Duration(p.theirKeepAlive) * time.Millisecond / 4
+		if _, err := p.look(max(every, time.Millisecond), func() bool { return false }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // greet says Hello until it is answered.
 func (p *peer) greet(hello *Hello, answer string) error {

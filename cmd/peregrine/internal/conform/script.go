@@ -20,6 +20,9 @@ type Conversation struct {
 	Manual   bool `json:"manual"`
 	// Streams has it wish for streams; of who grants none nothing is asked.
 	Streams bool `json:"streams"`
+	// KeepAlive, in ms, and Sessions are the most that who is tested may say of itself; of others nothing is asked.
+	KeepAlive uint32 `json:"keep_alive"`
+	Sessions  uint16 `json:"sessions"`
 	// Counter is what this implementation counts it as; empty: it is nothing amiss.
 	Counter string `json:"counter"`
 	Steps   []Step `json:"steps"`
@@ -30,6 +33,10 @@ type Step struct {
 	Send   *Datagram `json:"send"`
 	Expect *Event    `json:"expect"`
 	Never  *Event    `json:"never"`
+	// May is an Expect of what need not be: without it the rest is left out.
+	May *Event `json:"may"`
+	// Wait is so many ms in which the peer only says that it is there.
+	Wait int `json:"wait"`
 	// Lose has so many Data of the other side be lost, Mute ends acknowledging, Resume begins anew and acknowledges.
 	Lose   int  `json:"lose"`
 	Mute   bool `json:"mute"`
