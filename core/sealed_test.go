@@ -106,6 +106,7 @@ func TestSealedConnectionsCarryAllThatPlainOnesDo(t *testing.T) {
 		TestMemoryWhoseTimeIsOverIsPoisoned,
 		TestMessageIdsWrap,
 		TestMessagesOfEverySizeArriveWhole,
+		TestNoRequestExecutesTwiceWhateverHappens,
 		TestOddTimeouts,
 		TestPacketsFindTheQueueTheyBelongTo,
 		TestPeersAreListed,
