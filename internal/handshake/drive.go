@@ -110,12 +110,16 @@ func (h *handshake) Peer() any {
 	return h.state
 }
 
-// Close gives up, or ends what is done. A callback that blocks meanwhile sees its
-// context end, and holds up nobody; but it keeps its place until it returns.
+// Close gives up, or ends what is done, for which what came last, a ticket, is still
+// taken in. A callback that blocks meanwhile sees its context end, and holds up nobody; but
+// it keeps its place until it returns.
 func (h *handshake) Close() {
 	h.cancel()
 	h.mu.Lock()
-	h.closed, h.in, h.out = true, nil, nil
+	h.closed, h.out = true, nil
+	if h.state == nil {
+		h.in, h.unread = nil, 0
+	}
 	h.engage() // to end crypto/tls's goroutine
 }
 
@@ -139,18 +143,18 @@ func (h *handshake) work() {
 			return
 		}
 		h.mu.Unlock()
+		if unread > maxUnread {
+			h.fail(fmt.Errorf("more than %d KiB came while the last was being looked at", maxUnread>>10))
+		}
+		for _, i := range in {
+			h.consume(i)
+		}
 		if closed {
 			h.end()
 			h.mu.Lock()
 			h.leave()
 			h.mu.Unlock()
 			return // as if working: nobody is to come after
-		}
-		if unread > maxUnread {
-			h.fail(fmt.Errorf("more than %d KiB came while the last was being looked at", maxUnread>>10))
-		}
-		for _, i := range in {
-			h.consume(i)
 		}
 	}
 }

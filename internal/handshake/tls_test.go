@@ -386,6 +386,38 @@ func TestTicketsEndWithTheirKeys(t *testing.T) {
 	}
 }
 
+// A client that closes as soon as it has its ticket keeps it.
+func TestATicketThatCameLastIsKept(t *testing.T) {
+	t.Parallel()
+	var later []func()
+	slow := false
+	dialer := newTLS(t, handshake.Config{TLS: clientConfig(), Run: func(work func()) {
+		if slow {
+			later = append(later, work)
+		} else {
+			work()
+		}
+	}})
+	listener := newTLS(t, handshake.Config{TLS: serverConfig(), Run: inline})
+	client, server := begin(t, dialer, true, ""), begin(t, listener, false, "")
+	for !server.done {
+		client.step(server)
+		slow = client.done
+		server.step(client)
+	}
+	client.Close()
+	for len(later) > 0 {
+		work := later[0]
+		later = later[1:]
+		work()
+	}
+	slow = false
+	client, server = begin(t, dialer, true, ""), begin(t, listener, false, "")
+	converse(client, server)
+	requireDone(t, client, server)
+	assert.True(t, peerOf(server).DidResume)
+}
+
 // Whoever likes can make up a ticket.
 func TestAPanicAboutATicketFailsItsHandshakeOnly(t *testing.T) {
 	t.Parallel()
