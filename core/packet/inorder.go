@@ -53,7 +53,7 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 	}
 	body := b[wire.HeaderSize:]
 	if !plain {
-		if c.guard == nil || c.exchange != nil || len(body) < wire.TagSize {
+		if c.guard == nil || c.exchange != nil && !c.exchange.heard || len(body) < wire.TagSize {
 			return false
 		}
 		var ok bool
