@@ -338,6 +338,23 @@ func TestCertificatesComeFromFilesByURLAndConfiguration(t *testing.T) {
 	}
 }
 
+func TestSecretsAreLoggedForWhoAsksForIt(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	f := files(t, folder, "localhost")
+	log := filepath.Join(folder, "keys.log")
+	server, err := peregrine.Listen(fmt.Sprintf("udp://127.0.0.1:0?tls_cert=%s&tls_key=%s&tls_key_log=%s", f.Cert, f.Key, log))
+	require.NoError(t, err)
+	t.Cleanup(func() { server.Close() })
+	dialSecure(t, server, peregrine.WithTLS(clientTLS("")))
+	text, err := os.ReadFile(log)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "SERVER_TRAFFIC_SECRET_0 ")
+	info, err := os.Stat(log)
+	require.NoError(t, err)
+	assert.Zero(t, info.Mode().Perm()&0o077, "nobody else reads it")
+}
+
 // A server with an authority that is not mutual takes it for what it says: clients that show a
 // certificate are known by it, or refused.
 func TestAnAuthorityInFilesVerifiesWhoShowsACertificate(t *testing.T) {
@@ -438,6 +455,11 @@ func TestSettingsOfSecurityThatCannotBeObeyed(t *testing.T) {
 		},
 		`key "tls.ca": ` + empty + " has no certificate": func() (*peregrine.Endpoint, error) {
 			return peregrine.Listen("udp://127.0.0.1:0", peregrine.WithTLSFiles(peregrine.TLSFiles{CA: empty}))
+		},
+		`key "tls.key_log": open ` + folder: func() (*peregrine.Endpoint, error) {
+			f := f
+			f.KeyLog = folder
+			return peregrine.Listen("udp://127.0.0.1:0", peregrine.WithTLSFiles(f))
 		},
 		"no such file": func() (*peregrine.Endpoint, error) {
 			return peregrine.Listen("udp://127.0.0.1:0?psk=" + filepath.Join(folder, "none"))

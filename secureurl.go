@@ -14,7 +14,8 @@ func (s *secrecy) split(text string, o *options) string {
 		return text
 	}
 	into := map[string]*string{
-		"tls_cert": &s.files.Cert, "tls_key": &s.files.Key, "tls_ca": &s.files.CA, "tls_name": &s.files.Name, "psk": &s.keyFile,
+		"tls_cert": &s.files.Cert, "tls_key": &s.files.Key, "tls_ca": &s.files.CA, "tls_name": &s.files.Name,
+		"tls_key_log": &s.files.KeyLog, "psk": &s.keyFile,
 	}
 	var others []string
 	for pair := range strings.SplitSeq(query, "&") {

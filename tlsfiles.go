@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -31,6 +32,9 @@ type TLSFiles struct {
 	Mutual bool `yaml:"mutual"`
 	// Name is whose certificate a server has to have, if not that of the name dialled.
 	Name string `yaml:"name"`
+	// KeyLog is a file to which the secrets of all connections are appended, in the format of
+	// SSLKEYLOGFILE, for tools that decipher recordings: who has it reads everything.
+	KeyLog string `yaml:"key_log"`
 }
 
 // system stands for the authorities of the host.
@@ -70,6 +74,12 @@ func (f *TLSFiles) load() (*tls.Config, error) {
 		}
 		config.RootCAs, config.ClientCAs = pool, pool
 	}
+	if f.KeyLog != "" {
+		if _, err := keyLog(f.KeyLog).Write(nil); err != nil {
+			return nil, &ConfigError{Key: "tls.key_log", Problem: err.Error()}
+		}
+		config.KeyLogWriter = keyLog(f.KeyLog)
+	}
 	switch {
 	case f.Mutual:
 		config.ClientAuth = tls.RequireAndVerifyClientCert
@@ -77,6 +87,18 @@ func (f *TLSFiles) load() (*tls.Config, error) {
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return config, nil
+}
+
+// keyLog is the path of a file that each line is appended to.
+type keyLog string
+
+func (path keyLog) Write(line []byte) (n int, err error) {
+	file, err := os.OpenFile(string(path), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err = file.Write(line)
+	return n, errors.Join(err, file.Close())
 }
 
 // pair is a certificate and its key in files that may change.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/peregrine-rpc/peregrine"
 )
@@ -38,10 +39,13 @@ func (f *Flags) RegisterServer(s Set) {
 	s.BoolVar(&f.TLS.Mutual, "tls-mutual", false, "clients must show a certificate, too, of an authority in --tls-ca")
 }
 
-// Options are those of an endpoint; none: connections are plain text.
+// Options are those of an endpoint; none: connections are plain text. What the environment
+// variable SSLKEYLOGFILE names gets the secrets of TLS, as browsers write them.
 func (f *Flags) Options() (opts []peregrine.Option) {
 	if f.TLS != (peregrine.TLSFiles{}) {
-		opts = append(opts, peregrine.WithTLSFiles(f.TLS))
+		files := f.TLS
+		files.KeyLog = os.Getenv("SSLKEYLOGFILE")
+		opts = append(opts, peregrine.WithTLSFiles(files))
 	}
 	if f.PSK != "" {
 		opts = append(opts, peregrine.WithPSKFile(f.PSK))
