@@ -9,6 +9,7 @@ MUTATE ?=
 BENCH_RELAY ?= -out ../docs/benchmarks-relay.md
 AGAINST ?=
 BENCH_GRPC ?= -out ../docs/benchmarks-grpc.md
+BENCH_TLS ?= -runs 5 -duration 1s -out ../docs/benchmarks-tls.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
 # cgo has to be told to take what libdpdk is compiled with: docs/dpdk.md.
@@ -16,7 +17,7 @@ export CGO_CFLAGS_ALLOW ?= -mrtm|-moutline-atomics
 
 TESTALL = go -C internal/tools run ./testall -root "$(CURDIR)"
 
-.PHONY: help test test-dpdk-versions dist test-dist lint vulncheck fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded bench-grpc congestion share instructions mutate
+.PHONY: help test test-dpdk-versions dist test-dist lint vulncheck fuzz cover bench bench-dpdk bench-iouring bench-xdp bench-relay bench-crowded bench-grpc bench-tls congestion share instructions mutate
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -77,6 +78,9 @@ bench-crowded: ## measure where the loops do not have a CPU each, into docs/benc
 
 bench-grpc: ## measure generated stubs over Peregrine and gRPC-Go, into docs/benchmarks-grpc.md; BENCH_GRPC is like BENCH
 	@go -C bench run . -grpc $(BENCH_GRPC)
+
+bench-tls: ## measure sealed connections beside plain ones, gRPC-Go with TLS and quic-go, into docs/benchmarks-tls.md; BENCH_TLS is like BENCH
+	@go -C bench run . -tls $(BENCH_TLS)
 
 share: ## measure beside the kernel's TCP at one bottleneck, as root, into docs/sharing.md; SHARE="-quick" tries it
 	@go -C bench run ./share $(SHARE)

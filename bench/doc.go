@@ -6,7 +6,8 @@
 //	make bench BENCH="-only 1,7"        some groups, to standard output
 //
 // and of the DPDK backend over a pair of virtual devices, with make bench-dpdk and
-// BENCH_DPDK likewise; of generated stubs over Peregrine and gRPC-Go with make bench-grpc.
+// BENCH_DPDK likewise; of generated stubs over Peregrine and gRPC-Go with make bench-grpc; of sealed
+// connections with make bench-tls.
 //
 // Leave the machine alone meanwhile: a compiler beside a run ruins it.
 //

@@ -18,9 +18,11 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/asavie"
 	"github.com/peregrine-rpc/peregrine/bench/internal/crowd"
+	"github.com/peregrine-rpc/peregrine/bench/internal/flood"
 	"github.com/peregrine-rpc/peregrine/bench/internal/grpcecho"
 	"github.com/peregrine-rpc/peregrine/bench/internal/hugepages"
 	"github.com/peregrine-rpc/peregrine/bench/internal/idle"
+	"github.com/peregrine-rpc/peregrine/bench/internal/quicecho"
 	"github.com/peregrine-rpc/peregrine/bench/internal/report"
 	"github.com/peregrine-rpc/peregrine/bench/internal/stubs"
 	"github.com/peregrine-rpc/peregrine/bench/internal/suite"
@@ -33,6 +35,9 @@ var sides = map[string]func(args []string) error{
 	"grpc-perf":   grpcecho.Perf,
 	"stubs-serve": stubs.Serve,
 	"stubs-perf":  stubs.Perf,
+	"quic-serve":  quicecho.Serve,
+	"quic-perf":   quicecho.Perf,
+	"flood":       flood.Send,
 	"idle-serve":  idle.Serve,
 	"idle-dial":   idle.Dial,
 	"burn":        crowd.Burn,
@@ -74,6 +79,7 @@ type options struct {
 	crowded  bool
 	iouring  bool
 	stubs    bool
+	tls      bool
 	only     []int
 	out      string
 }
@@ -91,6 +97,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.crowded, "crowded", false, "measure on a crowded host instead")
 	flags.BoolVar(&o.iouring, "iouring", false, "measure the io_uring backend beside plain UDP instead")
 	flags.BoolVar(&o.stubs, "grpc", false, "measure generated stubs over gRPC-Go and Peregrine instead")
+	flags.BoolVar(&o.tls, "tls", false, "measure sealed connections beside plain ones, gRPC-Go with TLS, and quic-go instead")
 	flags.BoolVar(&o.quick, "quick", false, "one run of 0.5 s each: to see that all works")
 	flags.StringVar(&only, "only", "", "groups to measure, such as 1,3 (default: all)")
 	flags.StringVar(&o.out, "out", "", "file to write the document to (default: standard output)")
@@ -103,8 +110,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
-	case count(o.dpdk, o.crowded, o.iouring, o.xdp, o.relay, o.stubs) > 1:
-		return o, errors.New("-dpdk, -crowded, -iouring, -xdp, -relay and -grpc are documents of their own: give one")
+	case count(o.dpdk, o.crowded, o.iouring, o.xdp, o.relay, o.stubs, o.tls) > 1:
+		return o, errors.New("-dpdk, -crowded, -iouring, -xdp, -relay, -grpc and -tls are documents of their own: give one")
 	case o.runs < 1 || o.duration <= 0:
 		return o, errors.New("-runs is at least 1, -duration more than 0")
 	}
@@ -144,6 +151,8 @@ func bench(ctx context.Context, args []string) (err error) {
 		doc = overDPDK
 	case o.stubs:
 		doc = overStubs
+	case o.tls:
+		doc = overTLS
 	case o.iouring:
 		doc = overIOUring
 	case o.xdp:
@@ -172,6 +181,11 @@ func bench(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer p.remove()
+	if o.tls {
+		if err := p.buildHandshakes(ctx, o.root); err != nil {
+			return err
+		}
+	}
 	if o.iouring {
 		p.uringEcho = buildUringEcho(ctx, o.root, p.dir)
 	}

@@ -20,7 +20,7 @@ func (nowhere) Relay(string) []string  { return nil }
 func TestEveryClaimIsAboutCasesOfItsGroup(t *testing.T) {
 	t.Parallel()
 	p := newPlan(programs{}, options{})
-	for _, g := range slices.Concat(p.groups(), p.dpdkGroups(), p.iouringGroups(), p.xdpGroups(nowhere{}), p.relayGroups(nowhere{}), newPlan(programs{uringEcho: "echo"}, options{}).iouringGroups()) {
+	for _, g := range slices.Concat(p.groups(), p.dpdkGroups(), p.iouringGroups(), p.xdpGroups(nowhere{}), p.relayGroups(nowhere{}), p.tlsGroups(), newPlan(programs{uringEcho: "echo"}, options{}).iouringGroups()) {
 		cases := map[string]bool{"": true}
 		for _, c := range g.Cases {
 			require.False(t, cases[c.Name], "%s: %s is there twice", g.Title, c.Name)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/side"
@@ -24,6 +25,7 @@ func Perf(args []string) error {
 	flags := flag.NewFlagSet("grpc-perf", flag.ContinueOnError)
 	cpu := flags.Int("cpu", 1, "CPU that the whole process is pinned to")
 	serverCPU := flags.Int("server-cpu", 0, "CPU of the server, for the cache line's round trip")
+	ca := flags.String("tls-ca", "", "PEM file of who has signed the server's certificate, for TLS")
 	json := flags.String("json", "", "file for the result")
 	flags.StringVar(&l.mode, "mode", "rate", "rate, latency, upload or download")
 	flags.IntVar(&l.size, "size", 32, "bytes of a message, at least 8")
@@ -43,7 +45,13 @@ func Perf(args []string) error {
 	if err := pinProcess(*cpu); err != nil {
 		return err
 	}
-	conn, err := dial(flags.Arg(0))
+	secrecy := insecure.NewCredentials()
+	if *ca != "" {
+		if secrecy, err = credentials.NewClientTLSFromFile(*ca, ""); err != nil {
+			return err
+		}
+	}
+	conn, err := dial(flags.Arg(0), secrecy)
 	if err != nil {
 		return err
 	}
@@ -60,9 +68,9 @@ func Perf(args []string) error {
 	return side.WriteResult(*json, result)
 }
 
-func dial(addr string) (*grpc.ClientConn, error) {
+func dial(addr string, secrecy credentials.TransportCredentials) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(secrecy),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(codec{}),
 			grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage),

@@ -7,6 +7,8 @@ import (
 	"runtime"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/side"
 	"github.com/peregrine-rpc/peregrine/internal/affinity"
@@ -17,6 +19,8 @@ import (
 func Serve(args []string) error {
 	flags := flag.NewFlagSet("grpc-serve", flag.ContinueOnError)
 	cpu := flags.Int("cpu", 0, "CPU that the whole process is pinned to")
+	cert := flags.String("tls-cert", "", "PEM file of a certificate, for TLS")
+	key := flags.String("tls-key", "", "PEM file of its key")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -24,7 +28,14 @@ func Serve(args []string) error {
 		return err
 	}
 	words()
-	server := newServer()
+	secrecy := insecure.NewCredentials()
+	if *cert != "" {
+		var err error
+		if secrecy, err = credentials.NewServerTLSFromFile(*cert, *key); err != nil {
+			return err
+		}
+	}
+	server := newServer(secrecy)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -37,8 +48,9 @@ func Serve(args []string) error {
 	return server.Serve(listener)
 }
 
-func newServer() *grpc.Server {
+func newServer(secrecy credentials.TransportCredentials) *grpc.Server {
 	server := grpc.NewServer(
+		grpc.Creds(secrecy),
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),

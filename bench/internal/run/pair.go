@@ -18,6 +18,9 @@ type Pair struct {
 	// Between, if it has a program, is a relay: it is given the server's address, and
 	// the client its own.
 	Between Command
+	// Beside, if it has a program, runs while the client does, and is given the server's
+	// address.
+	Beside Command
 	// Limit is how long the client may take.
 	Limit time.Duration
 	// Clear, if there is one, removes what processes of a failed run may have left.
@@ -28,6 +31,9 @@ type Pair struct {
 func (p Pair) Commands() []string {
 	if p.Between.Program != "" {
 		return []string{p.Server.String(), p.Between.String(), p.Client.String()}
+	}
+	if p.Beside.Program != "" {
+		return []string{p.Server.String(), p.Beside.String(), p.Client.String()}
 	}
 	return []string{p.Server.String(), p.Client.String()}
 }
@@ -56,6 +62,14 @@ func (p Pair) run(ctx context.Context) (values map[string]float64, err error) {
 		}
 		defer func() { _ = b.stop() }() // the client says how it went
 		addr = b.addr
+	}
+
+	if p.Beside.Program != "" {
+		b, refused := start(p.Beside, s.addr)
+		if refused != nil {
+			return nil, refused
+		}
+		defer func() { err = errors.Join(err, b.stop()) }()
 	}
 
 	dir, err := os.MkdirTemp("", "peregrine-bench")

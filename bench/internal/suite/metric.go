@@ -37,6 +37,7 @@ var (
 	ServerCollections = Metric{"server_collections", "server", whole}
 
 	NanosPerOp  = Metric{"ns/op", "time per RPC", nanos}
+	CPUPerOp    = Metric{"cpu-ns/op", "CPU per handshake", nanos}
 	AllocsPerOp = Metric{"allocs/op", "allocations per RPC", whole}
 
 	LargerResident = Metric{"larger_resident", "B per session, larger side", whole}
