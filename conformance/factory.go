@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/peregrine-rpc/peregrine/core"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -78,6 +79,10 @@ type Factory struct {
 	// Stays says that the far side must not close while the near one sends: a driver
 	// below the backend does not survive it.
 	Stays bool
+
+	// Configure changes what each endpoint of the RPC suite is made with, such as its
+	// Security. May be nil.
+	Configure func(*core.Config)
 
 	// Inject sends a datagram to an address by other means than this backend,
 	// such as a plain socket. It may be longer than MaxPayload; an error says

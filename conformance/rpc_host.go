@@ -22,6 +22,7 @@ type host struct {
 	side   Side
 	tr     *ledger
 	engine *core.Endpoint
+	sealed bool // its connections are
 	epoch  time.Time
 
 	mu    sync.Mutex
@@ -70,6 +71,10 @@ func (s *stage) open(side Side, o setup) *host {
 	// was.
 	binary.LittleEndian.PutUint64(o.Seed[:], births.Add(1))
 	binary.LittleEndian.PutUint64(o.Seed[8:], uint64(time.Now().UnixNano()))
+	if s.Configure != nil {
+		s.Configure(&o.Config)
+	}
+	h.sealed = o.Security != nil
 	h.engine, err = core.New(o.Config, transport.NewFault(h.tr, o.faults), h.now())
 	if err != nil {
 		tr.Close()

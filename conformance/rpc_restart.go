@@ -40,7 +40,8 @@ func restartStories(tell tell) {
 		client.echoes(session, 100_000)
 		client.idle()
 		successor.idle()
-		if stats := client.stats(); stats.ResetsTaken != 1 {
+		// On sealed connections a reset proves nothing, and more are heard until it is believed.
+		if stats := client.stats(); stats.ResetsTaken == 0 || stats.ResetsTaken > 1 && !client.sealed {
 			s.Errorf("a restarted server was noticed by %d resets; it must be 1", stats.ResetsTaken)
 		}
 	})
