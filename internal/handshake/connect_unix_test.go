@@ -5,7 +5,6 @@ package handshake_test
 import (
 	"crypto/tls"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -15,10 +14,9 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 )
 
-// oneCore runs a benchmark of whole connections on one thread at a time, and reports the processor's time that each takes
-// both sides.
-func oneCore(b *testing.B, connect func()) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+// timed runs a benchmark of whole connections, and reports the processor's time that each takes both sides, whichever cores
+// they are on.
+func timed(b *testing.B, connect func()) {
 	connect()
 	used := func() int64 {
 		var r syscall.Rusage
@@ -55,7 +53,7 @@ func BenchmarkConnect(b *testing.B) {
 			require.NoError(b, err)
 			defer clients.Close()
 			connections, text := int64(0), make([]byte, 1)
-			oneCore(b, func() {
+			timed(b, func() {
 				session, err := clients.Dial(b.Context(), server.Addr().String())
 				require.NoError(b, err)
 				_, err = session.Call(b.Context(), 1, text, text)
@@ -89,7 +87,7 @@ func BenchmarkTCP(b *testing.B) {
 					conn.Close()
 				}
 			}()
-			oneCore(b, func() {
+			timed(b, func() {
 				raw, err := net.Dial("tcp", listener.Addr().String())
 				require.NoError(b, err)
 				conn := tls.Client(raw, c)
