@@ -60,9 +60,12 @@ func (d *deferred) run(h Handler) {
 	h(Request{handle: &d.handle})
 	returned = true
 	if !d.kept.Load() {
-		d.close(stateAbandoned, Internal, []byte("handler returned without a reply"), nil)
+		d.close(stateAbandoned, Internal, noReply, nil)
 	}
 }
+
+// noReply is made once: every handler off the loop that answers comes by it.
+var noReply = []byte("handler returned without a reply")
 
 func (d *deferred) contents() []byte {
 	if d.state.Load() != stateOpen {

@@ -154,8 +154,10 @@ var over = func() context.Context {
 func (r Request) record(q *core.Request) *deferred {
 	l := r.handle.loop
 	if l.deferred == nil {
-		until, _ := r.Deadline()
-		d := &deferred{request: q, serial: q.Serial, method: q.Method, peer: q.Peer(), who: q.Identity(), until: until}
+		d := &deferred{request: q, serial: q.Serial, method: q.Method, peer: q.Peer(), who: q.Identity()}
+		if q.Deadline != 0 {
+			d.until = l.epoch.Add(q.Deadline)
+		}
 		d.handle = handle{loop: l, away: d}
 		l.deferred = d
 	}

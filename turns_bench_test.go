@@ -69,7 +69,7 @@ func dialPlaces(b *testing.B) *peregrine.Session {
 		echoInline:      peregrine.Inline(),
 		echoPooled:      peregrine.Pooled(pool),
 		echoPartitioned: peregrine.Partition(pool, func([]byte) uint64 { return 0 }),
-		echoGo:          peregrine.Go(inFlight),
+		echoGo:          peregrine.Go(4 * inFlight), // a goroutine ends after its answer
 	} {
 		require.NoError(b, server.Handle(method, func(r peregrine.Request) { r.Reply(r.Data()) }, place))
 	}
@@ -84,13 +84,14 @@ func submit(tb testing.TB, s *peregrine.Session, method uint16, many int) {
 	finished := make(chan error, 1)
 	s.Loop(func() {
 		started, left := 0, many
+		var failed error
 		done := func(c *peregrine.Call) {
-			left--
+			if left--; c.Err != nil {
+				failed = c.Err
+			}
 			switch {
-			case c.Err != nil:
-				finished <- c.Err
 			case left == 0:
-				finished <- nil
+				finished <- failed
 			case started < many:
 				started++
 				s.Submit(c)
