@@ -26,7 +26,7 @@ func (r result) rate() float64 {
 }
 
 func (r result) String() string {
-	return fmt.Sprintf("%d killed of %d, %.1f %%; %d equivalent; %d do not compile; %d in no test's way; %d not tried",
+	return fmt.Sprintf("%d killed of %d, %.1f %%; %d equivalent; %d of constants, or do not compile; %d in no test's way; %d not tried",
 		r[killed], r[killed]+r[lived], 100*r.rate(), r[equivalent], r[unviable], r[uncovered], r[untried])
 }
 

@@ -2,8 +2,8 @@
 //
 //	mutate [-root dir] [-budget 1h] [-workers n] [-seed n] [package ...]
 //
-// gremlins (github.com/go-gremlins/gremlins) finds what may be changed where tests come by. The changes are tried in an order
-// that is drawn, each with the package's tests and -short, so that those for which the budget of a package suffices are a sample
+// gremlins (github.com/go-gremlins/gremlins) finds what may be changed where tests come by. All changes are in one program, that is
+// told which to make. They are tried in an order that is drawn, each with the package's tests and -short, so that those for which the budget of a package suffices are a sample
 // of all. It prints the mutants that live in the form of equivalent.txt, which lists those that change nothing, and fails if fewer
 // than 92 % of the others are killed. No verdict depends on the machine's speed: who computes five times as long as the tests do
 // without a change is stopped, and was noticed. It is not for CI.
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -26,8 +27,8 @@ const (
 	wanted = 0.92
 )
 
-// packages are mutated if none are named.
-var packages = []string{"wire", "cc", "internal/netstack", "core/packet", "core", "transport/udp", "."}
+// usual are mutated if none are named.
+var usual = []string{"wire", "cc", "internal/netstack", "core/packet", "core", "transport/udp", "."}
 
 func main() {
 	root := flag.String("root", ".", "the repository's top folder")
@@ -37,7 +38,7 @@ func main() {
 	flag.Parse()
 	names := flag.Args()
 	if len(names) == 0 {
-		names = packages
+		names = usual
 	}
 	if err := run(*root, *budget, *workers, *seed, names); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
@@ -65,13 +66,16 @@ func run(root string, budget time.Duration, workers int, seed uint64, names []st
 		return fmt.Errorf("installing %s: %w", gremlins, err)
 	}
 	var few error
-	for _, name := range names {
+	for i, name := range names {
 		mutants, err := find(root, filepath.Join(scratch, "gremlins"), name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), budget)
-		s := suite{root: root, scratch: scratch, name: name}
+		s := suite{root: root, scratch: filepath.Join(scratch, strconv.Itoa(i)), name: name}
+		if err := os.Mkdir(s.scratch, 0o700); err != nil {
+			return err
+		}
 		err = s.tryAll(ctx, draw(mutants, known, seed), workers)
 		cancel()
 		if err != nil {

@@ -18,6 +18,7 @@ type mutant struct {
 	kind, file   string
 	line, column int
 	place        string // as equivalent.txt has it
+	number       int    // by which it is chosen
 	verdict      verdict
 }
 
@@ -28,7 +29,7 @@ const (
 	untried    verdict = ""
 	killed     verdict = "killed"
 	lived      verdict = "lived"
-	unviable   verdict = "does not compile"
+	unviable   verdict = "of constants, or does not compile"
 	equivalent verdict = "equivalent"
 	uncovered  verdict = "no test comes by"
 )
@@ -94,30 +95,8 @@ func draw(all []*mutant, known map[string]bool, seed uint64) (drawn []*mutant) {
 		return strings.Compare(fmt.Sprintf("%s:%6d:%4d:%s", a.file, a.line, a.column, a.kind), fmt.Sprintf("%s:%6d:%4d:%s", b.file, b.line, b.column, b.kind))
 	})
 	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
-	return drawn
-}
-
-// operators are what each kind of change makes of an operator.
-var operators = map[string]map[string]string{
-	"CONDITIONALS_BOUNDARY": {"<": "<=", "<=": "<", ">": ">=", ">=": ">"},
-	"CONDITIONALS_NEGATION": {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"},
-	"ARITHMETIC_BASE":       {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*"},
-	"INCREMENT_DECREMENT":   {"++": "--", "--": "++"},
-	"INVERT_NEGATIVES":      {"-": "+"},
-	"INVERT_LOGICAL":        {"&&": "||", "||": "&&"},
-}
-
-// apply makes the change in its file's text.
-func (m *mutant) apply(text string) (string, error) {
-	lines := strings.SplitAfter(text, "\n")
-	if m.line <= len(lines) && m.column <= len(lines[m.line-1]) {
-		line, at := lines[m.line-1], m.column-1
-		for size := 2; size > 0; size-- {
-			if to, ok := operators[m.kind][line[at:min(at+size, len(line))]]; ok {
-				lines[m.line-1] = line[:at] + to + line[at+size:]
-				return strings.Join(lines, ""), nil
-			}
-		}
+	for i, m := range drawn {
+		m.number = i + 1
 	}
-	return "", fmt.Errorf("%s:%d:%d has no operator for %s", m.file, m.line, m.column, m.kind)
+	return drawn
 }

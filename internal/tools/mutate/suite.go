@@ -27,27 +27,58 @@ const (
 	memory = 8 << 20
 )
 
-// suite is the tests of a package.
+// suite is the tests of a package, with all changes in them.
 type suite struct {
 	root, scratch, name string
+	binary              string
 	usual               time.Duration // processor time that they take
+}
+
+// build compiles the tests.
+func (s *suite) build(mutants []*mutant) error {
+	files, err := instrument(s.root, s.name, mutants)
+	if err != nil {
+		return err
+	}
+	replace := map[string]string{}
+	for path, text := range files {
+		replace[path] = filepath.Join(s.scratch, fmt.Sprintf("changed%d.go", len(replace)))
+		if err := os.WriteFile(replace[path], []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	overlay := filepath.Join(s.scratch, "overlay.json")
+	said, err := json.Marshal(map[string]any{"Replace": replace})
+	if err := errors.Join(err, os.WriteFile(overlay, said, 0o600)); err != nil {
+		return err
+	}
+	s.binary = filepath.Join(s.scratch, "tests")
+	build := exec.Command("go", "test", "-c", "-vet=off", "-o", s.binary, "-overlay", overlay, "./"+s.name)
+	build.Dir = s.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
 }
 
 // tryAll tries mutants until the time is over.
 func (s *suite) tryAll(ctx context.Context, mutants []*mutant, workers int) error {
-	if passed, err := s.try(ctx, nil); err != nil || !passed {
+	if err := s.build(mutants); err != nil {
+		return err
+	}
+	passed, used, err := s.run(ctx, 0)
+	if err != nil || !passed {
 		return errors.Join(err, errors.New("the tests fail without any change, or did not end in time"))
 	}
+	s.usual = used
 	next, errs := make(chan *mutant), make(chan error, workers)
 	var working sync.WaitGroup
 	for range workers {
 		working.Go(func() {
 			for m := range next {
-				passed, err := s.try(ctx, m)
+				passed, _, err := s.run(ctx, m.number)
 				switch {
 				case ctx.Err() != nil: // nothing is known
-				case errors.Is(err, errUnviable):
-					m.verdict = unviable
 				case err != nil:
 					errs <- err
 					return
@@ -60,8 +91,10 @@ func (s *suite) tryAll(ctx context.Context, mutants []*mutant, workers int) erro
 			}
 		})
 	}
-	var err error
 	for _, m := range mutants {
+		if m.verdict != untried {
+			continue
+		}
 		select {
 		case next <- m:
 			continue
@@ -75,65 +108,16 @@ func (s *suite) tryAll(ctx context.Context, mutants []*mutant, workers int) erro
 	return err
 }
 
-var errUnviable = errors.New("it does not compile")
-
-// try says whether the tests pass with a mutant; nil: without any, to see what that takes.
-func (s *suite) try(ctx context.Context, m *mutant) (passed bool, err error) {
-	dir, err := os.MkdirTemp(s.scratch, "try")
-	if err != nil {
-		return false, err
-	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "tests")
-	args := []string{"test", "-c", "-vet=off", "-o", binary}
-	if m != nil {
-		overlay, err := s.overlay(dir, m)
-		if err != nil {
-			return false, err
-		}
-		args = append(args, "-overlay", overlay)
-	}
-	build := exec.CommandContext(ctx, "go", append(args, "./"+s.name)...)
-	build.Dir = s.root
-	if out, err := build.CombinedOutput(); err != nil {
-		if m != nil {
-			return false, errUnviable
-		}
-		return false, fmt.Errorf("%w: %s", err, out)
-	}
-	passed, used, err := s.run(ctx, binary)
-	if m == nil {
-		s.usual = used
-	}
-	return passed, err
-}
-
-// overlay writes a mutant's file, and what has the compiler take it.
-func (s *suite) overlay(dir string, m *mutant) (string, error) {
-	original := filepath.Join(s.root, m.file)
-	text, err := os.ReadFile(original)
-	if err != nil {
-		return "", err
-	}
-	changed, err := m.apply(string(text))
-	if err != nil {
-		return "", err
-	}
-	mutated, overlay := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json")
-	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{original: mutated}})
-	return overlay, errors.Join(err, os.WriteFile(mutated, []byte(changed), 0o600), os.WriteFile(overlay, replace, 0o600))
-}
-
-// run runs tests until they end, the first one fails, or they have taken too much.
-func (s *suite) run(ctx context.Context, binary string) (passed bool, used time.Duration, err error) {
+// run runs the tests with a mutant until they end, the first one fails, or they have taken too much.
+func (s *suite) run(ctx context.Context, number int) (passed bool, used time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	limits := fmt.Sprintf("ulimit -v %d; ", memory)
 	if s.usual > 0 {
 		limits += "ulimit -t " + strconv.Itoa(int((slack*s.usual+grace)/time.Second)) + "; "
 	}
-	cmd := exec.CommandContext(ctx, "sh", "-c", limits+`exec "$@"`, "sh", binary, "-test.short", "-test.timeout", asleep.String())
-	cmd.Dir = filepath.Join(s.root, s.name)
+	cmd := exec.CommandContext(ctx, "sh", "-c", limits+`exec "$@"`, "sh", s.binary, "-test.short", "-test.timeout", asleep.String())
+	cmd.Dir, cmd.Env = filepath.Join(s.root, s.name), append(os.Environ(), "MUTANT="+strconv.Itoa(number))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Minute // for who has left its group
