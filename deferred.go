@@ -101,8 +101,8 @@ func (d *deferred) close(state int32, code Code, reply []byte, released func()) 
 // client is gone: nothing but its answer ends it, and there is one.
 func (d *deferred) give() { give(d.request, d.code, d.reply, d.released) }
 
-// cancel notes, on the loop, that nobody waits any more.
-func (d *deferred) cancel() {
+// Cancel notes, on the loop, that nobody waits any more.
+func (d *deferred) Cancel() {
 	d.canceled.Store(true)
 	d.life.end()
 }

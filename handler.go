@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/peregrine-rpc/peregrine/core"
 )
@@ -99,20 +100,17 @@ func Go(limit int) HandleOption {
 		return misplaced("limit", fmt.Sprintf("Go(%d) runs nothing: use at least 1", limit))
 	}
 	return func(p *placement) {
-		tokens := make(chan struct{}, limit)
+		running := new(atomic.Int64)
+		over := func() { running.Add(-1) }
 		*p = placement{wrap: func(h Handler) Handler {
 			return func(r Request) {
-				select {
-				case tokens <- struct{}{}:
-				default:
+				if running.Add(1) > int64(limit) {
+					over()
 					r.Fail(ResourceExhausted, "server runs as many of these as it is configured for")
 					return
 				}
 				away := r.Defer().handle.away
-				go func() {
-					defer func() { <-tokens }()
-					away.run(h)
-				}()
+				away.handle.loop.crew.add(errand{away, h, over})
 			}
 		}}
 	}

@@ -35,6 +35,7 @@ type loop struct {
 	handlers map[uint16]Handler
 	serving  handle    // of the request whose inline handler runs
 	deferred *deferred // of that one, if it needs one
+	crew     crew
 	taken    []message // of the inbox's crowd
 	next     int       // of taken, to do
 	idle     idleness
@@ -160,6 +161,7 @@ func (l *loop) turn() (last bool) {
 	if blocks || now-l.stats.at >= publishEvery {
 		l.publish(now)
 	}
+	l.crew.look(blocks)
 	if blocks {
 		l.wait()
 	} else if !l.pinned {
@@ -248,6 +250,7 @@ func (l *loop) finish() {
 	if err := l.engine.Close(); l.err == nil {
 		l.err = err
 	}
+	l.crew.close()
 	l.publish(l.now())
 	l.over = true
 }

@@ -249,7 +249,7 @@ func (r Request) Defer() Request {
 		d.handed = true
 		q.Defer()
 		d.data = q.Data
-		q.Canceled = d.cancel
+		q.Canceled = d
 	}
 	return Request{handle: &d.handle}
 }

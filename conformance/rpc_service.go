@@ -151,7 +151,7 @@ func (v *service) memory(n int) []byte {
 func (v *service) ignore(r *core.Request) {
 	r.Defer()
 	v.ignored = append(v.ignored, r)
-	r.Canceled = func() { v.canceled++ }
+	r.Canceled = core.CancelFunc(func() { v.canceled++ })
 }
 
 // holds waits until the clients of count ignored requests wait for them.

@@ -128,7 +128,7 @@ func TestAClosedSessionTellsTheServer(t *testing.T) {
 	done := n.submit(first, &c)
 	n.echoes(second, 10)
 	canceled := 0
-	(*deferred)[0].Canceled = func() { canceled++ }
+	(*deferred)[0].Canceled = CancelFunc(func() { canceled++ })
 	first.Close()
 	first.Close()
 	require.Equal(t, 1, *done)

@@ -231,7 +231,7 @@ func TestCallbacksMayCloseTheEndpoint(t *testing.T) {
 		})
 		server.Handle(never, func(r *Request) {
 			r.Defer()
-			r.Canceled = closing("canceled", server)
+			r.Canceled = CancelFunc(closing("canceled", server))
 		})
 		s, err := client.Connect(server.addr)
 		require.NoError(t, err)

@@ -174,7 +174,7 @@ func TestARestartedClientIsANewOne(t *testing.T) {
 	n.submit(s, &Call{Method: later, Request: []byte("x")})
 	n.run(time.Millisecond)
 	canceled := 0
-	(*deferred)[0].Canceled = func() { canceled++ }
+	(*deferred)[0].Canceled = CancelFunc(func() { canceled++ })
 	client.restart(Config{})
 	s = n.connect(client, server)
 	n.echoes(s, 10)

@@ -25,9 +25,9 @@ type Request struct {
 	// Deadline is when the client stops waiting, in the endpoint's time; 0
 	// means never.
 	Deadline time.Duration
-	// Canceled is called, on the endpoint's goroutine, if the request ends
+	// Canceled is told, on the endpoint's goroutine, if the request ends
 	// before the reply: the client gave up, closed its session or was lost.
-	Canceled func()
+	Canceled Canceler
 	// Released is called, on the endpoint's goroutine, once the engine no longer
 	// reads what Reply was given.
 	Released func()
@@ -49,6 +49,16 @@ type Request struct {
 	out      outgoing
 	kept     []byte // copy of Data, for Defer
 }
+
+// Canceler is told that a request has ended before its reply. CancelFunc makes one of
+// a function.
+type Canceler interface{ Cancel() }
+
+// CancelFunc is a function as a Canceler.
+type CancelFunc func()
+
+// Cancel implements Canceler.
+func (f CancelFunc) Cancel() { f() }
 
 type requestState uint8
 
@@ -464,7 +474,7 @@ func (r *Request) end() {
 		// Its handler is on the stack; answer or run finishes.
 	case requestDeferred:
 		if r.Canceled != nil {
-			r.Canceled()
+			r.Canceled.Cancel()
 		}
 	default:
 		r.free()

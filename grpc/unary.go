@@ -3,6 +3,7 @@ package pgrpc
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -14,7 +15,12 @@ var unaryDesc = &grpc.StreamDesc{}
 
 // invoke calls a unary method by one request, unless it is known to be none.
 func (cc *ClientConn) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
-	r := &clientRPC{conn: cc, method: method, known: cc.methods.of(cc.session, method), desc: unaryDesc, opts: opts}
+	r := unaryRPCs.Get().(*clientRPC)
+	defer func() {
+		*r = clientRPC{}
+		unaryRPCs.Put(r)
+	}()
+	r.conn, r.method, r.known, r.desc, r.opts = cc, method, cc.methods.of(cc.session, method), unaryDesc, opts
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
@@ -28,6 +34,9 @@ func (cc *ClientConn) invoke(ctx context.Context, method string, args, reply any
 	}
 	return cc.invokeByStream(r, args, reply)
 }
+
+// unaryRPCs are those that are over: nobody else has them.
+var unaryRPCs = sync.Pool{New: func() any { return new(clientRPC) }}
 
 // call sends the request and takes in the reply. byStream: it is not to be had so.
 func (r *clientRPC) call(args, reply any) (byStream bool, err error) {

@@ -133,10 +133,10 @@ func TestADeadlinePassesInTheHandler(t *testing.T) {
 		w.Run(time.Millisecond)
 		r, told := server.held[0], time.Duration(0)
 		require.InDelta(t, c.begun+timeLimit, r.Deadline, float64(100*time.Microsecond), "it travels as time left")
-		r.Canceled = func() {
+		r.Canceled = core.CancelFunc(func() {
 			require.Zero(t, told, "told once")
 			told = w.Now()
-		}
+		})
 		w.expires(c)
 		require.True(t, c.mayHaveRun())
 		w.Run(time.Millisecond)

@@ -65,7 +65,7 @@ func TestCallsThatWaitForASlotOutliveTheConnection(t *testing.T) {
 		w.Run(time.Millisecond)
 		canceled := 0
 		for _, r := range server.held {
-			r.Canceled = func() { canceled++ }
+			r.Canceled = core.CancelFunc(func() { canceled++ })
 		}
 		client.partition()
 		w.fail(1100*time.Millisecond, core.Unavailable, started...)
