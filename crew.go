@@ -47,10 +47,10 @@ func (c *crew) add(e errand) {
 }
 
 // look has another goroutine begin if those that are at work do not get on; or, where the
-// loop will not look again soon, one for each errand.
-func (c *crew) look(sleeps bool) {
+// loop is to sleep, one for each errand. It says whether one began.
+func (c *crew) look(sleeps bool) (began bool) {
 	if !c.waits {
-		return
+		return false
 	}
 	c.mu.Lock()
 	n := max(0, len(c.queue)-c.first-c.coming)
@@ -67,6 +67,7 @@ func (c *crew) look(sleeps bool) {
 		c.rouse()
 	}
 	c.mu.Unlock()
+	return n > 0
 }
 
 // rouse has one more goroutine begin. c.mu is held.

@@ -161,7 +161,9 @@ func (l *loop) turn() (last bool) {
 	if blocks || now-l.stats.at >= publishEvery {
 		l.publish(now)
 	}
-	l.crew.look(blocks)
+	if l.crew.look(blocks) {
+		blocks = false // those that begin may have to run where this loop does
+	}
 	if blocks {
 		l.wait()
 	} else if !l.pinned {
