@@ -159,8 +159,12 @@ func (c *Conn) establish(index, token uint32, remote *wire.Params) {
 	c.control()
 	c.lastHeard = e.now
 	e.connected++
-	if c.dialed {
-		c.probeMTU() // the server does once the client has shown to be connected
+	switch {
+	case !c.dialed: // the MTU is probed once the client has shown to be connected
+	case c.exchange == nil:
+		c.probeMTU()
+	default:
+		c.ping(0) // and once that was answered: a server that does not know its client yet drops all
 	}
 	c.Touch()
 	c.event(PeerConnected, "")

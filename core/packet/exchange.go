@@ -226,14 +226,14 @@ func (c *Conn) confirmed() {
 	c.failures = 0
 	x.forgetLevels(LevelHandshake)
 	c.e.timers.set(&x.timer, c.e.now+afterwards)
+	c.probeMTU()
+	c.Touch()
 }
 
 // askAgain sends again what came before the server knew who the client is, and was dropped.
 func (c *Conn) askAgain() {
 	if c.inFlight > 0 && c.largestAcked == 0 {
-		c.giveUpSoundings()
 		c.probe()
-		c.Touch()
 	}
 }
 

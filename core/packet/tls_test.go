@@ -208,7 +208,7 @@ func TestWhatComesBeforeTheClientIsVerifiedIsSentAgainAtOnce(t *testing.T) {
 			w.until(func() bool { return len(held) > 0 })
 			require.Equal(t, 1, out.ups, "it takes itself for connected")
 			w.run(time.Millisecond)
-			require.NotZero(t, server.Stats().RxUnknown, "the data")
+			require.EqualValues(t, 1, server.Stats().RxUnknown, "the data, and no more in vain")
 			slow, w.fate = false, nil
 			for _, work := range held {
 				work()
