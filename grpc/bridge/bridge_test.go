@@ -136,7 +136,7 @@ func bothWays(t *testing.T, story func(t *testing.T, s *service, client testpb.T
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &service{}
+			s := &service{canceled: make(chan struct{})}
 			story(t, s, testpb.NewTestServiceClient(via(t, s)))
 		})
 	}
@@ -212,7 +212,6 @@ func TestAStreamPasses(t *testing.T) {
 
 func TestACancelReachesTheServer(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *service, client testpb.TestServiceClient) {
-		s.canceled = make(chan struct{})
 		ctx, cancel := context.WithCancel(within(t))
 		stream, err := client.FullDuplexCall(ctx)
 		require.NoError(t, err)
