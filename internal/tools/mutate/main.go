@@ -3,10 +3,11 @@
 //	mutate [-root dir] [-budget 1h] [-workers n] [-seed n] [package ...]
 //
 // gremlins (github.com/go-gremlins/gremlins) finds what may be changed where tests come by. All changes are in one program, that is
-// told which to make. They are tried in an order that is drawn, each with the package's tests and -short, so that those for which the budget of a package suffices are a sample
-// of all. It prints the mutants that live in the form of equivalent.txt, which lists those that change nothing, and fails if fewer
-// than 92 % of the others are killed. No verdict depends on the machine's speed: who computes five times as long as the tests do
-// without a change is stopped, and was noticed. It is not for CI.
+// told which to make. They are tried in an order that is drawn, each with the package's tests and -short, so that those for which
+// the budget of a package suffices are a sample of all. It prints the mutants that live in the form of equivalent.txt, which lists
+// those that change nothing, and fails if fewer than 92 % of the others are killed. Interrupted, it counts what it has tried. No
+// verdict depends on the machine's speed: who computes five times as long as the tests do without a change is stopped, and was
+// noticed. It is not for CI.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -65,13 +67,15 @@ func run(root string, budget time.Duration, workers int, seed uint64, names []st
 	if err := install.Run(); err != nil {
 		return fmt.Errorf("installing %s: %w", gremlins, err)
 	}
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	var few error
 	for i, name := range names {
 		mutants, err := find(root, filepath.Join(scratch, "gremlins"), name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), budget)
+		ctx, cancel := context.WithTimeout(interrupted, budget)
 		s := suite{root: root, scratch: filepath.Join(scratch, strconv.Itoa(i)), name: name}
 		if err := os.Mkdir(s.scratch, 0o700); err != nil {
 			return err
