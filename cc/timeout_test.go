@@ -24,6 +24,44 @@ func TestASampleFromBeforeATimeoutSaysNothingOfThePath(t *testing.T) {
 	require.Greater(t, d.mean, before.mean, "what is sent from then on counts")
 }
 
+// So it is with all that go by delay.
+func TestControllersTakeNoSampleFromBeforeATimeout(t *testing.T) {
+	t.Parallel()
+	path := Path{Datagram: 1200, LinkRate: 10e9}
+	swift, timely := newSwift(defaultSwift())(path).(*swift), newTimely(defaultTimely())(path).(*timely)
+	for _, c := range []struct {
+		Controller
+		*delay
+	}{{swift, &swift.delay}, {timely, &timely.delay}} {
+		acked := func(now, rtt time.Duration) {
+			c.Sent(now-rtt, 1200, 12_000)
+			c.Acked(Ack{Now: now, Sent: now - rtt, Packets: 1, Bytes: 1200, RTT: rtt, InFlight: 12_000, Datagram: 1200})
+		}
+		for i := range time.Duration(10) {
+			acked((i+1)*time.Millisecond, 100*time.Microsecond)
+		}
+		mean := c.mean
+		c.TimedOut(20 * time.Millisecond)
+		acked(30*time.Millisecond, 11*time.Millisecond)
+		require.Equal(t, mean, c.mean)
+		acked(32*time.Millisecond, 11*time.Millisecond)
+		require.Greater(t, c.mean, mean)
+	}
+}
+
+// A timeout halves the window the first time, takes most of it when silence goes on, and slow start finds what is there.
+func TestATimeoutIsFollowedByASlowStart(t *testing.T) {
+	t.Parallel()
+	f := newFlow(Path{Datagram: 1200}, defaultWindows())
+	f.resize(120_000)
+	f.starting = false
+	f.TimedOut(0)
+	require.True(t, f.starting)
+	require.InDelta(t, 120_000*firstTimeout, f.window, 1)
+	f.TimedOut(0)
+	require.InDelta(t, 120_000*firstTimeout*laterTimeout, f.window, 1)
+}
+
 func TestABaseThatIsNotSeenAgainRisesByAQuarterInTenSeconds(t *testing.T) {
 	t.Parallel()
 	b := newBaseRTT(DelayConfig{TargetDelay: 50 * time.Microsecond, TargetRTTs: 1}, false)

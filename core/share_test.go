@@ -48,6 +48,13 @@ func (h *hand) piece(slot uint16, message []byte, index int) {
 // ping says nothing but that the client is there.
 func (h *hand) ping() { h.send(wire.MessageHeader{Kind: wire.Ping}, nil) }
 
+// opens says whether a request opens a session.
+func (h *hand) opens(index uint16) bool {
+	before := h.x.server.sessions
+	h.send(wire.MessageHeader{Kind: wire.Request, Session: index, Generation: 1, Method: echo, Sequence: 1}, nil)
+	return h.x.server.sessions > before
+}
+
 // leave ends the connection.
 func (h *hand) leave() {
 	data := make([]byte, 100)
@@ -201,19 +208,14 @@ func TestOneClientDoesNotTakeAllSessions(t *testing.T) {
 	w := n.add(Config{Sessions: 1000})
 	x := n.byHand(w)
 	w.Handle(echo, func(r *Request) { r.Reply(nil) })
-	open := func(h *hand, index uint16) bool {
-		before := w.sessions
-		h.send(wire.MessageHeader{Kind: wire.Request, Session: index, Generation: 1, Method: echo, Sequence: 1}, nil)
-		return w.sessions > before
-	}
 	greedy := x.hand(1)
 	for i := range uint16(1000) {
-		open(greedy, i)
+		greedy.opens(i)
 	}
 	require.Greater(t, w.sessions, 800, "alone it may have most")
 	for i := range uint16(10) {
 		other := x.hand(2 + i)
-		require.True(t, open(other, 0), "client %d", i)
+		require.True(t, other.opens(0), "client %d", i)
 	}
 }
 
@@ -223,16 +225,11 @@ func TestOneClientDoesNotTakeAllTablesOfSessions(t *testing.T) {
 	w := n.add(Config{})
 	x := n.byHand(w)
 	w.Handle(echo, func(r *Request) { r.Reply(nil) })
-	open := func(h *hand, index uint16) bool {
-		before := w.sessions
-		h.send(wire.MessageHeader{Kind: wire.Request, Session: index, Generation: 1, Method: echo, Sequence: 1}, nil)
-		return w.sessions > before
-	}
 	for i := range uint16(5) {
-		open(x.hand(1+i), 65534) // whose table has to be as long
+		x.hand(1 + i).opens(65534) // whose table has to be as long
 	}
 	for i := range uint16(10) {
-		require.True(t, open(x.hand(10+i), 0), "client %d", i)
+		require.True(t, x.hand(10+i).opens(0), "client %d", i)
 	}
 }
 
@@ -242,18 +239,13 @@ func TestTablesOfSessionsAreBoundedAndGivenBack(t *testing.T) {
 	w := n.add(Config{Sessions: 1000})
 	x := n.byHand(w)
 	w.Handle(echo, func(r *Request) { r.Reply(nil) })
-	open := func(h *hand, index uint16) bool {
-		before := w.sessions
-		h.send(wire.MessageHeader{Kind: wire.Request, Session: index, Generation: 1, Method: echo, Sequence: 1}, nil)
-		return w.sessions > before
-	}
 	first, second := x.hand(1), x.hand(2)
-	require.True(t, open(first, 999), "its table is as long as half of all may be")
-	require.False(t, open(second, 999))
+	require.True(t, first.opens(999), "its table is as long as half of all may be")
+	require.False(t, second.opens(999))
 	require.LessOrEqual(t, w.entries, w.mostEntries())
-	require.True(t, open(second, 10), "there is room for a short one")
+	require.True(t, second.opens(10), "there is room for a short one")
 	first.leave()
-	require.True(t, open(second, 999), "the first one's was given back")
+	require.True(t, second.opens(999), "the first one's was given back")
 	second.leave()
 	require.Zero(t, w.entries)
 }
