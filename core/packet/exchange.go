@@ -40,8 +40,9 @@ type exchange struct {
 	have     uint64 // bits: what came
 	level    Level  // the highest at which something came
 	tell     bool   // something came, and the other side does not know
-	finished bool   // the other side says no more
-	proving  bool   // it counts in Endpoint.proving
+	held     []transport.RxPacket
+	finished bool // the other side says no more
+	proving  bool // it counts in Endpoint.proving
 
 	handshake, application *guard
 	remote                 wire.Identity
@@ -134,7 +135,9 @@ func (x *exchange) proceed() {
 	for x.c.exchange == x && x.failure == nil {
 		switch step := x.drive.Next(); step.Kind {
 		case StepNone:
-			x.served()
+			if x.release(); x.c.exchange == x {
+				x.served()
+			}
 			return
 		case StepSend:
 			x.say(step.Level, step.Bytes)
@@ -196,6 +199,33 @@ func (x *exchange) done() {
 	c.establish(remote.Connection, remote.Token, &remote.Params)
 	if x.missed && c.exchange == x {
 		x.send(LevelApplication, &wire.Piece{})
+	}
+}
+
+// hold keeps what a server has sealed with keys that its client is about to know; false: it is
+// nothing of the kind.
+func (x *exchange) hold(rx *transport.RxPacket) bool {
+	if !x.c.dialed || x.heard || x.c.addr != rx.From || len(x.held) == wire.MaxPieces {
+		return false
+	}
+	kept := *rx
+	kept.Data = slices.Clone(rx.Data)
+	x.held = append(x.held, kept)
+	return true
+}
+
+// release takes in what was held, once the keys are there.
+func (x *exchange) release() {
+	if x.handshake == nil {
+		return
+	}
+	held := x.held
+	x.held = nil
+	for i := range held {
+		var h wire.Header
+		if _, err := h.Parse(held[i].Data); err == nil {
+			x.c.e.controlSealed(&h, &held[i])
+		}
 	}
 }
 

@@ -47,8 +47,10 @@ func (e *Endpoint) controlSealed(h *wire.Header, rx *transport.RxPacket) {
 	g := c.guard
 	if h.Type == wire.Crypto {
 		g = nil
-		if c.exchange != nil {
-			g = c.exchange.handshake
+		if x := c.exchange; x != nil {
+			if g = x.handshake; g == nil && x.hold(rx) {
+				return
+			}
 		}
 	}
 	if g == nil {

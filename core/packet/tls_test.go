@@ -221,3 +221,24 @@ func TestWhatComesBeforeTheClientIsVerifiedIsSentAgainAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// Handshakes are computed beside the loop: what the server has sealed is there before the client
+// knows the keys, and waits for them.
+func TestAHandshakeTakesNoLongerThanItsRoundTrips(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	var work []func()
+	beside := func(f func()) { work = append(work, f) }
+	server, client := w.add(secured(t, beside, mutual)), w.add(secured(t, beside, mutual))
+	out := client.dial(server.addr)
+	for out.ups == 0 || !slices.ContainsFunc(server.accepted, isUp) {
+		w.run(10 * time.Microsecond)
+		now := work
+		work = nil
+		for _, f := range now {
+			f()
+		}
+		require.Less(t, w.Now(), time.Second+10*time.Millisecond, "somebody waited for a timer")
+	}
+	require.Zero(t, client.Stats().RxUnknown)
+}
