@@ -39,6 +39,12 @@ const maxIdle = 16
 func (c *crew) add(e errand) {
 	c.waits = true
 	c.mu.Lock()
+	if len(c.queue) == cap(c.queue) && c.first > len(c.queue)/2 {
+		// A queue that never is empty grows no longer than twice what waits.
+		left := copy(c.queue, c.queue[c.first:])
+		clear(c.queue[left:])
+		c.queue, c.first = c.queue[:left], 0
+	}
 	c.queue = append(c.queue, e)
 	if c.active == 0 {
 		c.rouse()

@@ -91,3 +91,21 @@ func TestACrewOutlivesGoexit(t *testing.T) {
 	<-done
 	c.close()
 }
+
+// A crew that always has something to do remembers no more than that.
+func TestTheQueueOfABusyCrewDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	var c crew
+	c.active = 1 // it is this test, which takes one for each that is added
+	order, next := 0, 0
+	for i := range 10_000 {
+		c.add(job(func() { order = i }))
+		if i >= 10 {
+			e := c.take()
+			e.do()
+			require.Equal(t, next, order)
+			next++
+		}
+	}
+	require.Less(t, cap(c.queue), 100)
+}
