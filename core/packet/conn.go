@@ -229,7 +229,7 @@ func (c *Conn) Expired() {
 // tend does what a connection's time has come for.
 func (c *Conn) tend() {
 	now := c.e.now
-	if now-c.lastHeard >= c.timeout {
+	if c.silentFor(now - c.lastHeard) {
 		c.lost("peer "+c.addr.String()+" fell silent", nil)
 		return
 	}
@@ -256,6 +256,13 @@ func (c *Conn) tend() {
 	}
 	c.Touch()
 	c.schedule()
+}
+
+// silentFor says whether a peer that was not heard for a time is given up. What it
+// said during a pause of this host's may still wait behind that of others, though
+// not if this host never has time for all.
+func (c *Conn) silentFor(d time.Duration) bool {
+	return d >= c.timeout && (!c.e.behind || d >= 2*c.timeout)
 }
 
 // schedule sets the timer to the earliest deadline, unless it fires before.

@@ -55,8 +55,9 @@ type Endpoint struct {
 	strays []transport.Route // to forget once the burst is sent
 
 	rx       []transport.RxPacket
-	fetched  int // of rx
-	begun    int // of those, that Receive has begun with
+	fetched  int  // of rx
+	begun    int  // of those, that Receive has begun with
+	behind   bool // they were a whole burst, and there may be more
 	burst    burst
 	run      Run    // of burst, that a layer fills
 	plain    []byte // for what is opened

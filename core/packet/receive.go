@@ -26,7 +26,7 @@ func (e *Endpoint) Fetch() {
 	if err != nil {
 		e.broke(err)
 	}
-	e.fetched = n
+	e.fetched, e.behind = n, n == len(e.rx)
 }
 
 // Receive takes in what Fetch got. progress says whether there was anything. If a

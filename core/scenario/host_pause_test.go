@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -22,6 +23,28 @@ func TestAPauseShorterThanTheKeepAliveIsJustADelay(t *testing.T) {
 			w.complete(time.Second, calls...)
 		}
 		require.Zero(t, client.Stats().PeersFailed+server.Stats().PeersFailed)
+	})
+}
+
+// What came during a pause is many bursts: who is last in it has not been silent.
+func TestAServerThatWasPausedHearsAllItsClientsBeforeItGivesUpAny(t *testing.T) {
+	t.Parallel()
+	stories(t, 2, func(w *world) {
+		server := w.add("server", core.Config{KeepAlive: time.Second})
+		var clients []*node
+		for i := range 200 {
+			clients = append(clients, w.add(fmt.Sprintf("client %d", i), core.Config{KeepAlive: time.Minute}))
+			clients[i].connect(server)
+		}
+		for range 5 {
+			w.Run(2*time.Second + time.Duration(w.Rand().IntN(250))*time.Millisecond) // they break their silence now and then
+			server.host.Pause(950 * time.Millisecond)
+		}
+		w.Run(2 * time.Second)
+		require.Zero(t, server.Stats().PeersFailed)
+		for _, c := range clients {
+			require.Zero(t, c.Stats().PeersFailed)
+		}
 	})
 }
 
