@@ -118,7 +118,7 @@ func TestACancelOutlivesTheConnectionToAnotherServer(t *testing.T) {
 	require.Zero(t, client.controlling, "it is acknowledged")
 
 	canceled := 0
-	(*deferred)[0].Canceled = func() { canceled++ }
+	(*deferred)[0].Canceled = CancelFunc(func() { canceled++ })
 	lost := 0
 	n.drop = func(_, to netip.AddrPort, data []byte) bool {
 		if to == staying.addr && holds(data, wire.Cancel) && lost == 0 {
