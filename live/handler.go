@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"crypto/subtle"
 	"embed"
 	"encoding/json"
@@ -118,13 +119,18 @@ func Loopback(host string) bool {
 // fresh is how long a state is shown to all who ask.
 const fresh = 900 * time.Millisecond
 
-func (h *Handler) serveState(w http.ResponseWriter, r *http.Request) {
+// now is the state, which nobody may change.
+func (h *Handler) now(ctx context.Context) *State {
 	h.lock.Lock()
+	defer h.lock.Unlock()
 	if h.state == nil || time.Since(h.history.at) > fresh {
-		h.state = h.history.next(r.Context(), &h.options.Source)
+		h.state = h.history.next(ctx, &h.options.Source)
 	}
-	state := h.state
-	h.lock.Unlock()
+	return h.state
+}
+
+func (h *Handler) serveState(w http.ResponseWriter, r *http.Request) {
+	state := h.now(r.Context())
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(state) // who asked may have gone
 }

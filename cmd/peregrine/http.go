@@ -20,16 +20,26 @@ import (
 const tokenVariable = "PEREGRINE_HTTP_TOKEN"
 
 // httpFlags are those of a server that shows what it does.
-type httpFlags struct{ address string }
+type httpFlags struct {
+	address string
+	top     bool
+}
+
+// on says whether anything is shown.
+func (f *httpFlags) on() bool { return f.address != "" || f.top }
 
 func (f *httpFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.address, "http", "", "show what the server does at this `address`, such as 127.0.0.1:9090, below /debug/peregrine/ (other than loopback: with a token in "+tokenVariable+")")
+	flags.BoolVar(&f.top, "top", false, "answer peregrine top at the server's own address: this host, who has the token in "+tokenVariable+" if there is one, and clients with a certificate")
 }
 
 // leastToken is how long a token has to be that guards a port.
 const leastToken = 16
 
 func (f *httpFlags) check() error {
+	if token := os.Getenv(tokenVariable); f.top && token != "" && len(token) < leastToken {
+		return fmt.Errorf("--top: others may guess the token, so set %s to one of %d characters or more", tokenVariable, leastToken)
+	}
 	if f.address == "" {
 		return nil
 	}
@@ -45,7 +55,7 @@ func (f *httpFlags) check() error {
 // options are what the page wants of its endpoint. kept says that a flight recorder
 // is there already.
 func (f *httpFlags) options(kept bool) (opts []peregrine.Option) {
-	if f.address != "" {
+	if f.on() {
 		opts = append(opts, peregrine.WithMetrics())
 		if !kept {
 			opts = append(opts, peregrine.WithFlightRecorder(peregrine.FlightRecorder{}))
@@ -59,6 +69,12 @@ const showing = "showing what it does at "
 
 // serve serves the page until stop, and says where.
 func (f *httpFlags) serve(e *peregrine.Endpoint, say func(format string, args ...any)) (stop func() error, err error) {
+	page := live.New(live.Options{Source: metrics.Source{Endpoint: e}, Token: os.Getenv(tokenVariable)})
+	if f.top {
+		if err := page.Register(); err != nil {
+			return nil, fmt.Errorf("--top: %w", err)
+		}
+	}
 	if f.address == "" {
 		return func() error { return nil }, nil
 	}
@@ -67,7 +83,6 @@ func (f *httpFlags) serve(e *peregrine.Endpoint, say func(format string, args ..
 		return nil, fmt.Errorf("--http: %w", err)
 	}
 	const path = "/debug/peregrine/"
-	page := live.New(live.Options{Source: metrics.Source{Endpoint: e}, Token: os.Getenv(tokenVariable)})
 	mux := http.NewServeMux()
 	mux.Handle(path, http.StripPrefix(path[:len(path)-1], page))
 	mux.Handle("GET /{$}", http.RedirectHandler(path, http.StatusSeeOther))

@@ -68,12 +68,24 @@ func TestAServerShowsWhatItDoes(t *testing.T) {
 	require.Equal(t, page, answer.Request.URL.String(), "the root leads there")
 	http.DefaultClient.CloseIdleConnections()
 
-	_, stderr, err = output(t, "top", s.addr)
+	_, stderr, err = output(t, "top", s.addr, "--patience", "1m")
 	require.Error(t, err)
 	require.Contains(t, stderr, "http://127.0.0.1:9090")
+	require.Contains(t, stderr, "--top")
 	_, stderr, err = output(t, "top", "http://"+s.addr, "--count", "1")
 	require.Error(t, err)
 	require.Contains(t, stderr, "--http")
+}
+
+func TestTopAsksTheEndpointItself(t *testing.T) {
+	t.Parallel()
+	s := serveWith(t, "serve", "udp://127.0.0.1:0", "--top", "--until-eof", "--patience", "1m")
+	require.Positive(t, perf(t, s.addr)["calls"])
+	text, stderr, err := output(t, "top", s.addr, "--count", "2", "--interval", "100ms", "--patience", "1m")
+	require.NoError(t, err, stderr)
+	require.Equal(t, 2, strings.Count(text, "\nMETHOD "))
+	require.Contains(t, text, s.addr+" over udp")
+	s.end(t)
 }
 
 func TestOthersNeedAToken(t *testing.T) {

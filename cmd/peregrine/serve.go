@@ -90,7 +90,7 @@ func (s *serveCommand) register(flags *pflag.FlagSet) {
 func onlyConfig(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "config", "json", "until-eof", "http", "flight", "plain":
+		case "config", "json", "until-eof", "http", "top", "flight", "plain":
 		default:
 			err = fmt.Errorf("--%s and --config contradict each other: write it into the file", f.Name)
 		}
@@ -117,8 +117,8 @@ func (s *serveCommand) check(flags *pflag.FlagSet) error {
 	case s.cpu != unpinned && s.loops != 1:
 		return errors.New("--cpu is for one loop: pin several with cpus: [...] in a --config file")
 	}
-	if s.raw && s.http.address != "" {
-		return errors.New("--http has no meaning with --raw: it shows an endpoint, and a raw server has none")
+	if s.raw && s.http.on() {
+		return errors.New("--http and --top have no meaning with --raw: they show an endpoint, and a raw server has none")
 	}
 	_, err := s.options()
 	err = errors.Join(err, s.http.check())

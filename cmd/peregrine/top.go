@@ -15,42 +15,61 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/peregrine-rpc/peregrine"
 	"github.com/peregrine-rpc/peregrine/cmd/peregrine/internal/measure"
 	"github.com/peregrine-rpc/peregrine/live"
 )
 
 type topCommand struct {
-	url      string
-	interval time.Duration
-	count    int
-	out      io.Writer
+	endpointFlags
+	transport string
+	interval  time.Duration
+	count     int
+	out       io.Writer
 }
+
+// looker says what a server does.
+type looker func(context.Context) (*live.State, error)
 
 func newTop() *cobra.Command {
 	var c topCommand
 	cmd := &cobra.Command{
-		Use:   "top URL",
+		Use:   "top URL|ADDR",
 		Short: "Show in a terminal what a server does",
-		Long: `Top shows what an endpoint does, from the page of a program that has one, as
-'peregrine serve --http' does: rates, methods, peers, loops, and the latest slow
-and failed calls. On a terminal it shows it in place; into a pipe it writes it
-again and again. A page that demands a token gets the one in ` + tokenVariable + `.`,
-		Example: `  peregrine serve --http 127.0.0.1:9090           # in one terminal
-  peregrine top http://127.0.0.1:9090             # in another`,
-		Args: arguments(1, 1, "the page's URL, such as http://127.0.0.1:9090"),
+		Long: `Top shows what an endpoint does: rates, methods, peers, loops, and the latest slow
+and failed calls. It asks the page of a program that has one, as 'peregrine serve
+--http' does, or the endpoint itself, if that answers as 'peregrine serve --top'
+does. On a terminal it shows it in place; into a pipe it writes it again and
+again. Who demands a token gets the one in ` + tokenVariable + `. The
+flags for transports and security are for the endpoint.`,
+		Example: `  peregrine serve --http 127.0.0.1:9090 --top     # in one terminal
+  peregrine top http://127.0.0.1:9090             # in another
+  peregrine top ` + defaultAddr + `                   # the same without HTTP`,
+		Args: arguments(1, 1, "the page's URL, such as http://127.0.0.1:9090, or the server's address, such as "+defaultAddr),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
 			c.out = cmd.OutOrStdout()
-			c.url, err = stateURL(args[0])
-			err = errors.Join(err, within("interval", c.interval, 100*time.Millisecond, mostTime), within("count", c.count, 0, 1<<30))
+			err := errors.Join(within("interval", c.interval, 100*time.Millisecond, mostTime), within("count", c.count, 0, 1<<30))
 			if err != nil {
 				return misuse(cmd, err)
 			}
-			return c.run(cmd.Context())
+			if strings.Contains(args[0], "://") {
+				at, err := stateURL(args[0])
+				if err != nil {
+					return misuse(cmd, err)
+				}
+				return c.run(cmd.Context(), func(ctx context.Context) (*live.State, error) { return askPage(ctx, at) })
+			}
+			to, err := resolveTarget(cmd.Context(), args[0])
+			if err != nil {
+				return misuse(cmd, err)
+			}
+			return c.runCalls(cmd.Context(), to)
 		},
 	}
+	cmd.Flags().StringVar(&c.transport, "transport", "", "URL of the local transport (default: UDP, any port)")
 	cmd.Flags().DurationVar(&c.interval, "interval", time.Second, "time between two looks")
 	cmd.Flags().IntVar(&c.count, "count", 0, "how often to look (0: until interrupted)")
+	c.endpointFlags.register(cmd.Flags())
 	return cmd
 }
 
@@ -66,12 +85,43 @@ func stateURL(text string) (string, error) {
 	return u.JoinPath("state").String(), nil
 }
 
-func (c *topCommand) run(ctx context.Context) error {
+// runCalls asks the endpoint itself.
+func (c *topCommand) runCalls(ctx context.Context, to target) error {
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	if c.transport == "" {
+		c.transport = to.clientURL()
+	}
+	e, err := to.open(c.url(c.transport), opts...)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	session, err := to.dial(ctx, e)
+	if err != nil {
+		return err
+	}
+	token := []byte(os.Getenv(tokenVariable))
+	return c.run(ctx, func(ctx context.Context) (*live.State, error) {
+		answer, err := session.Method(live.StateMethod).Call(ctx, token, nil)
+		switch {
+		case peregrine.CodeOf(err) == peregrine.Unimplemented:
+			return nil, fmt.Errorf("the server at %s does not tell: start it with --top, or with --http and give the page's URL, such as http://127.0.0.1:9090 (%w)", to.text, err)
+		case err != nil:
+			return nil, fmt.Errorf("the server at %s does not say what it does: %w", to.text, err)
+		}
+		return parseState(to.text, answer)
+	})
+}
+
+func (c *topCommand) run(ctx context.Context, look looker) error {
 	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
 	width := measure.Width(c.out)
 	for looks := 1; ; looks++ {
-		state, err := c.look(ctx)
+		state, err := look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil // it is the way to end
@@ -103,8 +153,8 @@ func (c *topCommand) run(ctx context.Context) error {
 // mostState is more than a state has bytes.
 const mostState = 1 << 24
 
-func (c *topCommand) look(ctx context.Context) (*live.State, error) {
-	answer, err := get(ctx, c.url, os.Getenv(tokenVariable))
+func askPage(ctx context.Context, at string) (*live.State, error) {
+	answer, err := get(ctx, at, os.Getenv(tokenVariable))
 	if err != nil {
 		return nil, fmt.Errorf("the page does not answer: is a program there with --http, or live.New? %w", err)
 	}
@@ -114,11 +164,15 @@ func (c *topCommand) look(ctx context.Context) (*live.State, error) {
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s says: %s (%s)", c.url, strings.TrimSpace(printable(string(body))), answer.Status)
+		return nil, fmt.Errorf("%s says: %s (%s)", at, strings.TrimSpace(printable(string(body))), answer.Status)
 	}
+	return parseState(at, body)
+}
+
+func parseState(at string, text []byte) (*live.State, error) {
 	state := new(live.State)
-	if err := json.Unmarshal(body, state); err != nil {
-		return nil, fmt.Errorf("%s is not the state of an endpoint: %w", c.url, err)
+	if err := json.Unmarshal(text, state); err != nil {
+		return nil, fmt.Errorf("%s does not tell the state of an endpoint: %w", at, err)
 	}
 	return state, nil
 }
