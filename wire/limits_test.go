@@ -22,6 +22,14 @@ func TestWhatIsAsShortAsItMayBeIsTaken(t *testing.T) {
 			make([]byte, pieceHead),
 			func(b []byte) error { var p Piece; return p.Parse(b) },
 		},
+		"a header with its checksum": {
+			func() []byte {
+				b := make([]byte, HeaderSize+ChecksumSize)
+				(&Header{Type: Ack, Flags: FlagChecksum}).Put(b)
+				return b
+			}(),
+			func(b []byte) error { var h Header; _, err := h.Parse(b); return err },
+		},
 		"a piece of one byte": {
 			[]byte{0, 0, 1, 0, 7},
 			func(b []byte) error { var p Piece; return p.Parse(b) },
