@@ -40,6 +40,14 @@ func TestWhatIsAsShortAsItMayBeIsTaken(t *testing.T) {
 	}
 }
 
+// Fields are looked at in their order: a token that is none comes before a piece that is not there.
+func TestABodyThatEndsBehindItsNamesIsLookedAtSoFar(t *testing.T) {
+	t.Parallel()
+	var c CryptoBody
+	require.ErrorIs(t, c.Parse(make([]byte, cryptoHead)), ErrParams)
+	require.ErrorIs(t, c.Parse(make([]byte, cryptoHead-1)), ErrLength)
+}
+
 // And what is as long as it may be.
 func TestWhatIsAsLongAsItMayBeIsTaken(t *testing.T) {
 	t.Parallel()
