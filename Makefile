@@ -8,7 +8,7 @@ SHARE ?= -out ../docs/sharing.md
 MUTATE ?=
 BENCH_RELAY ?= -out ../docs/benchmarks-relay.md
 AGAINST ?=
-BENCH_GRPC ?= -out ../docs/benchmarks-grpc.md
+BENCH_GRPC ?= -runs 5 -duration 1s -out ../docs/benchmarks-grpc.md
 BENCH_TLS ?= -runs 5 -duration 1s -out ../docs/benchmarks-tls.md
 BENCH_CROWDED ?= -runs 20 -duration 1s -out ../docs/benchmarks-crowded.md
 
@@ -76,7 +76,7 @@ bench-relay: ## measure what passes through a relay, as root, into docs/benchmar
 bench-crowded: ## measure where the loops do not have a CPU each, into docs/benchmarks-crowded.md; BENCH_CROWDED is like BENCH
 	@go -C bench run . -crowded $(BENCH_CROWDED)
 
-bench-grpc: ## measure generated stubs over Peregrine and gRPC-Go, into docs/benchmarks-grpc.md; BENCH_GRPC is like BENCH
+bench-grpc: ## measure generated stubs over Peregrine, gRPC-Go and drpc, into docs/benchmarks-grpc.md; BENCH_GRPC is like BENCH
 	@go -C bench run . -grpc $(BENCH_GRPC)
 
 bench-tls: ## measure sealed connections beside plain ones, gRPC-Go with TLS and quic-go, into docs/benchmarks-tls.md; BENCH_TLS is like BENCH

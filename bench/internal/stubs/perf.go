@@ -28,7 +28,7 @@ const lineTime = 20 * time.Millisecond
 
 // load is what is measured: workers that each make steps of a mode.
 type load struct {
-	mode             string // unary, pingpong or download
+	mode             string // unary, pingpong, download, upload or idle
 	size, window     int
 	duration, warmup time.Duration
 }
@@ -54,9 +54,9 @@ func Perf(args []string) error {
 	flags := flag.NewFlagSet("stubs-perf", flag.ContinueOnError)
 	cpu := flags.Int("cpu", 1, "CPU that the whole process is pinned to")
 	serverCPU := flags.Int("server-cpu", 0, "CPU of the server, for the cache line's round trip")
-	over := flags.String("over", "", "grpc or peregrine")
+	over := flags.String("over", "", "grpc, drpc or peregrine")
 	file := flags.String("json", "", "file for the result")
-	flags.StringVar(&l.mode, "mode", "unary", "unary, pingpong or download")
+	flags.StringVar(&l.mode, "mode", "unary", "unary, pingpong, download, upload or idle")
 	flags.IntVar(&l.size, "size", 32, "bytes of a payload")
 	flags.IntVar(&l.window, "window", 64, "goroutines that call, or streams")
 	flags.DurationVar(&l.duration, "duration", 5*time.Second, "how long to measure")
@@ -79,7 +79,15 @@ func Perf(args []string) error {
 		return err
 	}
 	defer conn.Close()
-	r, err := l.run(context.Background(), pb.NewBenchmarkServiceClient(conn))
+	client := pb.NewBenchmarkServiceClient(conn)
+	if l.mode == "idle" {
+		m, err := idle(context.Background(), client, l.window)
+		if err != nil {
+			return err
+		}
+		return side.WriteResult(*file, m)
+	}
+	r, err := l.run(context.Background(), client)
 	if err != nil {
 		return err
 	}
@@ -101,10 +109,12 @@ func dial(over, addr string) (conn, error) {
 	case "grpc":
 		return grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)), grpc.WithNoProxy())
+	case "drpc":
+		return dialDRPC(addr), nil
 	case "peregrine":
 		return pgrpc.NewClient(addr, pgrpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	}
-	return nil, fmt.Errorf("--over is grpc or peregrine, not %q", over)
+	return nil, fmt.Errorf("--over is grpc, drpc or peregrine, not %q", over)
 }
 
 var errNone = errors.New("no call was completed in the measured time")
@@ -199,7 +209,7 @@ func (w *worker) run(ctx context.Context, client pb.BenchmarkServiceClient, phas
 }
 
 // step returns what a worker does again and again: a call, a message there and back, or
-// one received.
+// one received or sent.
 func (l load) step(ctx context.Context, client pb.BenchmarkServiceClient) (func() error, error) {
 	request := &pb.SimpleRequest{Payload: &pb.Payload{Body: bytes.Repeat([]byte{0x5a}, l.size)}}
 	check := func(reply *pb.SimpleResponse, err error) error {
@@ -222,8 +232,11 @@ func (l load) step(ctx context.Context, client pb.BenchmarkServiceClient) (func(
 	case "download":
 		stream, err := client.StreamingFromServer(ctx, request)
 		return func() error { return check(stream.Recv()) }, err
+	case "upload":
+		stream, err := client.StreamingFromClient(ctx)
+		return func() error { return stream.Send(request) }, err
 	}
-	return nil, fmt.Errorf("--mode is unary, pingpong or download, not %q", l.mode)
+	return nil, fmt.Errorf("--mode is unary, pingpong, download, upload or idle, not %q", l.mode)
 }
 
 func serverUsage(ctx context.Context, client pb.BenchmarkServiceClient) (usage side.Usage, err error) {

@@ -26,7 +26,7 @@ const maxMessage = 8 << 20
 func Serve(args []string) error {
 	flags := flag.NewFlagSet("stubs-serve", flag.ContinueOnError)
 	cpu := flags.Int("cpu", 0, "CPU that the whole process is pinned to")
-	over := flags.String("over", "", "grpc or peregrine")
+	over := flags.String("over", "", "grpc, drpc or peregrine")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -55,6 +55,8 @@ func serve(over string) (addr string, stop func(), err error) {
 		}
 		go func() { _ = server.Serve(listener) }()
 		return listener.Addr().String(), server.Stop, nil
+	case "drpc":
+		return serveDRPC()
 	case "peregrine":
 		server := pgrpc.NewServer(pgrpc.MaxRecvMsgSize(maxMessage))
 		pb.RegisterBenchmarkServiceServer(server, service{})
@@ -64,10 +66,11 @@ func serve(over string) (addr string, stop func(), err error) {
 		}
 		return endpoint.Addr().String(), server.Stop, nil
 	}
-	return "", nil, fmt.Errorf("--over is grpc or peregrine, not %q", over)
+	return "", nil, fmt.Errorf("--over is grpc, drpc or peregrine, not %q", over)
 }
 
-// pin gives a whole process one core.
+// pin gives a whole process one CPU, and GOMAXPROCS what Go makes of that: goroutines take
+// turns then, be they a server's of gRPC-Go or Peregrine's loop and its handlers.
 func pin(cpu int) error {
 	if err := affinity.SetProcess(cpu); err != nil {
 		return fmt.Errorf("--cpu: %w", err)
@@ -80,16 +83,23 @@ type service struct {
 	pb.UnimplementedBenchmarkServiceServer
 }
 
-// UnaryCall echoes, or tells what the server has used if the request is empty.
+// UnaryCall echoes, or tells what the server has used if the request has no payload, or
+// what it holds if that asks for bytes.
 func (service) UnaryCall(_ context.Context, in *pb.SimpleRequest) (*pb.SimpleResponse, error) {
-	if in.GetPayload() != nil {
+	var told any
+	var err error
+	switch {
+	case in.GetPayload() != nil:
 		return &pb.SimpleResponse{Payload: in.GetPayload()}, nil
+	case in.GetResponseSize() > 0:
+		told, err = side.MemoryNow()
+	default:
+		told, err = side.UsageNow()
 	}
-	usage, err := side.UsageNow()
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(usage)
+	text, err := json.Marshal(told)
 	return &pb.SimpleResponse{Payload: &pb.Payload{Body: text}}, err
 }
 
@@ -114,6 +124,18 @@ func (service) StreamingFromServer(in *pb.SimpleRequest, stream pb.BenchmarkServ
 	reply := &pb.SimpleResponse{Payload: in.GetPayload()}
 	for {
 		if err := stream.Send(reply); err != nil {
+			return err
+		}
+	}
+}
+
+// StreamingFromClient takes messages until the client has no more.
+func (service) StreamingFromClient(stream pb.BenchmarkService_StreamingFromClientServer) error {
+	for {
+		switch _, err := stream.Recv(); {
+		case errors.Is(err, io.EOF):
+			return stream.SendAndClose(&pb.SimpleResponse{})
+		case err != nil:
 			return err
 		}
 	}

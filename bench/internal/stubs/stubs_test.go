@@ -11,16 +11,16 @@ import (
 	pb "google.golang.org/grpc/interop/grpc_testing"
 )
 
-func TestEveryLoadRunsOverBoth(t *testing.T) {
+func TestEveryLoadRunsOverAll(t *testing.T) {
 	t.Parallel()
-	for _, over := range []string{"grpc", "peregrine"} {
+	for _, over := range []string{"grpc", "drpc", "peregrine"} {
 		addr, stop, err := serve(over)
 		require.NoError(t, err)
 		defer stop()
 		c, err := dial(over, addr)
 		require.NoError(t, err)
 		defer c.Close()
-		for _, mode := range []string{"unary", "pingpong", "download"} {
+		for _, mode := range []string{"unary", "pingpong", "download", "upload"} {
 			// A busy machine may take its time.
 			r, err := result{}, errNone
 			for d := 50 * time.Millisecond; errors.Is(err, errNone); d *= 2 {
@@ -32,11 +32,23 @@ func TestEveryLoadRunsOverBoth(t *testing.T) {
 	}
 }
 
+func TestIdleStreamsAreMeasured(t *testing.T) {
+	t.Parallel()
+	addr, stop, err := serve("peregrine")
+	require.NoError(t, err)
+	defer stop()
+	c, err := dial("peregrine", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = idle(context.Background(), pb.NewBenchmarkServiceClient(c), 10)
+	require.NoError(t, err)
+}
+
 // A step of each load, client and server in one process.
 func BenchmarkStep(b *testing.B) {
 	for _, over := range []string{"peregrine", "grpc"} {
 		for _, l := range []load{
-			{mode: "unary", size: 32}, {mode: "pingpong", size: 32}, {mode: "download", size: 32}, {mode: "unary", size: 1 << 20},
+			{mode: "unary", size: 32}, {mode: "pingpong", size: 32}, {mode: "download", size: 32}, {mode: "upload", size: 32}, {mode: "unary", size: 1 << 20},
 		} {
 			b.Run(over+"/"+l.mode+"/"+strconv.Itoa(l.size), func(b *testing.B) {
 				addr, stop, err := serve(over)

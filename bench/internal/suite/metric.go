@@ -41,6 +41,7 @@ var (
 	AllocsPerOp = Metric{"allocs/op", "allocations per RPC", whole}
 
 	LargerResident = Metric{"larger_resident", "B per session, larger side", whole}
+	BothResident   = Metric{"both_resident", "resident B, both sides", whole}
 	ClientResident = Metric{"client_resident", "client resident B", whole}
 	ServerResident = Metric{"server_resident", "server resident B", whole}
 	ClientHeap     = Metric{"client_heap", "client heap B", whole}
