@@ -148,6 +148,8 @@ func (p plan) vhostBulk() suite.Group {
 		Cases: []suite.Case{
 			p.overVhost("upload", "", busy, "--mode", "upload"),
 			p.overVhost("download", "", busy, "--mode", "download"),
+			p.overVhost("upload, no control", "", noControl, "--mode", "upload"),
+			p.overVhost("download, no control", "", noControl, "--mode", "download"),
 			p.overVhost("raw", "", rawBusy, "--mode", "upload"),
 			p.overVhost("upload, MTU 9000", jumbo, busy, "--mode", "upload"),
 			p.overVhost("download, MTU 9000", jumbo, busy, "--mode", "download"),
@@ -158,6 +160,8 @@ func (p plan) vhostBulk() suite.Group {
 		Claims: []suite.Claim{
 			{Text: "Gbit/s, upload (" + erpcUpload + ")", Metric: suite.Goodput, Of: "upload", Bound: suite.AtLeast(20)},
 			{Text: "Gbit/s, download", Metric: suite.Goodput, Of: "download", Bound: suite.AtLeast(20)},
+			{Text: "download / upload", Metric: suite.Goodput, Of: "download", To: "upload", Bound: suite.AtLeast(0.9)},
+			{Text: "download / upload, no control", Metric: suite.Goodput, Of: "download, no control", To: "upload, no control"},
 			{Text: "Gbit/s, upload, MTU 9000", Metric: suite.Goodput, Of: "upload, MTU 9000", Bound: suite.AtLeast(20)},
 			{Text: "Gbit/s, download, MTU 9000", Metric: suite.Goodput, Of: "download, MTU 9000", Bound: suite.AtLeast(20)},
 			{Text: "upload / raw", Metric: suite.Goodput, Of: "upload", To: "raw"},

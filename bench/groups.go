@@ -13,6 +13,7 @@ var (
 	block      = flags{"--poll", "block"}
 	noOffload  = flags{"--poll", "busy", "--no-offload"}
 	noCoalesce = flags{"--poll", "busy", "--no-coalesce"}
+	noControl  = flags{"--poll", "busy", "--cc", "none"}
 	neither    = flags{"--poll", "busy", "--no-offload", "--no-coalesce"}
 	rawBusy    = flags{"--poll", "busy", "--raw"}
 	rawPlain   = flags{"--poll", "busy", "--raw", "--no-offload"}

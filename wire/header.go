@@ -187,18 +187,18 @@ func PutAckWord(b []byte, word uint64) int {
 	return 8
 }
 
-// Parse decodes the block of so many words, MaxAckWords at most, at the start of b,
-// and returns its size; 0: b is too short.
+// Parse decodes the block of so many words, 1 to MaxAckWords, at the start of b, and
+// returns its size; 0: b is too short.
 func (a *AckBlock) Parse(words uint8, b []byte) int {
 	size := AckFixedSize + 8*int(words)
-	if len(b) < size {
+	if len(b) < size || len(b) < AckFixedSize+8 {
 		return 0
 	}
-	b = b[:size]
 	a.Words = words
 	fixed := binary.LittleEndian.Uint64(b)
 	a.Largest, a.Delay, a.CE = uint32(fixed), uint16(fixed>>32), uint16(fixed>>48)
-	for i := range a.Bitmap[:a.Words] {
+	a.Bitmap[0] = binary.LittleEndian.Uint64(b[AckFixedSize:]) // mostly that is all
+	for i := 1; i < int(words); i++ {
 		a.Bitmap[i] = binary.LittleEndian.Uint64(b[AckFixedSize+8*i:])
 	}
 	return size

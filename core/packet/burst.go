@@ -27,10 +27,13 @@ type burst struct {
 	placed uint64
 }
 
-// nextPacket returns a packet with an empty head to build, or nil if the
-// transport takes no more for now.
+// hasPacket says whether there is a packet to build; false: the transport takes no
+// more for now.
+func (e *Endpoint) hasPacket() bool { return e.burst.ready != e.burst.reserved || e.reserve() }
+
+// nextPacket returns a packet with an empty head to build, or nil if there is none.
 func (e *Endpoint) nextPacket() *transport.TxPacket {
-	if e.burst.ready == e.burst.reserved && !e.reserve() {
+	if !e.hasPacket() {
 		return nil
 	}
 	return &e.burst.packets[e.burst.ready]

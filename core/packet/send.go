@@ -52,7 +52,7 @@ func (c *Conn) flush() bool {
 		ok = c.sendAck()
 	}
 	for more := ok && c.mayProceed(); more && next != Nothing && (c.rate == 0 && !c.waiting || c.probing || c.paced()); {
-		if ok = e.nextPacket() != nil; !ok {
+		if ok = e.hasPacket(); !ok {
 			break
 		}
 		next, more = c.fill(next)
@@ -74,7 +74,7 @@ func (c *Conn) flush() bool {
 }
 
 // fill builds datagrams of what is next, if the layer has it still, notes what they
-// are and places them. There must be a nextPacket. It says what is next then, and
+// are and places them. There must be a packet to build. It says what is next then, and
 // whether one more packet may be put in flight.
 func (c *Conn) fill(next Next) (after Next, more bool) {
 	e := c.e
