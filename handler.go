@@ -93,7 +93,8 @@ func (p placement) place(h Handler, around []func(next Handler) Handler) (Handle
 // fastest for handlers of a few microseconds.
 func Inline() HandleOption { return func(p *placement) { *p = placement{} } }
 
-// Go runs the handler on a goroutine of its own for each request, at most limit
+// Go runs the handler off the loop, where it may block, on a goroutine that nobody else
+// uses meanwhile, at most limit
 // at a time over all loops; beyond, requests fail with ResourceExhausted.
 func Go(limit int) HandleOption {
 	if limit < 1 {
