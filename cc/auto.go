@@ -26,10 +26,11 @@ const (
 	autoSamples                    = 4
 	autoShrinks                    = 8
 	// After autoHold among others it is tried whether they are still there, and after
-	// twice as long each time that they are, up to autoHoldMost. That is done when
-	// something is lost, or else after autoLate times as long: a queue that overflows
-	// tells all who share it at once, and only together do many see below their own
-	// queue. It takes some round trips.
+	// twice as long each time that they are, up to autoHoldMost. That is done when the
+	// peer's clock strikes (see drainAfter), or where it is not known when something is
+	// lost, or else after autoLate times as long: a queue that overflows tells all who
+	// share it at once, and only together do many see below their own queue. It takes
+	// some round trips.
 	autoHold, autoHoldMost = 250 * time.Millisecond, 4 * time.Second
 	autoLate               = 4
 	// Who then thought wrongly to be alone takes so many times as long to the next.
@@ -161,7 +162,7 @@ func (a *auto) Acked(k Ack) {
 		if rtt := min(k.RTT, maxRTT); rtt > 0 {
 			a.swift.learn(k.Now, rtt)
 			a.cubic.base = a.swift.base
-			a.look(k.Now, k.Sent, rtt)
+			a.look(k.Now, k.Sent, rtt, k.Clock)
 		}
 		return
 	}
@@ -255,7 +256,7 @@ func (a *auto) Lost(l Loss) {
 		a.share(&Ack{Now: l.Now, InFlight: l.InFlight}, s.reach())
 	}
 	a.cubic.Lost(l)
-	if a.lookAt == 0 && l.Now-a.sharedAt >= a.pause() {
+	if a.lookAt == 0 && a.swift.clock == 0 && l.Now-a.sharedAt >= a.pause() {
 		a.begin(l.Now)
 	}
 }
@@ -333,11 +334,12 @@ func (a *auto) begin(now time.Duration) {
 }
 
 // look sees below the own queue now and then.
-func (a *auto) look(now, sent, rtt time.Duration) {
+func (a *auto) look(now, sent, rtt time.Duration, clock uint32) {
 	u, s := a.cubic, a.swift
+	struck := s.struck(clock, a.pause())
 	if a.lookAt == 0 {
 		shared, pause := now-a.sharedAt, a.pause()
-		if shared >= autoLate*pause ||
+		if shared >= autoLate*pause || shared >= pause && struck ||
 			shared >= pause/2 && rtt < u.smoothed/8*7 ||
 			shared >= a.rare()/2 && u.smoothed > s.limit && rtt-s.base < (u.smoothed-s.base)/2 { // most others look
 			a.begin(now)

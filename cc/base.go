@@ -1,6 +1,9 @@
 package cc
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 const (
 	// maxScale bounds the targets of long paths, in target delays. Ours: a
@@ -13,13 +16,19 @@ const (
 	// A flow that came to a standing queue takes too long a base, and then more
 	// than its share. So it makes room for a round trip now and then, as BBR does
 	// to probe the RTT: after drainAfter, and again after twice as long each, up to
-	// drainMost, and together with others that it notices to do so. The figures are
-	// ours: with them flows that join are fair within 5 ms (docs/congestion.md,
-	// fairness), and what is given up soon is next to nothing.
-	drainAfter = 1 * time.Millisecond
-	drainMost  = time.Second
-	drainBy    = 16 // leaves this part of the window
-	idleLimits = 16 // a pause that long makes room as well
+	// drainMost, or up to drainRarest where a round trip is long or many share so little
+	// that it takes long. Only together do many see below their own queue, and those
+	// that send to one peer hear one clock: they begin when it passes a multiple of what
+	// they wait for, or when they notice that others do. The figures are ours: with them
+	// flows that join are fair within 5 ms (docs/congestion.md, fairness), and what is
+	// given up soon is next to nothing.
+	drainAfter  = time.Microsecond << 10
+	drainMost   = time.Microsecond << 18
+	drainRarest = time.Microsecond << 20
+	drainTrips  = 2048 // round trips, and
+	drainTimes  = 32   // times as long as it took, are rare enough
+	drainBy     = 16   // leaves this part of the window
+	idleLimits  = 16   // a pause that long makes room as well
 )
 
 // baseRTT is what a path takes without queues, and what delay is tolerated on
@@ -38,6 +47,7 @@ type baseRTT struct {
 	ageLeast time.Duration // 0: no sample yet
 
 	sampledAt  time.Duration
+	clock      uint32 // the peer's; 0: it was not told yet
 	drainedAt  time.Duration
 	drainEvery time.Duration
 	drainSince time.Duration // 0: not draining
@@ -73,22 +83,38 @@ func (b *baseRTT) discover(now, rtt time.Duration) {
 	b.rebase(rtt)
 }
 
-// drain begins and ends making room, on a path that has the mean RTT of late.
-func (b *baseRTT) drain(a *Ack, mean time.Duration) {
+// drain begins and ends making room, on a path that has the mean RTT of late. It does
+// not begin where acknowledgements wait for long: far.
+func (b *baseRTT) drain(a *Ack, mean time.Duration, far bool) {
 	now, rtt := a.Now, a.RTT
-	if now-b.sampledAt > idleLimits*b.limit {
-		b.drainedAt, b.drainSince = now, 0
+	struck := b.struck(a.Clock, b.drainEvery)
+	if b.drainSince == 0 && (far || now-b.sampledAt > idleLimits*b.limit) {
+		b.drainedAt, struck = now, false
 	}
 	b.sampledAt = now
 	waited := now - b.drainedAt
 	switch {
 	case b.drainSince != 0:
-		if a.Sent >= b.drainSince {
-			b.drainedAt, b.drainEvery, b.drainSince = now, min(2*b.drainEvery, drainMost), 0
+		if a.Sent >= b.drainSince+mean { // others have begun by then
+			took := now - b.drainSince
+			rare := min(max(drainMost, drainTrips*b.base, drainTimes*took), drainRarest)
+			b.drainEvery = min(2*max(b.drainEvery, took), rare)
+			b.drainedAt, b.drainSince = now, 0
 		}
-	case waited >= b.drainEvery, waited >= b.drainEvery/2 && rtt < mean/8*7:
+	case struck, b.clock == 0 && waited >= b.drainEvery, waited >= b.drainEvery/2 && rtt < mean/8*7:
 		b.drainSince = now
 	}
+}
+
+// struck says whether the peer's clock passed a multiple of every, taken to the power
+// of two of microseconds above it: who waits for longer is joined by who waits for less.
+func (b *baseRTT) struck(clock uint32, every time.Duration) bool {
+	if clock == 0 {
+		return false
+	}
+	was := b.clock
+	b.clock = clock
+	return was != 0 && (was^clock)>>bits.Len32(uint32((every-1)/time.Microsecond)) != 0
 }
 
 // drained is the window, or the part of it that makes room.

@@ -20,6 +20,9 @@ type Ack struct {
 	// Sent is when the packet left that gave the sample. It is not Now less RTT,
 	// by what the endpoints added.
 	Sent time.Duration
+	// Clock is what the peer's clock said when the packet arrived, in microseconds modulo
+	// 2^32: all that send to one peer hear the same. 0 if it was not told.
+	Clock uint32
 	// CE is how many packets were newly reported to carry the ECN mark CE.
 	CE int
 	// InFlight is how many bytes remain unacknowledged.

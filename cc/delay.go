@@ -62,8 +62,8 @@ func (d *delay) sample(a *Ack) bool {
 	} else if d.crowded && d.quiet(now, quietSome) {
 		d.crowded = false
 	}
-	if d.drains && (d.drainSince != 0 || !d.far()) {
-		d.drain(a, d.mean)
+	if d.drains {
+		d.drain(a, d.mean, d.far())
 	}
 	if rtt <= d.limit {
 		d.run = 0

@@ -158,6 +158,7 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 	}
 	c.probes = 0
 	var trip, network, both time.Duration // network without what waited on the way back, and with it
+	var clock uint32
 	if sent != 0 && a.Delay < wire.MaxAckDelay {
 		// Recovery waits for hosts as well as for the network, of which it is told
 		// only how long the peer may take to acknowledge (RFC 9002, section 5.3).
@@ -175,7 +176,7 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 		both = max(0, now-sent-waited-delay)
 		network = both
 		if c.forth.told {
-			network = c.forth.less(now, sent, network)
+			network, clock = c.forth.less(now, sent, network), c.forth.arrival
 		}
 	}
 	bytes -= c.bytes
@@ -187,7 +188,7 @@ func (c *Conn) acknowledged(largest uint64, a *wire.AckBlock, waited time.Durati
 	if c.steered {
 		marked := max(0, int(int16(a.CE-c.ce))) // negative: a later one overtook it
 		c.ce += uint16(marked)
-		c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Trip: both, Sent: sent, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
+		c.controller.Acked(cc.Ack{Now: now, Packets: packets, Bytes: bytes, RTT: network, Trip: both, Sent: sent, Clock: clock, CE: marked, InFlight: c.bytes, Datagram: c.mtu})
 		c.refreshWindow()
 	}
 	if trip > 0 && c.measuring {

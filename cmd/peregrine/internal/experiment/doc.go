@@ -3,7 +3,7 @@
 // figures.
 //
 // An experiment (incast.go, fairness.go, mix.go, reverse.go, beside.go,
-// share.go, change.go, loss.go) builds a
+// share.go, slow.go, calls.go, change.go, loss.go) builds a
 // rack (rack.go) of stations, starts flows of uploads between them (flow.go) or
 // small calls (probe.go), and reports tables, plots and whether targets were
 // met (report.go).

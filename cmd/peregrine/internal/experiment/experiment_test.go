@@ -97,6 +97,7 @@ func TestManyAtASlowLinkDoNotTakeEachOtherForOthers(t *testing.T) {
 	require.GreaterOrEqual(t, run.Used, 0.9)
 	require.Less(t, run.QueueP50, 2e3)
 	require.Zero(t, run.Drops)
+	require.GreaterOrEqual(t, run.Jain, 0.9)
 }
 
 func TestQuantilesAndSettlingTimeOfASeries(t *testing.T) {
@@ -124,7 +125,7 @@ func TestJainsIndex(t *testing.T) {
 func TestAnUnknownExperimentIsAnErrorThatListsThem(t *testing.T) {
 	t.Parallel()
 	_, err := Find("outcast")
-	require.ErrorContains(t, err, "incast, fairness, mix, reverse, beside, share, slow, change, loss, or all")
+	require.ErrorContains(t, err, "incast, fairness, mix, reverse, beside, share, slow, calls, change, loss, or all")
 	all, err := Find("all")
 	require.NoError(t, err)
 	require.Len(t, all, len(All))

@@ -44,6 +44,7 @@ var All = []Experiment{
 	{"beside", "an upload that shares its way with others under no control", runBeside},
 	{"share", "uploads beside TCP, by a model of it, over a slower link", runShare},
 	{"slow", "many equal flows over a slower link", runSlow},
+	{"calls", "small calls beside an upload over a slower link", runCalls},
 	{"change", "a way that changes, is long, or is met by many short connections", runChange},
 	{"loss", "an upload over links that lose at random", runLoss},
 }
