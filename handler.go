@@ -94,8 +94,8 @@ func (p placement) place(h Handler, around []func(next Handler) Handler) (Handle
 func Inline() HandleOption { return func(p *placement) { *p = placement{} } }
 
 // Go runs the handler off the loop, where it may block, on a goroutine that nobody else
-// uses meanwhile, at most limit
-// at a time over all loops; beyond, requests fail with ResourceExhausted.
+// uses meanwhile, at most limit at a time over all loops; beyond, requests fail with
+// ResourceExhausted.
 func Go(limit int) HandleOption {
 	if limit < 1 {
 		return misplaced("limit", fmt.Sprintf("Go(%d) runs nothing: use at least 1", limit))
