@@ -31,8 +31,9 @@ func TestMistakesOfAllKindsLeaveTheRepliesRight(t *testing.T) {
 		case 1:
 			runtime.Goexit()
 		case 2: // without Defer
+			ended := r.Context()
 			go func() {
-				runtime.Gosched()
+				<-ended.Done() // it may have run before the handler returned
 				r.Reply(wrong)
 				r.Data()
 				r.Fail(peregrine.Aborted, string(wrong))
