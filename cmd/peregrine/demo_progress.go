@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -61,6 +62,17 @@ func bar(name string, done float64, width int) string {
 	length := min(barWidth, room-pad)
 	full := min(int(float64(length)*done), length)
 	return name + strings.Repeat(" ", pad+1) + strings.Repeat("█", full) + strings.Repeat("░", length-full)
+}
+
+// ending says how what was shown went.
+func ending(ctx context.Context, err error) string {
+	switch {
+	case ctx.Err() != nil:
+		return "interrupted"
+	case err != nil:
+		return "not measured"
+	}
+	return "done"
 }
 
 // end replaces the bar by how the phase went.

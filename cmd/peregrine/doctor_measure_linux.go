@@ -81,14 +81,7 @@ func (d *doctorCommand) figures(ctx context.Context, facts *doctor.Facts) error 
 func (d *doctorCommand) step(ctx context.Context, name string, takes time.Duration, run func() error) error {
 	p := startProgress(d.out, name, takes)
 	err := run()
-	switch {
-	case ctx.Err() != nil:
-		p.end("interrupted")
-	case err != nil:
-		p.end("not measured")
-	default:
-		p.end("done")
-	}
+	p.end(ending(ctx, err))
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"time"
 
@@ -223,7 +224,9 @@ func (p *perfCommand) run(ctx context.Context) error {
 	}
 	line := chooseCPUs(p.cpu, serverCPU)
 	before := line.roundTrip()
+	shown := startProgress(os.Stderr, "warm-up and measurement", p.warmup+p.duration)
 	result, backend, err := measureOnce(ctx)
+	shown.end(ending(ctx, err))
 	if err != nil && (ctx.Err() == nil || result.Calls == 0) {
 		return unmeasured(ctx, err)
 	}

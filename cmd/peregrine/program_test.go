@@ -33,6 +33,7 @@ func perf(t *testing.T, addr string, args ...string) map[string]any {
 	stdout, stderr, err := output(t, args...)
 	require.NoError(t, err, "%s%s", stdout, stderr)
 	require.Contains(t, stdout, "rate")
+	require.Regexp(t, `(?m)^warm-up and measurement +done$`, stderr, "progress, of which a pipe gets the end of each step")
 	result := readJSON(t, path)
 	require.Positive(t, result["calls"], stdout)
 	require.Zero(t, result["errors"])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -103,7 +104,8 @@ func (s *simCommand) run(ctx context.Context, experiments []experiment.Experimen
 		Seed: s.seed, Controllers: s.controllers, Rate: uint64(s.rate * 1e9), Clients: s.clients, Duration: s.duration,
 	}
 	var reports []*experiment.Report
-	for _, e := range experiments {
+	for i, e := range experiments {
+		fmt.Fprintf(os.Stderr, "%d/%d  %s\n", i+1, len(experiments), e.Name)
 		report, err := e.Run(ctx, plan)
 		if err != nil && ctx.Err() == nil {
 			return err
