@@ -58,6 +58,15 @@ func (n *Network) newPacket(size int) *Packet {
 	return p
 }
 
+// BufferBytes is what the buffers of packets take, in bytes: as many as were under way at once, which the network keeps.
+func (n *Network) BufferBytes() int {
+	total := 0
+	for _, p := range n.packets {
+		total += len(p.buf)
+	}
+	return total
+}
+
 // free takes back a packet that is no longer anywhere.
 func (n *Network) free(p *Packet) {
 	p.Data, p.payload, p.refused, p.damaged, p.Unreachable = nil, nil, nil, false, nil
