@@ -36,10 +36,10 @@ func newCapture() *cobra.Command {
 also over DPDK and AF_XDP, where tcpdump sees nothing, since a process has the
 queue to itself. The file is pcapng; 'peregrine dissector --install' has Wireshark
 and tshark read it. Programs record themselves by the package transport/pcapng.`,
-		Example: `  peregrine capture -w calls.pcapng
-  peregrine capture 'xdp://eth1?port=31850' -w f.pcapng --snap 128 --file-size 64MiB --files 8
-  peregrine capture udp://0.0.0.0:31850 -w f.pcapng --peer 10.0.1.7 --method 1
-  tshark -r calls.pcapng -Y peregrine`,
+		Example: `  peregrine capture -w calls.pcapng --file-size 64MiB --files 8
+  peregrine capture 'xdp://eth1?port=31850' --plain -w f.pcapng --snap 128
+  peregrine capture udp://0.0.0.0:31850 --plain -w f.pcapng --peer 10.0.1.7 --method 1
+  tshark -r f.pcapng -Y peregrine`,
 		Args: arguments(0, 1, "one URL, such as "+defaultURL),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.in, c.url = cmd.InOrStdin(), defaultURL

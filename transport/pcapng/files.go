@@ -58,10 +58,11 @@ func (f *files) name() string {
 	return fmt.Sprintf("%s-%06d%s", strings.TrimSuffix(f.path, extension), f.number, extension)
 }
 
-// open begins the next file, and removes the oldest if there are too many.
+// open begins the next file, and removes the oldest if there are too many. What was in it
+// goes when something is to be recorded.
 func (f *files) open() error {
 	name := f.name()
-	file, err := os.Create(name)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
 		return fmt.Errorf("pcapng: cannot record: %w", err)
 	}
@@ -118,11 +119,22 @@ func (f *files) introduce(t *tap) error {
 		_, err := f.writer.AddInterface(about)
 		return err
 	}
+	if err := f.empty(); err != nil {
+		return err
+	}
 	var err error
 	f.writer.NgWriter, err = pcapgo.NewNgWriterInterface(counted{f.buffer, &f.writer.written}, about, pcapgo.NgWriterOptions{
 		SectionInfo: pcapgo.NgSectionInfo{Application: "Peregrine", OS: runtime.GOOS, Hardware: runtime.GOARCH},
 	})
 	return err
+}
+
+// empty does away with what an earlier recording left in the file, unless it is a pipe or device.
+func (f *files) empty() error {
+	if about, err := f.file.Stat(); err != nil || !about.Mode().IsRegular() {
+		return err
+	}
+	return f.file.Truncate(0)
 }
 
 func (f *files) flush() error { return f.buffer.Flush() }

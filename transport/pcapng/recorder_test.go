@@ -296,6 +296,28 @@ func (d *dropping) Stats() transport.Stats {
 	return s
 }
 
+// Who does not get as far as opening a transport loses no earlier recording; who does begins anew.
+func TestAnEarlierRecordingStaysUntilThereIsAnother(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f.pcapng")
+	earlier := make([]byte, 100_000)
+	require.NoError(t, os.WriteFile(path, earlier, 0o600))
+	r, err := pcapng.Create(path, pcapng.Options{})
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	kept, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, earlier, kept)
+
+	r, err = pcapng.Create(path, pcapng.Options{})
+	require.NoError(t, err)
+	near, far := mem.Pair()
+	require.NoError(t, r.Decorate(0, near).Close())
+	require.NoError(t, far.Close())
+	require.NoError(t, r.Close())
+	require.Empty(t, read(t, path))
+}
+
 func TestAFileThatCannotBeWrittenIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := pcapng.Create(filepath.Join(t.TempDir(), "no", "folder"), pcapng.Options{})
