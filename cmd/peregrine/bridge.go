@@ -10,9 +10,9 @@ func newBridge() *cobra.Command {
 		Short: "Join gRPC over HTTP/2 and gRPC over Peregrine",
 		Long: `Bridge runs peregrine-bridge, which serves ordinary gRPC and grpc-web and
 forwards to a Peregrine server, or the reverse. That is a program of its own,
-found beside this one or by PATH:
+found beside this one or by PATH. A clone builds it by:
 
-  go install github.com/peregrine-rpc/peregrine/grpc/cmd/peregrine-bridge@latest`,
+  ` + buildOther(bridgeProgram),
 		Example: `  peregrine bridge --http 127.0.0.1:8080 --to ` + defaultAddr + `
   peregrine bridge --listen ` + defaultURL + ` --grpc 127.0.0.1:50051`,
 		DisableFlagParsing: true,

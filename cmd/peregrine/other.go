@@ -28,6 +28,10 @@ func runOther(cmd *cobra.Command, name string, args []string) error {
 	return nil
 }
 
+// buildOther is the command that builds such a program. Its module stands on this one as it is in the clone, so that
+// go install cannot have it by a version.
+func buildOther(name string) string { return "go -C grpc build -o .. ./cmd/" + name }
+
 // findOther looks beside this program, then in PATH.
 func findOther(name string) (string, error) {
 	if self, err := os.Executable(); err == nil {
@@ -37,8 +41,7 @@ func findOther(name string) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("%s is not installed: "+
-			"go install github.com/peregrine-rpc/peregrine/grpc/cmd/%[1]s@latest", name)
+		return "", fmt.Errorf("%s is not installed: in a clone, %s builds it beside peregrine", name, buildOther(name))
 	}
 	return path, err
 }

@@ -43,5 +43,5 @@ func TestBridgeSaysHowItsProgramIsInstalled(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, stderr, err := output(t, "bridge", "--http", "127.0.0.1:8080")
 	require.Error(t, err)
-	require.Contains(t, stderr, "go install github.com/peregrine-rpc/peregrine/grpc/cmd/peregrine-bridge@latest")
+	require.Contains(t, stderr, "go -C grpc build -o .. ./cmd/peregrine-bridge")
 }

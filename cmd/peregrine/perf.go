@@ -69,9 +69,9 @@ near with near.
 
 With --grpc generated stubs of gRPC are measured, with the options of ghz: all else is
 passed to ` + "`peregrine-grpc-perf`" + `, a program of its own, found beside this one or by
-PATH:
+PATH. A clone builds it by:
 
-  go install github.com/peregrine-rpc/peregrine/grpc/cmd/peregrine-grpc-perf@latest
+  ` + buildOther(perfGRPCProgram) + `
 
 An interrupt (Ctrl-C) ends the measurement early: what was measured until then is
 printed.`,

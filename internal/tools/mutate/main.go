@@ -75,11 +75,11 @@ func run(root string, budget time.Duration, workers int, seed uint64, names []st
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		ctx, cancel := context.WithTimeout(interrupted, budget)
 		s := suite{root: root, scratch: filepath.Join(scratch, strconv.Itoa(i)), name: name}
 		if err := os.Mkdir(s.scratch, 0o700); err != nil {
 			return err
 		}
+		ctx, cancel := context.WithTimeout(interrupted, budget)
 		err = s.tryAll(ctx, draw(mutants, known, seed), workers)
 		cancel()
 		if err != nil {
