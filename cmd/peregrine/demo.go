@@ -26,7 +26,7 @@ const (
 // demoPatience is so long that a host which is busy with other things is not
 // taken for dead, and so short that a client whose farewell was lost does not
 // keep the server for long.
-const demoPatience = 10 * time.Second
+const demoPatience = 30 * time.Second
 
 type demoCommand struct {
 	fault    string
