@@ -2,6 +2,7 @@ package pgrpc
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -44,6 +45,9 @@ var _ grpc.ClientConnInterface = (*ClientConn)(nil)
 // endpoint of its own, which Close closes. Like grpc.NewClient it does not wait for the
 // server; but a name is looked up at once.
 func NewClient(target string, opts ...DialOption) (*ClientConn, error) {
+	if _, addr, ok := strings.Cut(target, ":///"); ok {
+		return nil, fmt.Errorf("pgrpc: %q names a resolver, and there are none: write %q, of which all addresses are tried", target, addr)
+	}
 	cc := newClientConn(target, opts)
 	engine := append([]peregrine.Option{peregrine.WithLazyDial(), peregrine.WithConfig(peregrine.Config{
 		MaxMessage: maxMessage(cc.maxReceived()),

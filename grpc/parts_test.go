@@ -358,3 +358,9 @@ func TestConnectionsOverSessionsOfAnEndpoint(t *testing.T) {
 		require.True(t, errors.Is(conn.Close(), status.Error(codes.Canceled, "grpc: the client connection is closing")))
 	}
 }
+
+func TestATargetThatNamesAResolverIsToldWhatToWrite(t *testing.T) {
+	t.Parallel()
+	_, err := pgrpc.NewClient("dns:///localhost:50051")
+	require.ErrorContains(t, err, `write "localhost:50051"`)
+}

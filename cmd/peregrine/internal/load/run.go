@@ -193,6 +193,9 @@ func Statistics(ctx context.Context, s *peregrine.Session) (service.Server, erro
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	text, err := s.Call(ctx, service.Statistics, nil, nil)
+	if peregrine.CodeOf(err) == peregrine.Unimplemented {
+		err = fmt.Errorf("%w (is it `peregrine serve`?)", err)
+	}
 	if err != nil {
 		return server, fmt.Errorf("the server's statistics: %w", err)
 	}
