@@ -60,22 +60,11 @@ func (p *pingCommand) check() error {
 }
 
 func (p *pingCommand) run(ctx context.Context, to target) error {
-	opts, err := p.options()
-	if err != nil {
-		return err
-	}
-	if p.transport == "" {
-		p.transport = to.clientURL()
-	}
-	e, err := to.open(p.url(p.transport), opts...)
+	e, session, err := to.connect(ctx, p.transport, &p.endpointFlags)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	session, err := to.dial(ctx, e)
-	if err != nil {
-		return err
-	}
 	result := p.probe(ctx, session, to)
 	closed := e.Close()
 	result.Repeated = e.Stats().PingsRepeated

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,4 +95,21 @@ func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Ses
 		return nil, fmt.Errorf("%w (see --tls-ca and --psk)", err)
 	}
 	return nil, t.unanswered(e.Caps().Backend, "", err)
+}
+
+// connect opens an endpoint at a URL, or where that is empty at one that reaches the target, and dials it.
+func (t target) connect(ctx context.Context, url string, flags *endpointFlags) (*peregrine.Endpoint, *peregrine.Session, error) {
+	opts, err := flags.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := t.open(flags.url(cmp.Or(url, t.clientURL())), opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	session, err := t.dial(ctx, e)
+	if err != nil {
+		return nil, nil, errors.Join(err, e.Close())
+	}
+	return e, session, nil
 }

@@ -87,22 +87,11 @@ func stateURL(text string) (string, error) {
 
 // runCalls asks the endpoint itself.
 func (c *topCommand) runCalls(ctx context.Context, to target) error {
-	opts, err := c.options()
-	if err != nil {
-		return err
-	}
-	if c.transport == "" {
-		c.transport = to.clientURL()
-	}
-	e, err := to.open(c.url(c.transport), opts...)
+	e, session, err := to.connect(ctx, c.transport, &c.endpointFlags)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	session, err := to.dial(ctx, e)
-	if err != nil {
-		return err
-	}
 	token := []byte(os.Getenv(tokenVariable))
 	return c.run(ctx, func(ctx context.Context) (*live.State, error) {
 		answer, err := session.Method(live.StateMethod).Call(ctx, token, nil)

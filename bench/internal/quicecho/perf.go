@@ -12,11 +12,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/quic-go/quic-go"
 
 	"github.com/peregrine-rpc/peregrine/bench/internal/side"
@@ -32,18 +29,6 @@ type load struct {
 	mode             string // rate, latency or upload
 	size, window     int
 	duration, warmup time.Duration
-}
-
-// result has the names of `peregrine perf --json`.
-type result struct {
-	Rate           float64 `json:"rate_rps"`
-	P50            float64 `json:"p50_us"`
-	P99            float64 `json:"p99_us"`
-	Goodput        float64 `json:"goodput_gbps"`
-	Allocs         float64 `json:"allocs_per_rpc"`
-	ClientCPU      float64 `json:"client_cpu_ns_per_rpc"`
-	CacheLine      int64   `json:"cacheline_rtt_ns"`
-	CacheLineAfter int64   `json:"cacheline_rtt_after_ns"`
 }
 
 // Perf is the client's program: it measures the server at its last argument and writes
@@ -103,106 +88,42 @@ func dial(ctx context.Context, addr string, pool *x509.CertPool) (*quic.Conn, er
 	return quic.DialAddr(ctx, addr, &tls.Config{RootCAs: pool, NextProtos: []string{alpn}}, settings())
 }
 
-var errNone = errors.New("no call was completed in the measured time")
-
-// Phases of a run, in order.
-const (
-	warming int32 = iota
-	measuring
-	stopping
-)
-
-// worker is one stream's count, alone on its cache lines.
-type worker struct {
-	calls     uint64 // completed while measuring
-	latencies *hdrhistogram.Histogram
-	err       error
-	_         [96]byte
-}
-
-func (l load) run(ctx context.Context, conn *quic.Conn) (r result, err error) {
+func (l load) run(ctx context.Context, conn *quic.Conn) (side.Measured, error) {
 	kind := echo
 	switch l.mode {
 	case "rate", "latency":
 	case "upload":
 		kind = upload
 	default:
-		return r, fmt.Errorf("--mode is rate, latency or upload, not %q", l.mode)
+		return side.Measured{}, fmt.Errorf("--mode is rate, latency or upload, not %q", l.mode)
 	}
-	var (
-		phase   atomic.Int32
-		workers = make([]worker, l.window)
-		running sync.WaitGroup
-	)
-	for i := range workers {
-		running.Go(func() { workers[i].err = workers[i].run(ctx, conn, &phase, kind, l.size, uint64(i)) })
-	}
-	time.Sleep(l.warmup)
-	used0, err0 := side.UsageNow()
-	phase.Store(measuring)
-	began := time.Now()
-	time.Sleep(l.duration)
-	phase.Store(stopping)
-	elapsed := time.Since(began)
-	used1, err1 := side.UsageNow()
-	running.Wait()
-	calls, latencies, errs := uint64(0), hdrhistogram.New(1, int64(time.Minute), 3), []error{err0, err1}
-	for i := range workers {
-		calls += workers[i].calls
-		latencies.Merge(workers[i].latencies)
-		errs = append(errs, workers[i].err)
-	}
-	switch err := errors.Join(errs...); {
-	case err != nil:
-		return r, err
-	case calls == 0:
-		return r, errNone
-	}
-	n := float64(calls)
-	r = result{
-		Rate: n / elapsed.Seconds(),
-		P50:  float64(latencies.ValueAtQuantile(50)) / 1e3, P99: float64(latencies.ValueAtQuantile(99)) / 1e3,
-		Allocs: float64(used1.Mallocs-used0.Mallocs) / n, ClientCPU: float64(used1.CPU-used0.CPU) / n,
-	}
-	r.Goodput = r.Rate * float64(l.size) * 8 / 1e9
-	return r, nil
+	measured := side.Load{Workers: l.window, Warmup: l.warmup, Duration: l.duration}
+	return measured.Run(l.size, func(i int) (func() error, error) { return calls(ctx, conn, kind, l.size, uint64(i)) }, nil)
 }
 
-// run calls until it is told to stop, and counts while measuring.
-func (w *worker) run(ctx context.Context, conn *quic.Conn, phase *atomic.Int32, kind byte, size int, seq uint64) error {
-	w.latencies = hdrhistogram.New(1, int64(time.Minute), 3)
+// calls returns what calls again and again on a stream of its own, which ends with the connection.
+func calls(ctx context.Context, conn *quic.Conn, kind byte, size int, seq uint64) (func() error, error) {
 	stream, err := conn.OpenStreamSync(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer stream.Close()
 	if _, err := stream.Write([]byte{kind}); err != nil {
-		return err
+		return nil, err
 	}
 	in := bufio.NewReaderSize(stream, 64<<10)
 	request, out, buf := make([]byte, size), make([]byte, 0, lengthSize+size), make([]byte, max(size, uploadSize))
-	for {
+	return func() error {
 		seq++
 		binary.LittleEndian.PutUint64(request, seq)
-		began := time.Now()
 		if err := write(stream, out, request); err != nil {
 			return err
 		}
 		reply, err := read(in, buf)
-		if err != nil {
-			return err
+		if err == nil && !right(kind, request, reply) {
+			err = errors.New("a reply is wrong")
 		}
-		if !right(kind, request, reply) {
-			return errors.New("a reply is wrong")
-		}
-		switch phase.Load() {
-		case measuring:
-			w.calls++
-			_ = w.latencies.RecordValue(min(int64(time.Since(began)), int64(time.Minute)))
-		case stopping:
-			return nil
-		}
-	}
+		return err
+	}, nil
 }
 
 // right says whether a reply answers a request.

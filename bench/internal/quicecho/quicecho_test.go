@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/bench/internal/side"
 	"github.com/peregrine-rpc/peregrine/internal/testcert"
 )
 
@@ -22,8 +23,8 @@ func TestEveryLoadRuns(t *testing.T) {
 	require.NoError(t, err)
 	for mode, size := range map[string]int{"rate": 32, "latency": 32, "upload": 1 << 20} {
 		// A busy machine may take its time.
-		r, err := result{}, errNone
-		for d := 50 * time.Millisecond; errors.Is(err, errNone); d *= 2 {
+		r, err := side.Measured{}, side.ErrNone
+		for d := 50 * time.Millisecond; errors.Is(err, side.ErrNone); d *= 2 {
 			r, err = load{mode: mode, size: size, window: 2, duration: d}.run(t.Context(), conn)
 		}
 		require.NoError(t, err, mode)

@@ -8,11 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	pb "google.golang.org/grpc/interop/grpc_testing"
@@ -33,18 +30,11 @@ type load struct {
 	duration, warmup time.Duration
 }
 
-// result has the names of `peregrine perf --json`.
+// result is what was measured of both sides.
 type result struct {
-	Rate           float64 `json:"rate_rps"`
-	P50            float64 `json:"p50_us"`
-	P99            float64 `json:"p99_us"`
-	Goodput        float64 `json:"goodput_gbps"`
-	Allocs         float64 `json:"allocs_per_rpc"`
-	ServerAllocs   float64 `json:"server_allocs_per_rpc"`
-	ClientCPU      float64 `json:"client_cpu_ns_per_rpc"`
-	ServerCPU      float64 `json:"server_cpu_ns_per_rpc"`
-	CacheLine      int64   `json:"cacheline_rtt_ns"`
-	CacheLineAfter int64   `json:"cacheline_rtt_after_ns"`
+	side.Measured
+	ServerAllocs float64 `json:"server_allocs_per_rpc"`
+	ServerCPU    float64 `json:"server_cpu_ns_per_rpc"`
 }
 
 // Perf is the client's program: it measures the server at its last argument and writes
@@ -117,95 +107,26 @@ func dial(over, addr string) (conn, error) {
 	return nil, fmt.Errorf("--over is grpc, drpc or peregrine, not %q", over)
 }
 
-var errNone = errors.New("no call was completed in the measured time")
-
-// Phases of a run, in order.
-const (
-	warming int32 = iota
-	measuring
-	stopping
-)
-
-// worker is one goroutine's count, alone on its cache lines.
-type worker struct {
-	calls     uint64 // completed while measuring
-	latencies *hdrhistogram.Histogram
-	err       error
-	_         [96]byte
-}
-
 // run measures over one connection.
-func (l load) run(ctx context.Context, client pb.BenchmarkServiceClient) (result, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func (l load) run(ctx context.Context, client pb.BenchmarkServiceClient) (r result, err error) {
+	ctx, cancel := context.WithCancel(ctx) // ends the streams
 	defer cancel()
 	if _, err := serverUsage(ctx, client); err != nil { // connects
-		return result{}, err
+		return r, err
 	}
-	var (
-		phase   atomic.Int32
-		workers = make([]worker, l.window)
-		running sync.WaitGroup
-	)
-	for i := range workers {
-		running.Go(func() { workers[i].err = workers[i].run(ctx, client, &phase, l) })
-	}
-	time.Sleep(l.warmup)
-	server0, errServer := serverUsage(ctx, client)
-	client0, errClient := side.UsageNow()
-	phase.Store(measuring)
-	began := time.Now()
-	time.Sleep(l.duration)
-	phase.Store(stopping)
-	elapsed := time.Since(began)
-	client1, errClient1 := side.UsageNow()
-	server1, errServer1 := serverUsage(ctx, client)
-	running.Wait()
-	all, latencies := uint64(0), hdrhistogram.New(1, int64(time.Minute), 3)
-	errs := []error{errServer, errClient, errClient1, errServer1}
-	for i := range workers {
-		all += workers[i].calls
-		latencies.Merge(workers[i].latencies)
-		errs = append(errs, workers[i].err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return result{}, err
-	}
-	if all == 0 {
-		return result{}, errNone
-	}
-	n := float64(all)
-	r := result{
-		Rate: n / elapsed.Seconds(),
-		P50:  float64(latencies.ValueAtQuantile(50)) / 1e3, P99: float64(latencies.ValueAtQuantile(99)) / 1e3,
-		Allocs: float64(client1.Mallocs-client0.Mallocs) / n, ServerAllocs: float64(server1.Mallocs-server0.Mallocs) / n,
-		ClientCPU: float64(client1.CPU-client0.CPU) / n, ServerCPU: float64(server1.CPU-server0.CPU) / n,
-	}
-	r.Goodput = r.Rate * float64(l.size) * 8 / 1e9
-	return r, nil
-}
-
-// run makes steps until it is told to stop, and counts while measuring.
-func (w *worker) run(ctx context.Context, client pb.BenchmarkServiceClient, phase *atomic.Int32, l load) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w.latencies = hdrhistogram.New(1, int64(time.Minute), 3)
-	step, err := l.step(ctx, client)
-	if err != nil {
+	var server []side.Usage
+	measured := side.Load{Workers: l.window, Warmup: l.warmup, Duration: l.duration}
+	r.Measured, err = measured.Run(l.size, func(int) (func() error, error) { return l.step(ctx, client) }, func() error {
+		usage, err := serverUsage(ctx, client)
+		server = append(server, usage)
 		return err
+	})
+	if err != nil {
+		return r, err
 	}
-	for {
-		began := time.Now()
-		if err := step(); err != nil {
-			return err
-		}
-		switch phase.Load() {
-		case measuring:
-			w.calls++
-			_ = w.latencies.RecordValue(min(int64(time.Since(began)), int64(time.Minute)))
-		case stopping:
-			return nil
-		}
-	}
+	n := float64(r.Steps)
+	r.ServerAllocs, r.ServerCPU = float64(server[1].Mallocs-server[0].Mallocs)/n, float64(server[1].CPU-server[0].CPU)/n
+	return r, nil
 }
 
 // step returns what a worker does again and again: a call, a message there and back, or

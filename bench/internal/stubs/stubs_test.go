@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	pb "google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/peregrine-rpc/peregrine/bench/internal/side"
 )
 
 func TestEveryLoadRunsOverAll(t *testing.T) {
@@ -22,8 +24,8 @@ func TestEveryLoadRunsOverAll(t *testing.T) {
 		defer c.Close()
 		for _, mode := range []string{"unary", "pingpong", "download", "upload"} {
 			// A busy machine may take its time.
-			r, err := result{}, errNone
-			for d := 50 * time.Millisecond; errors.Is(err, errNone); d *= 2 {
+			r, err := result{}, side.ErrNone
+			for d := 50 * time.Millisecond; errors.Is(err, side.ErrNone); d *= 2 {
 				r, err = load{mode: mode, size: 32, window: 2, duration: d}.run(context.Background(), pb.NewBenchmarkServiceClient(c))
 			}
 			require.NoError(t, err, "%s over %s", mode, over)
