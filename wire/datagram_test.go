@@ -130,10 +130,13 @@ func decode(b []byte) (*datagram, error) {
 	if rest == nil {
 		return nil, version
 	}
-	if h.Flags&wire.FlagChecksum != 0 {
+	switch control := h.Type >= wire.Hello && h.Flags&wire.FlagSealed == 0; {
+	case h.Flags&wire.FlagChecksum != 0:
 		if err := wire.Verify(b); err != nil {
 			return nil, err
 		}
+	case control:
+		return nil, wire.ErrChecksum
 	}
 	d := &datagram{
 		Type: typeNames[h.Type], Flags: bitsOf(h.Flags, flagNames),
@@ -178,6 +181,32 @@ func (d *datagram) decodeMessages(rest []byte) (err error) {
 		})
 	}
 	return nil
+}
+
+// forgetIgnored leaves out what a receiver does not look at: what a type or kind does not use, and what follows a body.
+func (d *datagram) forgetIgnored() {
+	d.Padding = 0
+	if d.Type != "data" {
+		d.Number = 0
+	}
+	for i := range d.Messages {
+		m := &d.Messages[i]
+		switch m.Kind {
+		case "response", "stream_end", "stream_reset":
+		default:
+			m.Code = 0
+		}
+		switch m.Kind {
+		case "response", "cancel":
+			m.Method = 0
+		case "close_session":
+			m.Slot, m.Method, m.Sequence = 0, 0, 0
+		case "ping":
+			*m = message{Kind: m.Kind, Body: m.Body}
+		case "stream_reset":
+			m.Sequence = 0
+		}
+	}
 }
 
 func (d *datagram) decodeControl(t wire.Type, rest []byte, length int) error {

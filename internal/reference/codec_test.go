@@ -26,7 +26,9 @@ func TestTheDocumentsVectorsAreUnderstood(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, v.Bytes, d.encode())
+			if !v.Ignored {
+				require.Equal(t, v.Bytes, d.encode())
+			}
 			var said struct {
 				Type       string
 				Connection uint32
@@ -39,13 +41,17 @@ func TestTheDocumentsVectorsAreUnderstood(t *testing.T) {
 			}
 			require.NoError(t, json.Unmarshal(v.Fields, &said))
 			require.Equal(t, said.Connection, d.connection)
-			require.Equal(t, said.Number, d.number)
+			if d.kind == typeData || d.sealed != nil {
+				require.Equal(t, said.Number, d.number)
+			}
 			require.Len(t, d.messages, len(said.Messages))
 			for i, m := range said.Messages {
 				body, err := wiredoc.ParseHex(m.Body)
 				require.NoError(t, err)
 				require.Equal(t, string(body), string(d.messages[i].body))
-				require.Equal(t, m.Sequence, d.messages[i].sequence)
+				if m.Kind != "close_session" && m.Kind != "ping" && m.Kind != "stream_reset" { // which use none
+					require.Equal(t, m.Sequence, d.messages[i].sequence)
+				}
 			}
 		})
 	}

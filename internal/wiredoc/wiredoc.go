@@ -15,7 +15,9 @@ import (
 type Vector struct {
 	Name  string
 	Error string // empty: valid
-	Bytes []byte
+	// Ignored says that the bytes have more than Fields, at which no receiver looks: Fields are not encoded to them.
+	Ignored bool
+	Bytes   []byte
 	// Fields is what the bytes say; nil if they say nothing.
 	Fields json.RawMessage
 }
@@ -41,7 +43,11 @@ func Vectors(document string) ([]Vector, error) {
 			if err != nil {
 				return nil, fmt.Errorf("vector %s: %w", name, err)
 			}
-			all = append(all, Vector{Name: name, Error: strings.TrimPrefix(rest, "error="), Bytes: data})
+			v := Vector{Name: name, Ignored: rest == "ignored", Bytes: data}
+			if !v.Ignored {
+				v.Error = strings.TrimPrefix(rest, "error=")
+			}
+			all = append(all, v)
 		case "json":
 			if len(all) == 0 {
 				return nil, errors.New("fields come before the first vector")

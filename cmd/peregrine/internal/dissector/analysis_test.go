@@ -35,8 +35,10 @@ func response(slot uint16, sequence uint32, code uint8, text string) wire.Messag
 // accept is the end of a handshake.
 func accept() []byte {
 	b := make([]byte, 100)
-	n := (&wire.Header{Type: wire.Accept, Connection: 1, Token: 2}).Put(b)
-	return b[:n+wire.AcceptSize]
+	n := (&wire.Header{Type: wire.Accept, Flags: wire.FlagChecksum, Connection: 1, Token: 2}).Put(b)
+	b = b[:n+wire.AcceptSize]
+	wire.Seal(b, nil)
+	return b
 }
 
 // A conversation in which packets are lost, late and doubled, and messages sent

@@ -269,12 +269,15 @@ func requireShown(t *testing.T, vectors []wiredoc.Vector, dissect func(t *testin
 				}
 				packet[field] = values
 			}
+			if v.Ignored {
+				delete(packet, "peregrine.padding") // what the document does not look at may be shown
+			}
 			require.Equal(t, want, packet, v.Name)
 			require.NotContains(t, experts, ": ", v.Name)
 		case "version":
 			require.Contains(t, experts, "Another version", v.Name)
 		case "checksum":
-			require.Contains(t, experts, "checksum is wrong", v.Name)
+			require.Regexp(t, "checksum is wrong|checksum: ", experts, v.Name)
 		case "type":
 			if packet["peregrine.type"] == nil {
 				continue // a type that there is not tells nobody that it is Peregrine's

@@ -592,6 +592,9 @@ local function datagram(tvb, pinfo, root, found)
 	if words > 8 or kind >= HELLO and words > 0 then
 		return wrong("length: this many words are not allowed here")
 	end
+	if kind >= HELLO and offset == 16 then
+		return wrong("checksum: a control datagram must have one")
+	end
 	local info = types[kind]
 	if words > 0 then
 		if tvb:len() < offset + 8 + 8 * words then
