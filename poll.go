@@ -41,6 +41,7 @@ type idleness struct {
 
 	looked   time.Duration // when the turn before found nothing to do; 0: it did, or blocked
 	gaveUp   time.Duration // when spinLong ended in vain, and nothing has come since; 0: it did not
+	late     time.Duration // when work came as soon as that had ended, latest
 	shyUntil time.Duration // there is no spinning before
 	shyness  time.Duration // how long the last such time was
 }
@@ -49,6 +50,9 @@ const (
 	maxLuck = 256
 	// interruption is the length of a turn that may have been interrupted.
 	interruption = spinLong / 2
+	// again is how soon a peer is late again that only has the CPU when this loop blocks.
+	// One that its host or its collector held up for a moment is late once.
+	again = 10 * time.Millisecond
 	// minShyness is how long a loop does not spin after it was, and maxShyness what
 	// that doubles to as long as each return to spinning ends likewise.
 	minShyness = 10 * time.Millisecond
@@ -69,7 +73,10 @@ func (i *idleness) work(began, now time.Duration) {
 	case now-began > interruption && i.preempted():
 		i.contended(now)
 	case i.gaveUp != 0 && began-i.gaveUp < interruption:
-		i.contended(now) // it came as soon as the CPU was free for the peer
+		if began-i.late < again {
+			i.contended(now) // it comes as soon as the CPU is free for the peer
+		}
+		i.late = began
 	}
 	i.gaveUp = 0
 	if now-i.worked < spinLong {

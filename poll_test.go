@@ -152,10 +152,26 @@ func TestAHostThatStopsIsNoContention(t *testing.T) {
 func TestALoopThatKeepsItsPeerFromTheCPUDoesNotSpin(t *testing.T) {
 	t.Parallel()
 	l := newIdler()
-	l.gap(spinLong + 20*time.Microsecond) // what it waits for comes as soon as it blocks
+	for range 2 {
+		l.gap(spinLong + 20*time.Microsecond) // what it waits for comes as soon as it blocks
+	}
 	require.Zero(t, l.spins())
 	l.now += minShyness
 	require.Equal(t, spinLong, l.spins(), "it tries again")
+}
+
+func TestAPeerThatIsLateNowAndThenIsNotKeptFromTheCPU(t *testing.T) {
+	t.Parallel()
+	l := newIdler()
+	for range 20 {
+		l.gap(spinLong + 20*time.Microsecond) // its collector has run
+		require.Equal(t, spinLong, l.spins(), "the next answers may come in time")
+		l.now += time.Second // blocked
+		l.work()
+		for range 200 {
+			l.gap(10 * time.Microsecond)
+		}
+	}
 }
 
 func TestALongHandlerIsNoInterruption(t *testing.T) {
