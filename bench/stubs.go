@@ -26,6 +26,7 @@ func (p plan) stubs() report.Setting {
 		Notes: []string{
 			"The stubs are those of gRPC's own `BenchmarkService`. CPU and allocations are of the whole process; on streams they are by\nmessage, or by message there and back.",
 			"drpc has a connection for each call under way, and no metadata; its stubs are gRPC's over an adapter, not its generator's.",
+			"*No transport* is the ceiling of anything that generated stubs are given: nothing but the messages' encoding and decoding, in the\nclient's process; of calls both sides', of streams the client's.",
 		},
 	}
 }
@@ -45,6 +46,7 @@ func (p plan) stubsOver(name, over string, perf ...string) suite.Case {
 func (p plan) stubsCases(perf ...string) []suite.Case {
 	return []suite.Case{
 		p.stubsOver("Peregrine", "peregrine", perf...), p.stubsOver("gRPC-Go", "grpc", perf...), p.stubsOver("drpc", "drpc", perf...),
+		p.stubsOver("no transport", "nothing", perf...),
 	}
 }
 

@@ -44,7 +44,7 @@ func Perf(args []string) error {
 	flags := flag.NewFlagSet("stubs-perf", flag.ContinueOnError)
 	cpu := flags.Int("cpu", 1, "CPU that the whole process is pinned to")
 	serverCPU := flags.Int("server-cpu", 0, "CPU of the server, for the cache line's round trip")
-	over := flags.String("over", "", "grpc, drpc or peregrine")
+	over := flags.String("over", "", "grpc, drpc, peregrine or nothing")
 	file := flags.String("json", "", "file for the result")
 	flags.StringVar(&l.mode, "mode", "unary", "unary, pingpong, download, upload or idle")
 	flags.IntVar(&l.size, "size", 32, "bytes of a payload")
@@ -101,10 +101,12 @@ func dial(over, addr string) (conn, error) {
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)), grpc.WithNoProxy())
 	case "drpc":
 		return dialDRPC(addr), nil
+	case "nothing":
+		return nothing{}, nil
 	case "peregrine":
 		return pgrpc.NewClient(addr, pgrpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	}
-	return nil, fmt.Errorf("--over is grpc, drpc or peregrine, not %q", over)
+	return nil, fmt.Errorf("--over is grpc, drpc, peregrine or nothing, not %q", over)
 }
 
 // run measures over one connection.

@@ -26,7 +26,7 @@ const maxMessage = 8 << 20
 func Serve(args []string) error {
 	flags := flag.NewFlagSet("stubs-serve", flag.ContinueOnError)
 	cpu := flags.Int("cpu", 0, "CPU that the whole process is pinned to")
-	over := flags.String("over", "", "grpc, drpc or peregrine")
+	over := flags.String("over", "", "grpc, drpc, peregrine or nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -57,6 +57,8 @@ func serve(over string) (addr string, stop func(), err error) {
 		return listener.Addr().String(), server.Stop, nil
 	case "drpc":
 		return serveDRPC()
+	case "nothing":
+		return "nothing", func() {}, nil // its client serves itself
 	case "peregrine":
 		server := pgrpc.NewServer(pgrpc.MaxRecvMsgSize(maxMessage))
 		pb.RegisterBenchmarkServiceServer(server, service{})
@@ -66,7 +68,7 @@ func serve(over string) (addr string, stop func(), err error) {
 		}
 		return endpoint.Addr().String(), server.Stop, nil
 	}
-	return "", nil, fmt.Errorf("--over is grpc, drpc or peregrine, not %q", over)
+	return "", nil, fmt.Errorf("--over is grpc, drpc, peregrine or nothing, not %q", over)
 }
 
 // pin gives a whole process one CPU, and GOMAXPROCS what Go makes of that: goroutines take

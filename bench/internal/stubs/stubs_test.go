@@ -15,7 +15,7 @@ import (
 
 func TestEveryLoadRunsOverAll(t *testing.T) {
 	t.Parallel()
-	for _, over := range []string{"grpc", "drpc", "peregrine"} {
+	for _, over := range []string{"grpc", "drpc", "peregrine", "nothing"} {
 		addr, stop, err := serve(over)
 		require.NoError(t, err)
 		defer stop()
@@ -48,7 +48,7 @@ func TestIdleStreamsAreMeasured(t *testing.T) {
 
 // A step of each load, client and server in one process.
 func BenchmarkStep(b *testing.B) {
-	for _, over := range []string{"peregrine", "grpc"} {
+	for _, over := range []string{"peregrine", "grpc", "nothing"} {
 		for _, l := range []load{
 			{mode: "unary", size: 32}, {mode: "pingpong", size: 32}, {mode: "download", size: 32}, {mode: "upload", size: 32}, {mode: "unary", size: 1 << 20},
 		} {
