@@ -110,7 +110,7 @@ func Go(limit int) HandleOption {
 					r.Fail(ResourceExhausted, "server runs as many of these as it is configured for")
 					return
 				}
-				away := r.Defer().handle.away
+				away := r.leave()
 				away.handle.loop.crew.add(errand{away, h, over})
 			}
 		}}

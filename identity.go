@@ -14,7 +14,7 @@ import (
 // is shared, and must not be changed.
 func (r Request) TLS() *tls.ConnectionState {
 	if d := r.away(); d != nil {
-		return tlsOf(d.who)
+		return tlsOf(d.identity(r.serial))
 	}
 	if q := r.current(); q != nil {
 		return tlsOf(q.Identity())

@@ -33,8 +33,9 @@ type loop struct {
 
 	// Owned by the loop:
 	handlers map[uint16]Handler
-	serving  handle    // of the request whose inline handler runs
-	deferred *deferred // of that one, if it needs one
+	serving  handle      // of the request whose inline handler runs
+	deferred *deferred   // of that one, if it needs one
+	records  []*deferred // for requests that leave
 	crew     crew
 	taken    []message // of the inbox's crowd
 	next     int       // of taken, to do

@@ -116,7 +116,7 @@ func (p *Pool) delegate(r *deferred, h Handler, first, n uint64, busy string) {
 	p.closing.RLock()
 	defer p.closing.RUnlock()
 	if p.closed {
-		r.answer(Unavailable, []byte("the workers of this method have ended"), nil)
+		r.answer(r.serial, Unavailable, []byte("the workers of this method have ended"), nil)
 		return
 	}
 	for i := range n {
@@ -126,7 +126,7 @@ func (p *Pool) delegate(r *deferred, h Handler, first, n uint64, busy string) {
 		default:
 		}
 	}
-	r.answer(ResourceExhausted, []byte(busy), nil)
+	r.answer(r.serial, ResourceExhausted, []byte(busy), nil)
 }
 
 // delegated is a HandleOption with which start hands requests to p.
@@ -134,7 +134,7 @@ func delegated(p *Pool, start func(r *deferred, h Handler)) HandleOption {
 	err := p.check()
 	return func(at *placement) {
 		*at = placement{err: err, wrap: func(h Handler) Handler {
-			return func(r Request) { start(r.Defer().handle.away, h) }
+			return func(r Request) { start(r.leave(), h) }
 		}}
 	}
 }

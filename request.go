@@ -22,7 +22,7 @@ import (
 // (Stats.RequestsMisused). The zero Request is none, and its methods panic.
 type Request struct {
 	handle *handle
-	serial uint64 // inline: of handle.request, while this is about it
+	serial uint64 // of handle.request or handle.away, while this is about it
 }
 
 // handle is what Requests lead to: one of each loop, for the request whose inline
@@ -43,10 +43,14 @@ func (r Request) current() *core.Request {
 	return nil
 }
 
-// away is the record of a request that left its loop, else nil.
+// away is the record of a request that left its loop, gone if that is another's now, else
+// nil.
 func (r Request) away() *deferred {
-	if r.handle == nil {
+	if r.handle == nil || r.handle.away == nil {
 		return nil
+	}
+	if !r.handle.away.is(r.serial) {
+		return gone
 	}
 	return r.handle.away
 }
@@ -96,7 +100,7 @@ func (r Request) Data() []byte {
 // contents is Data off the loop, and after an answer.
 func (r Request) contents() []byte {
 	if d := r.away(); d != nil {
-		return d.contents()
+		return d.contents(r.serial)
 	}
 	if q := r.current(); q != nil {
 		return q.Data
@@ -134,11 +138,10 @@ func (r Request) Deadline() (at time.Time, ok bool) {
 // those that ask for it.
 func (r Request) Context() context.Context {
 	if d := r.away(); d != nil {
-		return d.life.context(d.until)
+		return d.context()
 	}
 	if q := r.current(); q != nil {
-		d := r.record(q)
-		return d.life.context(d.until)
+		return r.record(q).context()
 	}
 	return over
 }
@@ -154,20 +157,26 @@ var over = func() context.Context {
 func (r Request) record(q *core.Request) *deferred {
 	l := r.handle.loop
 	if l.deferred == nil {
-		d := &deferred{request: q, serial: q.Serial, method: q.Method, peer: q.Peer(), who: q.Identity()}
-		if q.Deadline != 0 {
-			d.until = l.epoch.Add(q.Deadline)
-		}
-		d.handle = handle{loop: l, away: d}
-		l.deferred = d
+		l.deferred = l.recordOf(q)
 	}
 	return l.deferred
+}
+
+// leave takes the request of an inline handler, which has not answered it, off the loop.
+func (r Request) leave() *deferred {
+	q := r.handle.request
+	d := r.record(q)
+	d.handed = true
+	q.Defer()
+	d.data = q.Data
+	q.Canceled = d
+	return d
 }
 
 // served ends what the handler that has returned did not defer.
 func (l *loop) served() {
 	if !l.deferred.handed {
-		l.deferred.life.end()
+		l.deferred.Cancel()
 	}
 	l.deferred = nil
 }
@@ -202,7 +211,7 @@ func (r Request) Fail(code Code, message string) {
 
 func (r Request) answer(code Code, data []byte, released func()) {
 	if d := r.away(); d != nil {
-		d.answer(code, data, released)
+		d.answer(r.serial, code, data, released)
 		return
 	}
 	q := r.current()
@@ -210,7 +219,7 @@ func (r Request) answer(code Code, data []byte, released func()) {
 	case q != nil && q.Open():
 		give(q, code, data, released)
 	case q != nil && r.handle.loop.deferred != nil && r.handle.loop.deferred.handed:
-		r.handle.loop.deferred.answer(code, data, released)
+		r.handle.loop.deferred.answer(r.serial, code, data, released)
 	case released != nil:
 		released()
 	}
@@ -244,14 +253,11 @@ func (r Request) Defer() Request {
 	switch {
 	case d.handed:
 	case !q.Open():
-		d.state.Store(stateAnswered)
+		d.state.Or(stateAnswered)
 	default:
-		d.handed = true
-		q.Defer()
-		d.data = q.Data
-		q.Canceled = d
+		r.leave()
 	}
-	return Request{handle: &d.handle}
+	return Request{handle: &d.handle, serial: d.serial}
 }
 
 // Canceled says whether nobody waits for the answer any more: the client gave

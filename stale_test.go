@@ -170,6 +170,39 @@ func TestAPooledHandlerDefersToo(t *testing.T) {
 	require.EqualValues(t, 1, server.Stats().RequestsMisused)
 }
 
+// A handle that a pooled handler left behind does nothing once its handler has answered
+// and returned, though its record is another request's by then.
+func TestAHandleOfAPooledHandlerDoesNothingToTheNext(t *testing.T) {
+	t.Parallel()
+	pool := peregrine.NewPool(1, 64)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	server := serve(t)
+	var left []peregrine.Request
+	server.Handle(7, func(r peregrine.Request) {
+		for _, l := range left {
+			l.Reply([]byte("wrong"))
+			l.Fail(peregrine.Aborted, "wrong")
+			if l.Data() != nil || l.Context().Err() == nil {
+				t.Error("a handle whose request is over is alive")
+			}
+		}
+		if left = append(left, r); len(left) > 8 {
+			left = left[1:]
+		}
+		if r.Context().Err() != nil {
+			t.Error("a request begins with its context canceled")
+		}
+		r.Reply(r.Data())
+	}, peregrine.Pooled(pool))
+	s := connect(t, server)
+	for i := range byte(200) {
+		reply, err := s.Call(within(t, time.Minute), 7, []byte{i}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []byte{i}, reply)
+	}
+	require.Zero(t, server.Stats().RequestsMisused)
+}
+
 // Without a handler's making there is no request, which a test of a handler is
 // to be told rather than crash somewhere in this package.
 func TestTheZeroRequestSaysWhatItIs(t *testing.T) {
