@@ -3,7 +3,6 @@ package peregrine
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/peregrine-rpc/peregrine/internal/goroutine"
 )
@@ -14,24 +13,11 @@ import (
 type Pool struct {
 	workers []*worker
 	err     error // what is wrong with it
-
-	closing sync.RWMutex // for those that delegate, against Close
-	closed  bool
 	done    sync.WaitGroup
 }
 
-type worker struct {
-	queue chan task
-	self  atomic.Uintptr // its goroutine
-}
-
-type task struct {
-	request *deferred
-	handler Handler
-}
-
 // NewPool starts workers, at least one, with queues of depth requests each; 0
-// takes a request only when a worker waits for it. A pool of other numbers has
+// takes a request only when a worker has nothing to do. A pool of other numbers has
 // no workers, and methods that are to use it are refused with the reason.
 func NewPool(workers, depth int) *Pool {
 	if workers < 1 || depth < 0 {
@@ -41,27 +27,22 @@ func NewPool(workers, depth int) *Pool {
 	}
 	p := &Pool{}
 	for range workers {
-		w := &worker{queue: make(chan task, depth)}
+		w := newWorker(depth)
 		p.workers = append(p.workers, w)
 		p.done.Go(func() { p.work(w) })
 	}
 	return p
 }
 
-// work runs what is queued. Where a handler ends the goroutine another takes
-// over.
+// work does what w is given. Where a handler ends the goroutine another takes over.
 func (p *Pool) work(w *worker) {
-	w.self.Store(uintptr(goroutine.Self()))
 	finished := false
 	defer func() {
-		w.self.Store(0)
 		if !finished {
 			p.done.Go(func() { p.work(w) })
 		}
 	}()
-	for t := range w.queue {
-		t.request.run(t.handler)
-	}
+	w.work()
 	finished = true
 }
 
@@ -70,14 +51,9 @@ func (p *Pool) work(w *worker) {
 // which a worker may wait for, it returns at once, and the workers end when they
 // have finished.
 func (p *Pool) Close() error {
-	p.closing.Lock()
-	if !p.closed {
-		p.closed = true
-		for _, w := range p.workers {
-			close(w.queue)
-		}
+	for _, w := range p.workers {
+		w.close()
 	}
-	p.closing.Unlock()
 	self := uintptr(goroutine.Self())
 	for _, w := range p.workers {
 		if w.self.Load() == self {
@@ -94,8 +70,8 @@ func (p *Pool) Close() error {
 // Depth is how many requests wait in the queues, and how many may.
 func (p *Pool) Depth() (queued, capacity int) {
 	for _, w := range p.workers {
-		queued += len(w.queue)
-		capacity += cap(w.queue)
+		queued += w.queued()
+		capacity += int(w.depth)
 	}
 	return queued, capacity
 }
@@ -113,17 +89,13 @@ func (p *Pool) check() error {
 
 // delegate queues r for one of n workers from first on, or fails it with busy.
 func (p *Pool) delegate(r *deferred, h Handler, first, n uint64, busy string) {
-	p.closing.RLock()
-	defer p.closing.RUnlock()
-	if p.closed {
-		r.answer(r.serial, Unavailable, []byte("the workers of this method have ended"), nil)
-		return
-	}
 	for i := range n {
-		select {
-		case p.workers[(first+i)%uint64(len(p.workers))].queue <- task{r, h}:
+		switch took, closed := p.workers[(first+i)%uint64(len(p.workers))].put(task{r, h}); {
+		case closed:
+			r.answer(r.serial, Unavailable, []byte("the workers of this method have ended"), nil)
 			return
-		default:
+		case took:
+			return
 		}
 	}
 	r.answer(r.serial, ResourceExhausted, []byte(busy), nil)
