@@ -52,7 +52,7 @@ func TestLossWithoutDelayDoesNotThrottle(t *testing.T) {
 	t.Parallel()
 	// About 20 and 200 packets are in flight.
 	for _, trip := range some(20*time.Microsecond, 240*time.Microsecond) {
-		for _, name := range []string{"timely", "swift", "dctcp"} {
+		for _, name := range []string{"timely", "swift", "dctcp", "auto"} {
 			goodput := func(loss float64) float64 {
 				n := newNeck(t, shape{gigabits: 10, trip: trip, datagram: 1472})
 				n.add(factory(t, name))

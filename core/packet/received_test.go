@@ -99,3 +99,27 @@ func TestExpandFindsTheNearestNumber(t *testing.T) {
 		require.Equal(t, c.want, expand(c.low, c.near))
 	}
 }
+
+// Of packets that came in bulk a third report is left where two were lost.
+func TestABlockThatTravelsAloneReachesFurtherBack(t *testing.T) {
+	t.Parallel()
+	var r received
+	block := make([]byte, 256)
+	n := uint64(1)
+	require.EqualValues(t, 1, func() uint8 { r.add(n); return r.wordsAlone() }(), "no further than to the first")
+	for range 3 {
+		for range ackEvery {
+			n++
+			r.add(n)
+		}
+		words := r.wordsAlone()
+		require.LessOrEqual(t, uint64(words), (n+63)/64+1)
+		r.report(block, words, 0)
+	}
+	require.GreaterOrEqual(t, 64*int(r.wordsAlone()), 3*ackEvery)
+	for range 100 * ackEvery {
+		n += 2
+		r.add(n)
+	}
+	require.EqualValues(t, receiveSpan/64, r.wordsAlone())
+}

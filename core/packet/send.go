@@ -189,7 +189,7 @@ func (c *Conn) sendAck() bool {
 	if t == nil {
 		return false
 	}
-	words := c.in.words()
+	words := c.in.wordsAlone()
 	n := c.overhead()
 	if c.guard != nil {
 		c.guard.header(t.Head, wire.Ack, words, c.remoteIndex, c.remoteToken)

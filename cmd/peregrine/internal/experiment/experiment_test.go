@@ -67,22 +67,26 @@ func TestACallThatFailsIsAnError(t *testing.T) {
 	require.ErrorContains(t, r.failure(), "upload from 10.0.0.2")
 }
 
-// The default keeps what it is to keep, whatever the seed.
+// The default keeps what it is to keep, whatever the seed, and where many datagrams are
+// in flight as well.
 func TestLossCostsTheDefaultWhatItMust(t *testing.T) {
 	t.Parallel()
 	seeds := []uint64{1, 2, 3}
 	if testing.Short() {
 		seeds = seeds[:1]
 	}
-	for _, seed := range seeds {
-		goodput := func(probability float64) float64 {
-			run, err := loss(conditions{t.Context(), "auto", seed, usualRate, 0}, 1, probability, usualDuration)
-			require.NoError(t, err)
-			return run.Goodput
-		}
-		lossless := goodput(0)
-		for probability, least := range keptAtLeast {
-			require.GreaterOrEqual(t, goodput(probability)/lossless, least, "%s, seed %d", percent(probability), seed)
+	for rate, outstanding := range map[uint64]int{usualRate: 1, 100e9: 4} {
+		d := usualDuration * time.Duration(usualRate) / time.Duration(rate) // as many datagrams
+		for _, seed := range seeds {
+			goodput := func(probability float64) float64 {
+				run, err := loss(conditions{t.Context(), "auto", seed, rate, 0}, outstanding, probability, d)
+				require.NoError(t, err)
+				return run.Goodput
+			}
+			lossless := goodput(0)
+			for probability, least := range keptAtLeast {
+				require.GreaterOrEqual(t, goodput(probability)/lossless, least, "%s, %s, seed %d", rateName(rate), percent(probability), seed)
+			}
 		}
 	}
 }
