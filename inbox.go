@@ -111,20 +111,19 @@ func (b *inbox) claim() (end uint64) {
 	return end
 }
 
-// take returns the next message of a batch; false: its poster is about to put it there.
-func (b *inbox) take() (m message, ok bool) {
+// take returns the next message of a batch, which stays where it is until that is settled;
+// false: its poster is about to put it there.
+func (b *inbox) take() (m *message, ok bool) {
 	c := &b.cells[b.next%inboxCells]
 	turn := c.turn.Load()
 	if turn&^takenBack != b.next+1 {
-		return m, false
+		return nil, false
 	}
-	m = c.message
-	c.message = message{}
 	b.next++
 	if turn&takenBack != 0 {
-		m = message{void: m.call}
+		c.message = message{void: c.message.call}
 	}
-	return m, true
+	return &c.message, true
 }
 
 // settle gives the room of what was taken to posters.

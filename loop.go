@@ -216,7 +216,8 @@ func (l *loop) drain() {
 			b.settle()
 			return
 		}
-		l.do(&m)
+		l.do(m)
+		*m = message{} // or it keeps what it led to
 	}
 	b.settle()
 	for l.next < len(l.taken) {

@@ -43,7 +43,11 @@ var empty = make([]byte, 0)
 // On a loop of the session's endpoint Call would wait for itself, and returns
 // [ErrOnLoop].
 func (s *Session) Call(ctx context.Context, method uint16, request, buf []byte) ([]byte, error) {
-	return Method{session: s, number: method}.Call(ctx, request, buf)
+	if s.endpoint == nil || s.endpoint.call != nil {
+		return Method{session: s, number: method}.Call(ctx, request, buf)
+	}
+	response, _, err := s.call(ctx, binding{number: method}, request, buf)
+	return response, err
 }
 
 // call calls a method, by number, over the connection that it is bound to, or any. It

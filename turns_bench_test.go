@@ -162,6 +162,33 @@ func BenchmarkCallers(b *testing.B) {
 	})
 }
 
+// What it costs to have somebody else do something and be woken when it is done, with 64
+// goroutines that wait: by a loop, and by a goroutine and Go channels. A whole call is beside it.
+func BenchmarkWaking(b *testing.B) {
+	s := dialMem(b)
+	byTurns(b, 5_000, []contestant{
+		{"channel", func(_ testing.TB, many int) { channels(many) }},
+		{"loop", func(_ testing.TB, many int) { loops(s, many) }},
+		{"call", func(tb testing.TB, many int) { call(tb, s, many) }},
+	})
+}
+
+// loops is what call does with a loop that has only to answer.
+func loops(s *peregrine.Session, many int) {
+	var asking sync.WaitGroup
+	for i := range inFlight {
+		asking.Go(func() {
+			answer := make(chan struct{}, 1)
+			question := func() { answer <- struct{}{} }
+			for range many/inFlight + min(1, max(0, many%inFlight-i)) {
+				s.Loop(question)
+				<-answer
+			}
+		})
+	}
+	asking.Wait()
+}
+
 // channels is what call does with a loop that has only to answer: there by a channel that
 // all share, and back by one of each goroutine.
 func channels(many int) {
