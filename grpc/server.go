@@ -101,13 +101,31 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 // alike.
 func (s *Server) wrap(d *grpc.MethodDesc) grpc.StreamHandler {
 	return func(impl any, stream grpc.ServerStream) error {
-		reply, err := d.Handler(impl, stream.Context(), stream.RecvMsg, s.unaries)
+		in := decoders.Get().(*decoder)
+		in.from = stream
+		reply, err := d.Handler(impl, stream.Context(), in.decode, s.unaries)
+		in.from = nil
+		decoders.Put(in)
 		if err != nil {
 			return err
 		}
 		return stream.SendMsg(reply)
 	}
 }
+
+// decoder is how generated code takes in its request, which it does once, before the
+// handler runs. It is kept for other calls: a method value of each stream would be one
+// more allocation.
+type decoder struct {
+	from   grpc.ServerStream
+	decode func(m any) error
+}
+
+var decoders = sync.Pool{New: func() any {
+	d := new(decoder)
+	d.decode = func(m any) error { return d.from.RecvMsg(m) }
+	return d
+}}
 
 // GetServiceInfo tells what is registered; package reflection asks for it.
 func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
