@@ -42,6 +42,9 @@ func (b *Burst) Packets() int {
 	return 1
 }
 
+// To is the address of this host that the message was sent to, if it is told.
+func (b *Burst) To() netip.Addr { return b.control.To }
+
 // Left tells whether Cut has not returned all of it.
 func (b *Burst) Left() bool { return b.left }
 

@@ -24,6 +24,18 @@ func recvError(fd int, m *unix.Msghdr) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// Receive takes what has arrived into messages from the front, and returns how many
+// it filled. It does not block, and goes by RawSyscall6: through Syscall6 the runtime
+// would take the P of a polling loop away now and then. What the messages point to
+// is of the Go heap, which does not move, and held by the caller in typed fields.
+func Receive(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
 // msgProbe is MSG_PROBE, which the libraries lack.
 const msgProbe = 0x10
 

@@ -130,7 +130,7 @@ func (s *socket) receive(limit int) unix.Errno {
 	if batch == 0 {
 		return noBuffers
 	}
-	n, errno := recvmmsg(s.sock.FD, r.msgs[:batch])
+	n, errno := udpsock.Receive(s.sock.FD, r.msgs[:batch])
 	s.stats.RxCalls.Add(1)
 	r.next, r.arrived = 0, n
 	// After a call that found nothing the next asks for one message, which is

@@ -27,11 +27,3 @@ func sendmmsg(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
 	}
 	return int(n), 0
 }
-
-func recvmmsg(fd int, m []unix.Mmsghdr) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
-}

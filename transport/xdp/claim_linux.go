@@ -11,9 +11,9 @@ import (
 )
 
 // claimPort takes a UDP port of an interface from the kernel, or any if it is 0, by
-// a socket that nobody reads. So no other program gets the port, the kernel does
-// not call it unreachable should it see a packet that is ours, and it tells of
-// ICMP that is about our datagrams.
+// a socket that hears nothing until hearken. So no other program gets the port, the
+// kernel does not call it unreachable should it see a packet that is ours, and it tells
+// of ICMP that is about our datagrams.
 func claimPort(d *device, udp uint16) (_ *udpsock.Socket, _ uint16, err error) {
 	s := &udpsock.Socket{FD: -1, IPv6: true, Zones: udpsock.Zones{}}
 	to := unix.Sockaddr(&unix.SockaddrInet6{Port: int(udp)})
@@ -70,4 +70,19 @@ func deafen(fd int) error {
 		return fmt.Errorf("xdp: %w", os.NewSyscallError("setsockopt", err))
 	}
 	return nil
+}
+
+// hearken has a claim hear datagrams too. What of it the kernel lacks it does without.
+func hearken(s *udpsock.Socket) {
+	if unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, unfinishedBuffer) != nil {
+		_ = unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_RCVBUF, unfinishedBuffer)
+	}
+	for _, o := range [][2]int{
+		{unix.SOL_UDP, unix.UDP_GRO},
+		{unix.SOL_IP, unix.IP_RECVTOS}, {unix.SOL_IPV6, unix.IPV6_RECVTCLASS},
+		{unix.SOL_IP, unix.IP_PKTINFO}, {unix.SOL_IPV6, unix.IPV6_RECVPKTINFO},
+	} {
+		_ = unix.SetsockoptInt(s.FD, o[0], o[1], 1)
+	}
+	_ = unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 }

@@ -39,7 +39,7 @@ func (q *queue) DialApart(addr netip.AddrPort) (transport.Route, uint16, error) 
 	var refusal error
 	route, err := q.resolve(addr, netip.Addr{}, func(own netip.Addr, peer netip.AddrPort) *dialed {
 		if line = q.choose(own, peer); line == nil {
-			line, refusal = q.port.dial(0)
+			line, refusal = q.dial(0)
 		}
 		return line
 	})
@@ -63,7 +63,7 @@ func (q *queue) choose(own netip.Addr, peer netip.AddrPort) *dialed {
 	var line *dialed
 	tries := 0
 	netstack.SourcePort(netstack.Toeplitz(rss.key), rss.table, p.cfg.Queue+q.index, own, peer, func(udp uint16) bool {
-		line, _ = p.dial(udp) // or another
+		line, _ = q.dial(udp) // or another
 		tries++
 		return line != nil || tries == mostTries
 	})
@@ -76,7 +76,8 @@ const mostTries = 16
 
 // dial takes a port, or any if it is 0, and has the program lead to us what arrives
 // there.
-func (p *port) dial(udp uint16) (*dialed, error) {
+func (q *queue) dial(udp uint16) (*dialed, error) {
+	p := q.port
 	claim, udp, err := claimPort(&p.device, udp)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,13 @@ func (p *port) dial(udp uint16) (*dialed, error) {
 	d := &dialed{udp, claim}
 	p.lines.Lock()
 	defer p.lines.Unlock()
-	err = p.flip(udp)
+	if q.beside != nil {
+		hearken(claim)
+		err = q.beside.read(claim.FD, udp)
+	}
+	if err == nil {
+		err = p.flip(udp)
+	}
 	if err == nil {
 		err = p.tables.watch(claim.FD, unix.EPOLLERR)
 	}

@@ -21,10 +21,11 @@ var (
 )
 
 func TestRoutesApartComeFromPortsOfTheirOwn(t *testing.T) {
-	for _, peer := range []string{"xdp", "udp"} {
-		t.Run(peer, func(t *testing.T) {
+	for _, c := range []struct{ mode, peer string }{{"native", "xdp"}, {"native", "udp"}, {"generic", "xdp"}, {"generic", "udp"}} {
+		t.Run(c.mode+" "+c.peer, func(t *testing.T) {
 			w := wired(t, 1500, fourAddresses...)
-			near, far := opened(t, w.near.xdp(nil)), opened(t, map[string]opener{"xdp": w.far.xdp(nil), "udp": w.far.udp}[peer])
+			near := opened(t, w.near.xdp(mode(c.mode)))
+			far := opened(t, map[string]opener{"xdp": w.far.xdp(mode(c.mode)), "udp": w.far.udp}[c.peer])
 			seen := map[uint16]bool{near.LocalAddr().Port(): true}
 			for range 3 {
 				var route transport.Route

@@ -25,7 +25,8 @@
 //
 // All queues of an interface share the program, one memory for frames (UMEM) and
 // the way to the kernel's tables. The first Open makes them, the last Close gives
-// them back. A socket of the kernel's holds the UDP port, and is never read.
+// them back. A socket of the kernel's holds the UDP port, and is read in generic mode
+// alone (unfinished_linux.go).
 // Interfaces may share a memory (memory_linux.go), and then one sends what another
 // received as it lies (forward_linux.go).
 //

@@ -245,7 +245,7 @@ func (p *port) addrs() ([]netip.Addr, error) {
 
 // replace has the program take datagrams for such addresses.
 func (p *port) replace(addrs []netip.Addr) error {
-	program, err := p.filter(addrs).load(p.maps, redirect(), p.frags)
+	program, err := p.filter(addrs, p.mode).load(p.maps, redirect(), p.frags)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (q *queue) Forward(from transport.Transport, pkts []transport.RxPacket, rou
 	for room := tx.Room(); taken < len(pkts); taken++ {
 		p := &pkts[taken]
 		d := q.routes.Get(uint32(routes[taken]))
-		whole := p.Handle&assembled == 0
+		whole := p.Handle&(assembled|atSocket) == 0
 		switch {
 		case q.unfit(d, len(p.Data)):
 			source.free(p)

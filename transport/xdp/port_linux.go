@@ -51,6 +51,7 @@ type port struct {
 	link   link.Link
 	queues []atomic.Pointer[queue] // changed under ports
 	claim  *udpsock.Socket         // the kernel's, at our port
+	count  counting                // of the unfinished that the program has passed on, in generic mode
 	tables tables
 
 	// For anybody to read.
@@ -152,6 +153,12 @@ func (p *port) start() (err error) {
 	if err := p.attach(addrs); err != nil {
 		return err
 	}
+	if p.generic() {
+		if p.count, err = mapCounter(p.maps.passed.FD()); err != nil {
+			return err
+		}
+		hearken(p.claim)
+	}
 	l, err := p.layout()
 	if err != nil {
 		return err
@@ -178,9 +185,9 @@ func (p *port) checkQueues() error {
 	return nil
 }
 
-// filter is the program's, for such addresses.
-func (p *port) filter(addrs []netip.Addr) filter {
-	return filter{addrs: addrs, port: p.local.Port(), vlan: p.device.vlan}
+// filter is the program's, for such addresses, in a mode.
+func (p *port) filter(addrs []netip.Addr, mode string) filter {
+	return filter{addrs: addrs, port: p.local.Port(), vlan: p.device.vlan, whole: mode == "generic"}
 }
 
 // attach puts the program on the interface, in the best mode that is allowed. Packets
@@ -230,9 +237,12 @@ func (p *port) attach(addrs []netip.Addr) error {
 	return nil
 }
 
+// generic tells whether the kernel runs the program on packets of its own.
+func (p *port) generic() bool { return p.mode == "generic" }
+
 // attachAs tries one mode; frags allows packets of several frames.
 func (p *port) attachAs(addrs []netip.Addr, mode string, flag link.XDPAttachFlags, frags bool) error {
-	program, err := p.filter(addrs).load(p.maps, redirect(), frags)
+	program, err := p.filter(addrs, mode).load(p.maps, redirect(), frags)
 	if err != nil {
 		return unattached(&p.device, mode, frags, err)
 	}
@@ -269,8 +279,12 @@ func (p *port) layout() (layout, error) {
 }
 
 func (p *port) note() {
-	if p.mode == "generic" && p.cfg.Mode == "generic" {
+	if p.generic() && p.cfg.Mode == "generic" {
 		p.notes = append(p.notes, "mode is generic, as asked for: the kernel makes a buffer of its own of each packet first")
+	}
+	if p.generic() {
+		p.notes = append(p.notes, "in generic mode what other kernels of this host send comes by a socket of the kernel: "+
+			"ethtool -K on their interface, with tx off, has them finish their packets, and those come by AF_XDP")
 	}
 	d := &p.device
 	if p.memory.layout.checksums == kernels {
@@ -322,7 +336,7 @@ func (p *port) close() error {
 	if p.program != nil {
 		err = errors.Join(err, p.program.Close())
 	}
-	err = errors.Join(err, p.maps.close())
+	err = errors.Join(err, p.count.unmap(), p.maps.close())
 	if p.memory != nil {
 		err = errors.Join(err, p.memory.leave())
 	}

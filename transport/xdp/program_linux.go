@@ -16,6 +16,8 @@ type filter struct {
 	addrs []netip.Addr // of this host
 	port  uint16
 	vlan  uint16 // 0: untagged
+	// whole says that datagrams are ours only with a whole checksum.
+	whole bool
 }
 
 // The program, as it would be in C. It runs for every packet that the device
@@ -53,6 +55,10 @@ type filter struct {
 //			u64 *bits = bpf_map_lookup_elem(&ports, &word);
 //			if (!bits || !(*bits >> (ntohs(port) & 63) & 1)) return XDP_PASS;
 //		}
+//		if (WHOLE && the UDP checksum is that of the pseudo-header alone) {
+//			__sync_fetch_and_add(&passed[0], 1);
+//			return XDP_PASS;                                 // unfinished: see passUnfinished
+//		}
 //		return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS); // PASS: if none is there
 //	}
 //
@@ -62,6 +68,7 @@ type filter struct {
 func (f filter) instructions(ours asm.Instructions) asm.Instructions {
 	const (
 		ctx, p, end, kind = asm.R6, asm.R2, asm.R3, asm.R5
+		header, version   = asm.R8, asm.R9         // p and kind, for what comes after a call
 		port, x, y        = asm.R5, asm.R4, asm.R1 // kind is done with when there is a port
 		pass, found       = "pass", "found"
 	)
@@ -99,7 +106,11 @@ func (f filter) instructions(ours asm.Instructions) asm.Instructions {
 		asm.Add.Imm(p, 4),
 		asm.LoadMem(kind, p, 12, asm.Half),
 	)
-	add(asm.JNE.Imm(kind, wire16(0x0800), "v6").WithSymbol("network"))
+	add(
+		asm.Mov.Reg(header, p).WithSymbol("network"),
+		asm.Mov.Reg(version, kind),
+		asm.JNE.Imm(kind, wire16(0x0800), "v6"),
+	)
 	add(within(42)...)
 	add(is(14, 0x45)...)
 	add(
@@ -157,6 +168,9 @@ func (f filter) instructions(ours asm.Instructions) asm.Instructions {
 		asm.And.Imm(asm.R0, 1),
 		asm.JEq.Imm(asm.R0, 0, pass),
 	)
+	if f.whole {
+		ours = append(passUnfinished(header, version, pass), ours...)
+	}
 	ours[0] = ours[0].WithSymbol("ours")
 	add(ours...)
 	add(
@@ -164,6 +178,56 @@ func (f filter) instructions(ours asm.Instructions) asm.Instructions {
 		asm.Return(),
 	)
 	return b
+}
+
+// passUnfinished passes a datagram on whose sender left the checksum to a device, as a
+// kernel does that sends by a virtual one: then there is the sum of the pseudo-header
+// in its place. In generic mode such a packet may be many datagrams that the sender
+// has a device cut apart, and only the kernel knows where.
+func passUnfinished(header, version asm.Register, pass string) asm.Instructions {
+	const sum, x = asm.R1, asm.R2
+	b := asm.Instructions{asm.Mov.Imm(sum, wire16(17))}
+	add := func(at int16, size asm.Size) {
+		b = append(b, asm.LoadMem(x, header, at, size), asm.Add.Reg(sum, x))
+	}
+	b = append(b, asm.JNE.Imm(version, wire16(0x0800), "sum6"))
+	add(26, asm.Word)
+	add(30, asm.Word)
+	add(38, asm.Half) // the length
+	b = append(b,
+		asm.LoadMem(asm.R3, header, 40, asm.Half), // the checksum
+		asm.Ja.Label("fold"),
+		asm.Mov.Reg(sum, sum).WithSymbol("sum6"),
+	)
+	for at := int16(22); at < 54; at += 4 {
+		add(at, asm.Word)
+	}
+	add(58, asm.Half)
+	b = append(b,
+		asm.LoadMem(asm.R3, header, 60, asm.Half),
+		asm.Mov.Reg(sum, sum).WithSymbol("fold"),
+	)
+	for range 3 { // of 36 bits that leaves 16
+		b = append(b,
+			asm.Mov.Reg(x, sum),
+			asm.RSh.Imm(x, 16),
+			asm.And.Imm(sum, 0xffff),
+			asm.Add.Reg(sum, x),
+		)
+	}
+	return append(b,
+		asm.JNE.Reg(sum, asm.R3, "finished"),
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(passedMap),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, pass),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, 0),
+		asm.Ja.Label(pass),
+		asm.Mov.Reg(asm.R1, asm.R1).WithSymbol("finished"),
+	)
 }
 
 // redirect is the end of the program for what is ours.
@@ -194,12 +258,14 @@ func wire16(v uint16) int32 {
 const (
 	socketsMap = "sockets"
 	portsMap   = "ports"
+	passedMap  = "passed"
 )
 
 // maps are what the program looks things up in. They stay when it is replaced.
 type maps struct {
 	sockets *ebpf.Map // by receive queue
 	ports   *ebpf.Map // words of a bitmap of all UDP ports
+	passed  *ebpf.Map // counts the unfinished
 }
 
 // makeMaps makes the maps for a device with that many receive queues.
@@ -212,12 +278,16 @@ func makeMaps(queues int) (m maps, err error) {
 	if err != nil {
 		return m, errors.Join(err, m.close())
 	}
+	m.passed, err = ebpf.NewMap(&ebpf.MapSpec{Name: passedMap, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE})
+	if err != nil {
+		return m, errors.Join(err, m.close())
+	}
 	return m, nil
 }
 
 func (m *maps) close() error {
 	var err error
-	for _, e := range []*ebpf.Map{m.sockets, m.ports} {
+	for _, e := range []*ebpf.Map{m.sockets, m.ports, m.passed} {
 		if e != nil {
 			err = errors.Join(err, e.Close())
 		}
@@ -229,7 +299,7 @@ func (m *maps) close() error {
 // have several frames, of which it looks at the first.
 func (f filter) load(m maps, ours asm.Instructions, frags bool) (*ebpf.Program, error) {
 	instructions := f.instructions(ours)
-	for name, e := range map[string]*ebpf.Map{socketsMap: m.sockets, portsMap: m.ports} {
+	for name, e := range map[string]*ebpf.Map{socketsMap: m.sockets, portsMap: m.ports, passedMap: m.passed} {
 		if err := instructions.AssociateMap(name, e); err != nil && !errors.Is(err, asm.ErrUnreferencedSymbol) {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package xdp
 import (
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
@@ -141,6 +142,58 @@ func TestTheProgramTakesAVLANsFramesWithAndWithoutTheTag(t *testing.T) {
 		require.True(t, ours(datagram(0, from, to, 10)), "the tag is kept beside the frame")
 		for n := 14; n < len(tagged)-10; n++ {
 			require.False(t, ours(tagged[:n]), "%d bytes", n)
+		}
+	}
+}
+
+// unfinishedAs is a datagram as a kernel gives it to a device: in the place of the checksum
+// is the sum of the pseudo-header.
+func unfinishedAs(frame []byte, vlan uint16) []byte {
+	at, sum := 14, uint32(17)
+	if vlan != 0 {
+		at = 18
+	}
+	addrs, udp := frame[at+12:at+20], frame[at+20:]
+	if frame[at]>>4 == 6 {
+		addrs, udp = frame[at+8:at+40], frame[at+40:]
+	}
+	sum += uint32(len(udp))
+	for ; len(addrs) > 0; addrs = addrs[2:] {
+		sum += uint32(binary.BigEndian.Uint16(addrs))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(udp[udpChecksum:], uint16(sum))
+	return frame
+}
+
+// With a whole checksum it is one datagram, without one it may be many.
+func TestTheProgramLeavesTheKernelWhatIsUnfinished(t *testing.T) {
+	t.Parallel()
+	for _, vlan := range []uint16{0, 0x123} {
+		f := ourFilter
+		f.vlan, f.whole = vlan, true
+		whole := tried(t, f, 50000)
+		f.whole = false
+		any := tried(t, f, 50000)
+		random := rand.New(rand.NewPCG(5, 6))
+		for range 500 {
+			from, to := netip.MustParseAddr("10.9.0.9"), f.addrs[0]
+			if random.IntN(2) > 0 {
+				from, to = netip.MustParseAddr("fd09::9"), f.addrs[1+2*random.IntN(2)]
+			}
+			if to.Is4() != from.Is4() {
+				continue
+			}
+			size := []int{0, 1, 2, random.IntN(1400), random.IntN(3000)}[random.IntN(5)]
+			port := []uint16{31850, 50000}[random.IntN(2)]
+			frame := datagram(vlan, netip.AddrPortFrom(from, uint16(1+random.IntN(60_000))).String(), netip.AddrPortFrom(to, port).String(), size)
+			require.True(t, whole(frame), "%x", frame[:min(80, len(frame))])
+			require.True(t, any(frame))
+			unfinishedAs(frame, vlan)
+			require.False(t, whole(frame), "%x", frame[:min(80, len(frame))])
+			require.True(t, any(frame))
 		}
 	}
 }

@@ -45,13 +45,14 @@ type queue struct {
 	mtu        int
 	up         bool
 
-	rxFrames xsk.Frames // free
-	filled   int        // frames in the fill ring, with the kernel, or in the RX ring
-	places   int        // how many those are at most
-	low      int        // so few of those that it is time for more
-	held     int        // received, and not released
-	lent     int        // received, and forwarded: on the way out by another queue, or back from there
-	large    large      // where packets of several frames are put together
+	rxFrames xsk.Frames  // free
+	filled   int         // frames in the fill ring, with the kernel, or in the RX ring
+	places   int         // how many those are at most
+	low      int         // so few of those that it is time for more
+	held     int         // received, and not released
+	lent     int         // received, and forwarded: on the way out by another queue, or back from there
+	large    large       // where packets of several frames are put together
+	beside   *unfinished // what comes by sockets of the kernel; nil in native mode
 
 	txFrames xsk.Frames // free: buffers of one frame or several
 	reserved int        // lent, and not sent
@@ -163,6 +164,16 @@ func openQueue(p *port, index int) (_ *queue, err error) {
 		q.makePlaces(c.RxRing)
 		q.refill()
 	}
+	if p.generic() {
+		if q.beside, err = newUnfinished(p, q.socket.FD(), c.Buffers/2); err != nil {
+			return nil, err
+		}
+		if index == 0 { // which hands on what is for other loops
+			if err := q.beside.read(p.claim.FD, p.local.Port()); err != nil {
+				return nil, err
+			}
+		}
+	}
 	q.follow()
 	q.describe(zeroCopy)
 	if err := p.maps.sockets.Put(uint32(c.Queue+index), uint32(q.socket.FD())); err != nil {
@@ -194,6 +205,9 @@ func (q *queue) giveBack() error {
 	if q.socket != nil {
 		q.memory.forget(q.socket)
 		err = q.socket.Close()
+	}
+	if q.beside != nil {
+		err = errors.Join(err, q.beside.close())
 	}
 	q.large.free()
 	if q.block != nil { // the kernel has none of the frames any more
@@ -285,9 +299,18 @@ func (q *queue) overflow() uint64 {
 	q.life.Lock()
 	defer q.life.Unlock()
 	if !q.closed.Load() {
-		q.overflows = q.socket.Overflows()
+		q.overflows = q.lost()
 	}
 	return q.overflows + q.stats.noBuffer.Load()
+}
+
+// lost is what the rings, or a socket's buffer, had no room for.
+func (q *queue) lost() uint64 {
+	n := q.socket.Overflows()
+	if q.beside != nil && q.index == 0 {
+		n += q.port.claim.Overflows()
+	}
+	return n
 }
 
 // Close implements [transport.Transport].
@@ -297,7 +320,7 @@ func (q *queue) Close() error {
 		q.life.Unlock()
 		return nil
 	}
-	q.overflows = q.socket.Overflows()
+	q.overflows = q.lost()
 	q.closed.Store(true)
 	q.life.Unlock()
 	q.waiter.Expel()

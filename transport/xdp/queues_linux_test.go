@@ -10,13 +10,20 @@ import (
 )
 
 // Four queues talk to one server, from one address and port. Its kernel chooses
-// the queue of an answer by a hash of its own.
+// the queue of an answer by a hash of its own; in generic mode all come to the first.
 func TestWhatArrivesOnTheWrongQueueIsForwarded(t *testing.T) {
 	const calls, n = 400, 4
-	w := wiredQueues(t, 1500, n, n, fourAddresses...)
-	transporttest.Misrouted(t, opened(t, w.far.udp), n, calls, func(i int) (transport.Transport, error) {
-		return w.near.open(w.near.config(), i, n)
-	})
+	for _, m := range []string{"native", "generic"} {
+		t.Run(m, func(t *testing.T) {
+			w := wiredQueues(t, 1500, n, n, fourAddresses...)
+			w.far.unsegmented(t)
+			transporttest.Misrouted(t, opened(t, w.far.udp), n, calls, func(i int) (transport.Transport, error) {
+				c := w.near.config()
+				c.Mode = m
+				return w.near.open(c, i, n)
+			})
+		})
+	}
 }
 
 // Between two of ours each queue has a line of its own.

@@ -15,6 +15,9 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 	}
 	rx := &q.socket.RX
 	n, bytes, took := 0, 0, 0
+	if q.beside != nil { // which leaves room for what is in the ring
+		n, bytes = q.beside.recv(pkts[:(len(pkts)+1)/2], q.port.view.Load())
+	}
 	available := rx.Available()
 	if ring := q.port.cfg.RxRing; 2*available > q.places && q.places < ring {
 		q.makePlaces(min(2*q.places, ring))
@@ -47,7 +50,7 @@ func (q *queue) Recv(pkts []transport.RxPacket) (int, error) {
 	if q.polling != unwanted {
 		q.pollDevice(n)
 	}
-	if took == 0 {
+	if took == 0 && n == 0 {
 		return 0, nil
 	}
 	rx.Free()
@@ -134,9 +137,12 @@ func (q *queue) Release(pkts []transport.RxPacket) {
 
 // free takes back the memory of a packet, which it clears.
 func (q *queue) free(p *transport.RxPacket) {
-	if p.Handle&assembled != 0 {
+	switch {
+	case p.Handle&assembled != 0:
 		q.large.put(p.Handle)
-	} else {
+	case p.Handle&atSocket != 0:
+		q.beside.put(p.Handle)
+	default:
 		q.rxFrames.Put(p.Handle)
 		q.held--
 	}

@@ -118,6 +118,7 @@ func TestATagMayBeBesideTheFrame(t *testing.T) {
 			reaches(t, near, far, far.LocalAddr()) // neighbours are found without tags
 			onVLAN(t, near, 7)
 			w.far.tag(t, 7)
+			w.near.tag(t, 7) // for what goes by the kernel there, as on a VLAN's interface
 			reaches(t, near, far, far.LocalAddr())
 			reaches(t, far, near, near.LocalAddr())
 		})

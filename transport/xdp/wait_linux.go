@@ -35,7 +35,10 @@ func (q *queue) Wait(timeout time.Duration) error {
 		case q.put != q.settled && (limit < 0 || limit > unsentPause):
 			limit = unsentPause
 		}
-		err := q.waiter.Wait(q.socket.FD(), unix.POLLIN, limit)
+		err := q.waiter.Wait(q.awaited(), unix.POLLIN, limit)
+		if q.beside != nil {
+			q.beside.look()
+		}
 		switch {
 		case q.closed.Load() || errors.Is(err, waiter.ErrExpelled):
 			return errClosed
@@ -62,7 +65,10 @@ func (q *queue) idle() bool {
 	for rx.Available() > 0 {
 		d := rx.Peek()
 		if d.Options&xsk.Continued != 0 {
-			return q.chain(rx.Available()) == 0 // the rest is on its way
+			if q.chain(rx.Available()) > 0 {
+				return false
+			}
+			break // the rest is on its way
 		}
 		if q.accept(q.umem.Bytes(d.Addr, int(d.Len)), &p) {
 			return false
@@ -71,11 +77,24 @@ func (q *queue) idle() bool {
 		q.filled--
 		rx.Free()
 	}
-	return true
+	return q.beside == nil || !q.beside.arrives(q.port.view.Load())
+}
+
+// awaited is readable when there is something to receive.
+func (q *queue) awaited() int {
+	if q.beside != nil && q.beside.full() {
+		return q.socket.FD() // what is at the sockets stays there
+	}
+	return q.Descriptor()
 }
 
 // Descriptor implements [transport.Pollable].
-func (q *queue) Descriptor() int { return q.socket.FD() }
+func (q *queue) Descriptor() int {
+	if q.beside != nil {
+		return q.beside.events
+	}
+	return q.socket.FD()
+}
 
 // Wake implements [transport.Transport].
 func (q *queue) Wake() { q.waiter.Wake() }
