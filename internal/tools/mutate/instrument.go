@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -12,18 +13,41 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// chooser is a file that a package gets: it says which change is made.
+// chooser is a file that a package gets: it says which change is made, and notes, if asked, which could have been: the first of
+// those at each place that a test comes by.
 const chooser = `package %s
 
 import (
 	"os"
 	"strconv"
+	"sync/atomic"
 )
 
 var chosenMutant = func() int {
 	n, _ := strconv.Atoi(os.Getenv("MUTANT"))
 	return n
 }()
+
+var reachedMutants [%d]atomic.Bool
+
+var mutantsReached = func() *os.File {
+	path := os.Getenv("MUTANTS_REACHED")
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}()
+
+func mutantAt(place int) int {
+	if mutantsReached != nil && !reachedMutants[place].Swap(true) {
+		mutantsReached.WriteString(strconv.Itoa(place) + "\n")
+	}
+	return chosenMutant
+}
 `
 
 // operators are what each kind of change makes of an operator.
@@ -55,7 +79,7 @@ func instrument(root, name string, mutants []*mutant) (map[string]string, error)
 		m.verdict = unviable // until it is found
 		at[fmt.Sprintf("%s:%d:%d", filepath.Join(root, m.file), m.line, m.column)] = append(at[fmt.Sprintf("%s:%d:%d", filepath.Join(root, m.file), m.line, m.column)], m)
 	}
-	files := map[string]string{filepath.Join(root, name, "chosen_mutant.go"): fmt.Sprintf(chooser, p.Name)}
+	files := map[string]string{filepath.Join(root, name, "chosen_mutant.go"): fmt.Sprintf(chooser, p.Name, len(mutants)+1)}
 	for _, file := range p.Syntax {
 		path := p.Fset.Position(file.Pos()).Filename
 		text, err := os.ReadFile(path)
@@ -138,16 +162,18 @@ func (r *rewriter) choice(n ast.Node, pos token.Pos, op token.Token, with func(t
 		return "", false
 	}
 	var cases strings.Builder
+	first := 0
 	for _, m := range r.at[fmt.Sprint(r.Fset.Position(pos))] {
 		if to, ok := operators[m.kind][op]; ok {
-			m.verdict = untried
+			first = cmp.Or(first, m.number)
+			m.verdict, m.reached = untried, first
 			fmt.Fprintf(&cases, "case %d: %s; ", m.number, with(to))
 		}
 	}
 	if cases.Len() == 0 {
 		return "", false
 	}
-	return fmt.Sprintf("func() %s { switch chosenMutant { %s}; %s }()", kind, cases.String(), with(op)), true
+	return fmt.Sprintf("func() %s { switch mutantAt(%d) { %s}; %s }()", kind, first, cases.String(), with(op)), true
 }
 
 // typeOf names the type of an expression that may be changed.

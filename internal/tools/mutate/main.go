@@ -2,9 +2,9 @@
 //
 //	mutate [-root dir] [-budget 1h] [-workers n] [-seed n] [package ...]
 //
-// gremlins (github.com/go-gremlins/gremlins) finds what may be changed where tests come by. All changes are in one program, that is
-// told which to make. They are tried in an order that is drawn, each with the package's tests and -short, so that those for which
-// the budget of a package suffices are a sample of all. It prints the mutants that live in the form of equivalent.txt, which lists
+// gremlins (github.com/go-gremlins/gremlins) finds what may be changed. All changes are in one program, that is told which to make,
+// and notes which tests of the package come by which. They are tried in an order that is drawn, so that those for which the budget
+// of a package suffices are a sample of all; each with the tests that come by, with -short and the cheapest first. It prints the mutants that live in the form of equivalent.txt, which lists
 // those that change nothing, and fails if fewer than 92 % of the others are killed. Interrupted, it counts what it has tried. No
 // verdict depends on the machine's speed: who computes five times as long as the tests do without a change is stopped, and was
 // noticed. It is not for CI.

@@ -19,6 +19,7 @@ type mutant struct {
 	line, column int
 	place        string // as equivalent.txt has it
 	number       int    // by which it is chosen
+	reached      int    // as which a test notes that it comes by
 	verdict      verdict
 }
 
@@ -34,8 +35,8 @@ const (
 	uncovered  verdict = "no test comes by"
 )
 
-// found is a line of what gremlins says without trying.
-var found = regexp.MustCompile(`(?m)^\s*(RUNNABLE|NOT COVERED) (\w+) at (\S+):(\d+):(\d+)$`)
+// found is a line of what gremlins says without trying. It is given no test to run: which come by is found out here.
+var found = regexp.MustCompile(`(?m)^\s*(?:RUNNABLE|NOT COVERED) (\w+) at (\S+):(\d+):(\d+)$`)
 
 // find returns the mutants of a package.
 func find(root, tool, name string) ([]*mutant, error) {
@@ -44,7 +45,7 @@ func find(root, tool, name string) ([]*mutant, error) {
 		args = append(args, "--exclude-files", "/") // packages in folders below
 	}
 	cmd := exec.Command(tool, args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = root, append(os.Environ(), "GOFLAGS=-short -vet=off"), os.Stderr
+	cmd.Dir, cmd.Env, cmd.Stderr = root, append(os.Environ(), "GOFLAGS=-vet=off -run=^$"), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, err
@@ -55,12 +56,9 @@ func find(root, tool, name string) ([]*mutant, error) {
 func parse(root, name, out string) (all []*mutant, err error) {
 	files := map[string][]string{}
 	for _, f := range found.FindAllStringSubmatch(out, -1) {
-		m := &mutant{kind: f[2], file: path.Join(name, f[3])}
-		m.line, _ = strconv.Atoi(f[4])
-		m.column, _ = strconv.Atoi(f[5])
-		if f[1] == "NOT COVERED" { // constants, too, which coverage does not know
-			m.verdict = uncovered
-		}
+		m := &mutant{kind: f[1], file: path.Join(name, f[2])}
+		m.line, _ = strconv.Atoi(f[3])
+		m.column, _ = strconv.Atoi(f[4])
 		if files[m.file] == nil {
 			text, err := os.ReadFile(filepath.Join(root, m.file))
 			if err != nil {
@@ -81,7 +79,7 @@ func place(m *mutant, line string) string {
 	return fmt.Sprintf("%s: %s at %d: %s", m.file, m.kind, m.column-(len(line)-len(trimmed)), strings.TrimRight(trimmed, " \r"))
 }
 
-// draw sets aside what is known to be equivalent, and returns the rest that tests come by in an order that the seed draws.
+// draw sets aside what is known to be equivalent, and returns the rest in an order that the seed draws.
 func draw(all []*mutant, known map[string]bool, seed uint64) (drawn []*mutant) {
 	for _, m := range all {
 		switch {

@@ -31,6 +31,8 @@ func down(n int) {
 }
 
 const name = "a" + "b"
+
+func never(n int) bool { return n > 2 }
 `)
 	write(t, filepath.Join(root, "a_test.go"), `package a
 
@@ -52,7 +54,7 @@ Gathering coverage... done in 1s
     RUNNABLE INCREMENT_DECREMENT at a.go:7:4
     RUNNABLE ARITHMETIC_BASE at a.go:11:18
     RUNNABLE CONDITIONALS_BOUNDARY at a.go:6:8
- NOT COVERED CONDITIONALS_NEGATION at a.go:6:8
+ NOT COVERED CONDITIONALS_NEGATION at a.go:13:35
 `)
 	if err != nil || len(mutants) != 7 {
 		t.Fatal(mutants, err)
