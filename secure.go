@@ -98,7 +98,7 @@ func (e *Endpoint) secure(o *options) (err error) {
 	config, keys := o.secrecy.tls, o.secrecy.keys
 	switch {
 	case o.secrecy.files != TLSFiles{}:
-		config, err = o.secrecy.files.load()
+		config, err = o.secrecy.files.Config()
 	case o.secrecy.keyFile != "":
 		keys, err = LoadPSK(o.secrecy.keyFile)
 	}

@@ -52,8 +52,8 @@ func (f *TLSFiles) check(o *options) {
 	}
 }
 
-// load reads the files.
-func (f *TLSFiles) load() (*tls.Config, error) {
+// Config reads the files: what [WithTLSFiles] seals by, for others that seal by them too. Errors are [*ConfigError].
+func (f *TLSFiles) Config() (*tls.Config, error) {
 	config := &tls.Config{ServerName: f.Name}
 	if f.Cert != "" {
 		p := &pair{cert: f.Cert, key: f.Key}

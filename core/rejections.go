@@ -15,6 +15,7 @@ func (s *Stats) Rejections() []Rejection {
 		{"version", s.RxVersion},
 		{"type", s.RxType},
 		{"checksum", s.RxChecksum},
+		{"forged", s.RxForged},
 		{"params", s.RxParams},
 		{"out_of_place", s.RxMalformed - s.RxLength - s.RxMagic - s.RxType - s.RxParams},
 		{"cookie", s.RxBadCookie},

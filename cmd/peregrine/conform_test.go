@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,12 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine"
+	"github.com/peregrine-rpc/peregrine/internal/testcert"
 )
 
 // conforms has the server at an address checked.
-func conforms(t *testing.T, addr string) {
+func conforms(t *testing.T, addr string, args ...string) {
 	t.Helper()
-	stdout, stderr, err := output(t, "conform", addr, "--patience", "1m")
+	stdout, stderr, err := output(t, append([]string{"conform", addr, "--patience", "1m"}, args...)...)
 	require.NoError(t, err, "%s%s", stdout, stderr)
 	require.Contains(t, stdout, "conversations as the document says")
 }
@@ -61,13 +63,55 @@ func TestOurClientConforms(t *testing.T) {
 	clientConforms(t, "udp://127.0.0.1:0", "127.0.0.1:0", here, here)
 }
 
+func TestOurSealedEndpointsConform(t *testing.T) {
+	t.Parallel()
+	folder, authority := t.TempDir(), testcert.New("authority")
+	write := func(name string, text []byte) string {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		return path
+	}
+	cert, key := testcert.PEM(authority.Issue("localhost"))
+	shown := []string{"--tls-cert", write("cert.pem", cert), "--tls-key", write("key.pem", key)}
+	ca := write("ca.pem", authority.PEM())
+	psk := write("psk", []byte(strings.Repeat("0f", 32)))
+	for name, kind := range map[string]struct {
+		serving, dialing []string
+		option           peregrine.Option
+	}{
+		"key": {[]string{"--psk", psk}, []string{"--psk", psk}, peregrine.WithPSKFile(psk)},
+		"certificate": {
+			shown, []string{"--tls-ca", ca, "--tls-name", "localhost"}, peregrine.WithTLSFiles(peregrine.TLSFiles{CA: ca, Name: "localhost"}),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serveWith(t, append([]string{"serve", "udp://127.0.0.1:0", "--until-eof", "--patience", "1m"}, kind.serving...)...)
+			conforms(t, s.addr, kind.dialing...)
+			s.end(t)
+			clientConforms(t, "udp://127.0.0.1:0", "127.0.0.1:0", here, here, sealing{kind.serving, kind.option})
+		})
+	}
+}
+
+// sealing says how a client that is checked, and who checks it, seal their connections.
+type sealing struct {
+	serving []string
+	option  peregrine.Option
+}
+
 // here does something where the test is.
 func here(f func() error) error { return f() }
 
 // clientConforms has a client over a transport checked by a server at an address, each where it is told.
-func clientConforms(t *testing.T, url, at string, client, server func(func() error) error) {
+func clientConforms(t *testing.T, url, at string, client, server func(func() error) error, sealed ...sealing) {
 	t.Helper()
-	cmd := program(t, "conform", "--serve", at, "--patience", "1m")
+	args := []string{"conform", "--serve", at, "--patience", "1m"}
+	options := []peregrine.Option{peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})}
+	for _, s := range sealed {
+		args, options = append(args, s.serving...), append(options, s.option)
+	}
+	cmd := program(t, args...)
 	var said strings.Builder
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -86,7 +130,7 @@ func clientConforms(t *testing.T, url, at string, client, server func(func() err
 
 	var e *peregrine.Endpoint
 	require.NoError(t, client(func() (err error) {
-		e, err = peregrine.Listen(url, peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute}))
+		e, err = peregrine.Listen(url, options...)
 		return err
 	}))
 	defer e.Close()

@@ -206,6 +206,10 @@ func (e *Endpoint) hello(d *datagram, from netip.AddrPort) {
 			return
 		}
 	}
+	if g.params.features&(2|4) != 0 { // to be sealed (§11)
+		e.refuse(from, &g, 9, "plain text only")
+		return
+	}
 	if g.cookie != e.cookie(from, &g) {
 		cookie := e.cookie(from, &g)
 		r := datagram{kind: typeRetry, checksum: true, connection: g.connection, token: g.token, control: cookie[:]}

@@ -315,7 +315,7 @@ var brokenClients = []broken{
 
 // faults has all conversations with a broken endpoint, and returns the names of those that went otherwise.
 func (f *broken) faults(t *testing.T, tests string) (faults []string) {
-	conversations, err := Conversations(tests)
+	conversations, err := Conversations(tests, false)
 	require.NoError(t, err)
 	for _, c := range conversations {
 		w := newWorld(t)

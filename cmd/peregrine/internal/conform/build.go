@@ -14,6 +14,7 @@ import (
 var (
 	typeNames = []string{
 		"data", "ack", "hello", "retry", "accept", "refuse", "reset", "close", "path_challenge", "path_response",
+		"crypto", "post_crypto",
 	}
 	kindNames = []string{
 		"", "request", "response", "cancel", "close_session", "ping",
@@ -26,7 +27,8 @@ func (p *peer) build(d *Datagram, messages []byte) ([]byte, error) {
 	kind := max(0, slices.Index(typeNames, d.Type))
 	h := wire.Header{Type: wire.Type(kind), Connection: p.theirIndex, Token: p.theirToken}
 	control := h.Type > wire.Ack
-	if control && d.Checksum != "none" || p.checksum && d.Checksum != "none" || d.Checksum == "right" || d.Checksum == "wrong" {
+	sealed := p.protects(h.Type) && d.Seal != "none"
+	if !sealed && (control && d.Checksum != "none" || p.checksum && d.Checksum != "none" || d.Checksum == "right" || d.Checksum == "wrong") {
 		h.Flags |= wire.FlagChecksum
 	}
 	if slices.Contains(d.Flags, "ack_now") {
@@ -41,13 +43,20 @@ func (p *peer) build(d *Datagram, messages []byte) ([]byte, error) {
 	if d.Token == "wrong" {
 		h.Token ^= 0x55555555
 	}
-	if h.Type == wire.Data {
-		number := p.next
-		if d.Number != nil {
-			number = *d.Number
+	number := p.next
+	switch {
+	case h.Type == wire.Data:
+		if d.Number != nil && *d.Number > 0 {
+			number = *d.Number + p.base
+		} else if d.Number != nil {
+			number = 0
 		}
 		h.Number = uint32(number)
 		p.next = max(p.next, number+1)
+	case sealed:
+		p.keys.sent++
+		number = p.keys.sent | unnumbered
+		h.Number = uint32(number)
 	}
 	if a := d.Acks; a != nil {
 		h.Acks = wire.AckBlock{Words: uint8(len(a.Bitmap)), Largest: a.Largest, Delay: a.Delay}
@@ -79,12 +88,20 @@ func (p *peer) build(d *Datagram, messages []byte) ([]byte, error) {
 	if d.Length > 0 {
 		data = append(data, make([]byte, max(0, d.Length-len(data)))...)[:d.Length]
 	}
-	if h.Flags&wire.FlagChecksum != 0 && len(data) >= wire.HeaderSize+wire.ChecksumSize {
+	switch {
+	case sealed && len(data) >= wire.HeaderSize:
+		data[2] |= wire.FlagSealed
+		data = p.keys.Seal(slices.Grow(data, wire.TagSize), number)
+		if d.Seal == "wrong" {
+			data[len(data)-1] ^= 1
+		}
+	case h.Flags&wire.FlagChecksum != 0 && len(data) >= wire.HeaderSize+wire.ChecksumSize:
 		wire.Seal(data, nil)
 		if d.Checksum == "wrong" {
 			data[wire.HeaderSize] ^= 1
 		}
 	}
+	p.sent = data
 	return data, nil
 }
 
@@ -143,6 +160,8 @@ func (p *peer) hello(d *Hello) ([]byte, error) {
 			hello.Params.Sessions = uint16(value)
 		case "keep_alive":
 			hello.Params.KeepAlive = uint32(value)
+		case "features":
+			hello.Params.Features = uint32(value)
 		default:
 			return nil, fmt.Errorf("no param is called %q", name)
 		}

@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"testing"
 	"time"
@@ -8,7 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/core/packet/psk"
+	"github.com/peregrine-rpc/peregrine/internal/handshake"
 	"github.com/peregrine-rpc/peregrine/internal/reference"
+	"github.com/peregrine-rpc/peregrine/internal/testcert"
 )
 
 // config is that of an engine of which all of a conversation is asked.
@@ -18,7 +23,7 @@ func (c *Conversation) config() core.Config {
 
 func TestTheEngineDoesAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
-	conversations, err := Conversations("server")
+	conversations, err := Conversations("server", false)
 	require.NoError(t, err)
 	for _, c := range conversations {
 		t.Run(c.Name, func(t *testing.T) {
@@ -41,7 +46,7 @@ func TestTheEngineDoesAsTheDocumentSays(t *testing.T) {
 
 func TestTheEnginesClientDoesAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
-	conversations, err := Conversations("client")
+	conversations, err := Conversations("client", false)
 	require.NoError(t, err)
 	for _, c := range conversations {
 		t.Run(c.Name, func(t *testing.T) {
@@ -58,9 +63,61 @@ func TestTheEnginesClientDoesAsTheDocumentSays(t *testing.T) {
 	}
 }
 
+// kinds are the ways to seal connections.
+func kinds(t *testing.T) map[string]packet.Security {
+	key, err := psk.New([][psk.KeySize]byte{{1, 2, 3}}, nil)
+	require.NoError(t, err)
+	authority := testcert.New("authority")
+	certified, err := handshake.New(handshake.Config{
+		TLS: &tls.Config{Certificates: []tls.Certificate{authority.Issue("tested")}, RootCAs: authority.Pool(), ServerName: "tested"},
+		Run: func(work func()) { work() }, // in virtual time
+	})
+	require.NoError(t, err)
+	return map[string]packet.Security{"key": key, "certificate": certified}
+}
+
+func TestSealedConnectionsAreAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	for kind, security := range kinds(t) {
+		for _, tests := range []string{"server", "client"} {
+			conversations, err := Conversations(tests, true)
+			require.NoError(t, err)
+			for _, c := range conversations {
+				t.Run(kind+"/"+c.Name, func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t)
+					line := w.line()
+					p := newPeer(line, func() (Line, error) { return w.line(), nil }, Patience)
+					p.sealing = &Sealing{Security: security}
+					cfg := c.config()
+					cfg.Security = security
+					if tests == "client" {
+						p.serving = true
+						w.caller(cfg, line.port.LocalAddr(), 10, 3000)
+						r := p.converse(&c)
+						require.Empty(t, r.Fault, r.Rule)
+						require.Equal(t, c.Plain, r.Skipped)
+						return
+					}
+					e := w.engine(cfg)
+					r := p.converse(&c)
+					require.Empty(t, r.Fault, r.Rule)
+					require.Equal(t, c.Plain, r.Skipped)
+					stats := e.Stats()
+					for _, rejection := range stats.Rejections() {
+						if c.Sealed && rejection.Reason == c.Counter {
+							require.NotZero(t, rejection.Count, "it is not counted as %s", c.Counter)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
 func TestTheSecondImplementationDoesAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
-	conversations, err := Conversations("server")
+	conversations, err := Conversations("server", false)
 	require.NoError(t, err)
 	for _, c := range conversations {
 		t.Run(c.Name, func(t *testing.T) {

@@ -18,7 +18,7 @@ func TestEveryReactionOfTheDocumentIsAConversation(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\|.*\\| ([0-9.]+) \\|.*\\| `([a-z_]+)` \\| `([a-z0-9-]+)` \\|$").FindAllStringSubmatch(string(text), -1) {
 		rows[m[3]] = row{m[1], m[2]}
 	}
-	conversations, err := Conversations("server")
+	conversations, err := Conversations("server", true)
 	require.NoError(t, err)
 	counted := 0
 	for _, c := range conversations {
@@ -34,7 +34,7 @@ func TestEveryConversationHasItsOwnNameAndEndsInSomethingSeen(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, tests := range []string{"server", "client"} {
-		conversations, err := Conversations(tests)
+		conversations, err := Conversations(tests, true)
 		require.NoError(t, err)
 		for _, c := range conversations {
 			require.False(t, names[c.Name], c.Name)

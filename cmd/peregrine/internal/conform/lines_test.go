@@ -129,6 +129,13 @@ func (w *world) caller(cfg core.Config, server netip.AddrPort, sizes ...int) {
 			if c.Err == nil && !bytes.Equal(request, c.Response) {
 				w.mistaken++
 			}
+			if c.Err != nil { // perhaps at once, and each time
+				w.At(w.Now()+time.Millisecond, func() {
+					call()
+					port.Wake()
+				})
+				return
+			}
 			call()
 		}})
 	}

@@ -42,7 +42,8 @@ type peer struct {
 	line     Line
 	other    Line // from another port
 	patience time.Duration
-	serving  bool // who is tested is the client
+	serving  bool     // who is tested is the client
+	sealing  *Sealing // nil: connections are plain
 
 	side
 	beside   *side // of the other connection from the same port; nil: there is none
@@ -70,12 +71,16 @@ type side struct {
 	cookie                 [wire.CookieSize]byte
 	said                   map[names]bool // in headers of Data and Ack
 	last                   map[string][]byte
+	exchange               *exchange
+	keys                   *keys  // nil: it is not sealed, or not yet
+	sent                   []byte // the last datagram
 	numbers
 }
 
 // numbers are those of packets, and what they brought.
 type numbers struct {
 	next    uint64            // packet number
+	base    uint64            // below the first of the conversation
 	acked   map[uint64]bool   // ours
 	got     map[uint64][]byte // theirs
 	largest uint64
@@ -143,6 +148,9 @@ func (p *peer) params() wire.Params {
 	if p.checksum {
 		w.Features = wire.FeatureChecksum
 	}
+	if p.sealing != nil {
+		w.Features |= p.sealing.Feature()
+	}
 	if p.streams {
 		w.Streams, w.StreamWindow = 4, window
 	}
@@ -191,16 +199,39 @@ func (p *peer) take(line string, data []byte) error {
 		p.turn()
 		defer p.turn()
 	}
+	if h.Type >= wire.Crypto {
+		return p.crypto(&h, rest, data)
+	}
 	if p.serving && !p.connected && h.Type <= wire.Ack {
+		if x := p.exchange; x != nil && h.Connection == p.index && h.Token == p.token {
+			x.held = append(x.held, data)
+			return nil
+		}
 		return p.forgot(&h) // of the conversation before
 	}
 	if len(data) > wire.MinHello && h.Type != wire.Hello {
 		return fmt.Errorf("sends a %s of %d bytes to who takes %d (§4.2)", name, len(data), wire.MinHello)
 	}
+	sealed := h.Flags&wire.FlagSealed != 0
+	if sealed != p.protects(h.Type) {
+		return fmt.Errorf("sends a %s that is sealed: %v (§11.2)", name, sealed)
+	}
+	if sealed {
+		if rest, err = p.keys.open(&h, data, p.largest+1); err != nil {
+			return err
+		}
+		if h.Acks.Words > 0 {
+			size := h.Acks.Parse(h.Acks.Words, rest)
+			if size == 0 {
+				return fmt.Errorf("sends a %s that ends amid its acknowledgements (§2.1)", name)
+			}
+			rest = rest[size:]
+		}
+	}
 	if h.Flags&wire.FlagChecksum != 0 && wire.Verify(data) != nil {
 		return fmt.Errorf("sends a %s with a wrong checksum (§2.4)", name)
 	}
-	if h.Flags&wire.FlagChecksum == 0 && (h.Type > wire.Ack || p.checksum) {
+	if !sealed && h.Flags&wire.FlagChecksum == 0 && (h.Type > wire.Ack || p.checksum) {
 		return fmt.Errorf("sends a %s without a checksum (§2.4)", name)
 	}
 	if h.Type > wire.Ack {
@@ -209,7 +240,7 @@ func (p *peer) take(line string, data []byte) error {
 	if h.Connection != p.index || h.Token != p.token {
 		return fmt.Errorf("puts connection %d and token %#x in a %s: it was given %d and %#x (§2.1)", h.Connection, h.Token, name, p.index, p.token)
 	}
-	if h.Type == wire.Ack && h.Number != 0 {
+	if h.Type == wire.Ack && !sealed && h.Number != 0 {
 		return fmt.Errorf("numbers an Ack %d (§2.1)", h.Number)
 	}
 	if h.Type == wire.Data {
@@ -217,7 +248,7 @@ func (p *peer) take(line string, data []byte) error {
 			p.lose--
 			return nil
 		}
-		if !p.serving && p.next == 1 {
+		if !p.serving && p.connected && p.next == 1 {
 			return fmt.Errorf("sends Data before it has received some (§5)")
 		}
 	}
@@ -377,7 +408,7 @@ func (p *peer) control(line, name string, h *wire.Header, rest, data []byte) err
 	if !named {
 		return fmt.Errorf("puts connection %d and token %#x in a %s (§4)", h.Connection, h.Token, name)
 	}
-	if h.Number != 0 {
+	if h.Number != 0 && h.Flags&wire.FlagSealed == 0 {
 		return fmt.Errorf("numbers a %s (§2.1)", name)
 	}
 	fromServer := h.Type == wire.Retry || h.Type == wire.Accept || h.Type == wire.Refuse || h.Type == wire.PathChallenge
@@ -396,9 +427,12 @@ func (p *peer) control(line, name string, h *wire.Header, rest, data []byte) err
 		}
 		if !p.connected || hello.Token != p.theirToken {
 			p.theirIndex, p.theirToken = hello.Connection, hello.Token
-			p.checksum = p.checksum || hello.Params.Features&wire.FeatureChecksum != 0
+			p.checksum = p.checksum || p.sealing == nil && hello.Params.Features&wire.FeatureChecksum != 0
 		}
 		e.body = hello.Cookie[:]
+		if err == nil && p.exchange != nil && !p.connected && bytes.Equal(e.body, p.cookie[:]) {
+			return p.greeted(data)
+		}
 	case wire.Retry:
 		p.cookie, err = wire.ParseCookie(rest)
 		if p.cookie == [wire.CookieSize]byte{} {
@@ -452,6 +486,9 @@ func (p *peer) acknowledge() error {
 		}
 	}
 	h := wire.Header{Type: wire.Ack, Connection: p.theirIndex, Token: p.theirToken, Acks: a}
+	if p.keys != nil {
+		return p.line.Send(p.keys.seal(&h, nil))
+	}
 	if p.checksum {
 		h.Flags = wire.FlagChecksum
 	}
@@ -471,7 +508,7 @@ func printable(text []byte) bool { return wire.Printable(string(text)) == string
 // find returns the first event from one on that is what is wanted and was not expected before.
 func (p *peer) find(want *Event, from int) *event {
 	for i := from; i < len(p.events); i++ {
-		if e := &p.events[i]; !e.used && want.is(e) && (!want.Renewed || p.renewed(e.key)) {
+		if e := &p.events[i]; !e.used && want.is(e, p.base) && (!want.Renewed || p.renewed(e.key)) {
 			return e
 		}
 	}
@@ -483,7 +520,8 @@ func (p *peer) renewed(k key) bool {
 	return k.session != p.closed.session || int16(k.generation-p.closed.generation) > 0
 }
 
-func (want *Event) is(e *event) bool {
+// is says whether it is what is wanted, of a conversation whose packets are numbered from base on.
+func (want *Event) is(e *event, base uint64) bool {
 	switch {
 	case want.Type != e.kind || want.Line != e.line,
 		want.Code != nil && *want.Code != e.code&^wire.NotExecuted,
@@ -491,8 +529,7 @@ func (want *Event) is(e *event) bool {
 		want.Session != nil && *want.Session != e.key.session,
 		want.Slot != nil && *want.Slot != e.key.slot,
 		want.Sequence != nil && *want.Sequence != e.key.sequence,
-		want.Number != nil && *want.Number != e.number,
-		len(e.body) < want.Least:
+		want.Number != nil && *want.Number+base != e.number:
 		return false
 	}
 	if want.Body == "" {

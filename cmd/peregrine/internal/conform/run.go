@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // Result is how one conversation went.
@@ -20,9 +22,9 @@ type Result struct {
 
 // Server has every conversation that tests servers with the one at the far end of the lines that dial opens. It must
 // answer method 1 with what it was sent and grant three sessions or more; nothing else is asked of it. A reaction may take
-// as long as patience.
-func Server(dial func() (Line, error), patience time.Duration, told func(Result)) error {
-	conversations, err := Conversations("server")
+// as long as patience. Connections are sealed, unless sealing is nil.
+func Server(dial func() (Line, error), sealing *Sealing, patience time.Duration, told func(Result)) error {
+	conversations, err := Conversations("server", sealing != nil)
 	if err != nil {
 		return err
 	}
@@ -32,6 +34,7 @@ func Server(dial func() (Line, error), patience time.Duration, told func(Result)
 			return err
 		}
 		p := newPeer(line, dial, patience)
+		p.sealing = sealing
 		if i == 0 && errors.Is(p.greet(&Hello{Cookie: "none"}, "retry"), errSilent) {
 			return errors.Join(errors.New("no Hello is answered: is the server there?"), line.Close())
 		}
@@ -43,14 +46,15 @@ func Server(dial func() (Line, error), patience time.Duration, told func(Result)
 
 // Client has every conversation that tests clients with the one that comes to a line: it connects, calls method 1 again
 // and again, one call after the other, and connects anew whenever its connection ends. A reaction may take as long as patience.
-func Client(line Line, patience time.Duration, told func(Result)) error {
-	conversations, err := Conversations("client")
+// Connections are sealed, unless sealing is nil.
+func Client(line Line, sealing *Sealing, patience time.Duration, told func(Result)) error {
+	conversations, err := Conversations("client", sealing != nil)
 	if err != nil {
 		return err
 	}
 	for i := range conversations {
 		p := newPeer(line, nil, patience)
-		p.serving = true
+		p.serving, p.sealing = true, sealing
 		told(p.converse(&conversations[i]))
 	}
 	return nil
@@ -83,6 +87,9 @@ func (p *peer) converse(c *Conversation) Result {
 }
 
 func (p *peer) steps(c *Conversation) error {
+	if c.Plain != "" && p.sealing != nil {
+		return leftOut(c.Plain)
+	}
 	if !c.Manual {
 		if err := p.connect(); err != nil {
 			return fmt.Errorf("connecting: %w", err)
@@ -156,6 +163,9 @@ func (p *peer) step(s *Step) error {
 
 func (p *peer) send(d *Datagram) error {
 	line := p.line
+	if d.Again {
+		return line.Send(p.sent)
+	}
 	if d.Line == "other" {
 		if p.other == nil {
 			var err error
@@ -165,7 +175,7 @@ func (p *peer) send(d *Datagram) error {
 		}
 		line = p.other
 	}
-	if d.Type == "accept" && p.serving {
+	if d.Type == "accept" && p.serving && p.sealing == nil {
 		p.connected = true
 	}
 	first, more, err := p.messages(d.Messages)
@@ -226,7 +236,13 @@ func (p *peer) connect() error {
 	if err := p.greet(&Hello{Cookie: "none"}, "retry"); err != nil {
 		return err
 	}
-	return p.greet(nil, "accept")
+	if p.sealing == nil {
+		return p.greet(nil, "accept")
+	}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	return p.agree()
 }
 
 // leftOut is why something is not asked of who is tested.
@@ -268,6 +284,9 @@ func (p *peer) greet(hello *Hello, answer string) error {
 		if found {
 			return p.expect(&Event{Type: answer})
 		}
+		if e := p.find(&Event{Type: "refuse"}, p.mark); e != nil {
+			return fmt.Errorf("it refuses: code %d, %s", e.code, wire.Printable(string(e.body)))
+		}
 	}
 	return fmt.Errorf("%w: no %s came", errSilent, answer)
 }
@@ -289,7 +308,19 @@ func (p *peer) accept() error {
 	}
 	e.used = true
 	p.last["hello"] = e.data
-	return p.send(&Datagram{Type: "accept"})
+	if p.sealing == nil {
+		return p.send(&Datagram{Type: "accept"})
+	}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	for e := e; e != nil; e = p.withCookie() { // one for each piece that came
+		e.used = true
+		if err := p.greeted(e.data); err != nil {
+			return err
+		}
+	}
+	return p.agree()
 }
 
 // withCookie finds a Hello that brings the cookie.
@@ -341,6 +372,7 @@ func (p *peer) knock() error {
 	}
 	defer line.Close()
 	stranger := newPeer(line, p.dial, p.patience)
+	stranger.sealing = p.sealing
 	if err := stranger.greet(&Hello{Cookie: "none"}, "retry"); err != nil {
 		return fmt.Errorf("whether it still serves: %w", err)
 	}

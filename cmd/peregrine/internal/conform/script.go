@@ -20,6 +20,9 @@ type Conversation struct {
 	Manual   bool `json:"manual"`
 	// Streams has it wish for streams; of who grants none nothing is asked.
 	Streams bool `json:"streams"`
+	// Sealed is of a conversation that is had where connections are sealed, and there alone; Plain says why this one is not.
+	Sealed bool   `json:"sealed"`
+	Plain  string `json:"plain"`
 	// KeepAlive, in ms, and Sessions are the most that who is tested may say of itself; of others nothing is asked.
 	KeepAlive uint32 `json:"keep_alive"`
 	Sessions  uint16 `json:"sessions"`
@@ -62,6 +65,8 @@ type Datagram struct {
 	Body       string            `json:"body"` // hexadecimal, behind all else; of control: "names" is those that it knows, or the reason
 	Code       uint8             `json:"code"` // of close and refuse
 	Checksum   string            `json:"checksum"`
+	Seal       string            `json:"seal"`  // where connections are sealed: "none", "wrong"
+	Again      bool              `json:"again"` // what was sent last, byte for byte, and nothing else of these
 	Patch      map[string]string `json:"patch"` // offset: bytes
 	Length     int               `json:"length"`
 	Times      int               `json:"times"` // how often, each with a number of its own; 0: once
@@ -113,22 +118,21 @@ type Event struct {
 	Sequence *uint32 `json:"sequence"`
 	Number   *uint64 `json:"number"`
 	Body     string  `json:"body"`
-	// Same has it be what came last of its type, to the byte; Least is how many bytes it has at least.
+	// Same has it be what came last of its type, to the byte.
 	Same bool `json:"same"`
 	// Renewed has a request be of another session than the one that was closed, or of a newer generation.
 	Renewed bool `json:"renewed"`
-	Least   int  `json:"least"`
 }
 
-// Conversations returns those that test servers, or clients.
-func Conversations(tests string) ([]Conversation, error) {
+// Conversations returns those that test servers, or clients, where connections are sealed or are not.
+func Conversations(tests string, sealed bool) ([]Conversation, error) {
 	var all []Conversation
 	if err := json.Unmarshal(vectors.Conversations, &all); err != nil {
 		return nil, fmt.Errorf("docs/wire/conversations.json: %w", err)
 	}
 	var chosen []Conversation
 	for _, c := range all {
-		if c.Tests == tests {
+		if c.Tests == tests && (sealed || !c.Sealed) {
 			chosen = append(chosen, c)
 		}
 	}
