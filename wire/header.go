@@ -145,10 +145,25 @@ func (h *Header) Put(b []byte) int {
 // PutLead encodes the first HeaderSize bytes of a datagram, of whose header that is
 // all where it has no checksum and no words of acknowledgements.
 func PutLead(b []byte, t Type, flags, words uint8, connection, token, number uint32) {
-	_ = b[HeaderSize-1]
-	binary.LittleEndian.PutUint64(b, magic|uint64(Version<<4|t)<<8|uint64(flags)<<16|uint64(words)<<24|uint64(connection)<<32)
-	binary.LittleEndian.PutUint64(b[8:], uint64(token)|uint64(number)<<32)
+	low, high := LeadWords(t, flags, words, connection, token)
+	PutLeadWords(b, low, high, number)
 }
+
+// LeadWords are those bytes as two words, but for the number: the same for all datagrams
+// of a connection that differ in no more.
+func LeadWords(t Type, flags, words uint8, connection, token uint32) (low, high uint64) {
+	return magic | uint64(Version<<4|t)<<8 | uint64(flags)<<16 | uint64(words)<<24 | uint64(connection)<<32, uint64(token)
+}
+
+// PutLeadWords encodes them, with a number.
+func PutLeadWords(b []byte, low, high uint64, number uint32) {
+	_ = b[HeaderSize-1]
+	binary.LittleEndian.PutUint64(b, low)
+	binary.LittleEndian.PutUint64(b[8:], high|uint64(number)<<32)
+}
+
+// AskAck sets FlagAckNow in an encoded header.
+func AskAck(b []byte) { b[2] |= FlagAckNow }
 
 // Size is the length of the encoded block in bytes.
 func (a *AckBlock) Size() int { return AckSize(a.Words) }

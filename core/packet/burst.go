@@ -14,11 +14,12 @@ const burstSize = 64
 type burst struct {
 	packets               [burstSize]transport.TxPacket
 	sent, ready, reserved int
-	// numbered says what the packets are to their connections; nil for those that
-	// carry no packet number.
+	// numbered says, at the first of count packets in a row, what they are to their
+	// connection; nil for one that carries no packet number.
 	numbered [burstSize]struct {
 		conn   *Conn
-		number uint64
+		number uint64 // of the first
+		count  int
 	}
 	// held says that the transport did not take packets [sent, ready) when they
 	// were built.
@@ -60,13 +61,14 @@ func (e *Endpoint) reserve() bool {
 // reserveSize keeps a lone request from reserving a whole burst.
 func (b *burst) reserveSize() int { return max(4, b.ready) }
 
-// place completes the packet that nextPacket returned, with a number of c's, or
-// with none if c is nil.
-func (e *Endpoint) place(c *Conn, number uint64) {
+// place completes so many packets, of which nextPacket returned the first, with numbers
+// of c's from number on, or one with none if c is nil.
+func (e *Endpoint) place(c *Conn, number uint64, count int) {
 	b := &e.burst
-	b.numbered[b.ready].conn, b.numbered[b.ready].number = c, number
-	b.ready++
-	b.placed++
+	n := &b.numbered[b.ready]
+	n.conn, n.number, n.count = c, number, count
+	b.ready += count
+	b.placed += uint64(count)
 }
 
 // sendBurst hands down what is built.
@@ -116,9 +118,13 @@ func (e *Endpoint) broke(err error) {
 // leave notes that packets [from, to) left no earlier than now, so that the time
 // they lay here does not count as the network's.
 func (b *burst) leave(from, to int, now time.Duration) {
-	for i := from; i < to; i++ {
-		if n := &b.numbered[i]; n.conn != nil {
-			n.conn.delayed(n.number, now)
+	for row := 0; row < to; row += b.numbered[row].count {
+		n := &b.numbered[row]
+		if n.conn == nil {
+			continue
+		}
+		for i := max(row, from); i < min(row+n.count, to); i++ {
+			n.conn.delayed(n.number+uint64(i-row), now)
 		}
 	}
 }

@@ -422,6 +422,6 @@ func (e *Endpoint) reply(rx *transport.RxPacket, t wire.Type, index, token uint3
 	packet.ECN = transport.NotECT
 	wire.Seal(packet.Head, nil)
 	e.stats.TxControl++
-	e.place(nil, 0)
+	e.place(nil, 0, 1)
 	e.strays = append(e.strays, route)
 }

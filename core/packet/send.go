@@ -94,38 +94,52 @@ func (c *Conn) fill(next Next) (after Next, more bool) {
 	if !sounds {
 		c.departs(size)
 	}
-	for i := range run {
-		t := &run[i]
-		t.Route = c.route
-		t.ECN = transport.ECT0
-		size = len(t.Head) + len(t.Payload) + c.tag
-		number := c.next
-		e.place(c, number)
-		c.makeRoom()
-		c.put(e.now, size, int(r.Entries[i]))
-		if sounds {
-			c.sound(e.now)
-		} else {
-			c.unasked += size
-		}
-		flags := c.flags
-		if i == filled-1 {
-			more = c.mayProceed()
-			if !more || next == Padded { // of the packets of a probe it may be the one that arrives
-				c.ackNow = true
-			}
-		}
-		if c.ackNow || c.unasked >= c.window>>2 { // several times a window, or it would leave in one burst every round trip
-			flags |= wire.FlagAckNow
-			c.ackNow, c.unasked = false, 0
-		}
-		wire.PutLead(t.Head, wire.Data, flags, words, c.remoteIndex, c.remoteToken, uint32(number))
-		if c.flags != 0 {
-			c.protect(t, number)
+	number := c.next
+	e.place(c, number, filled)
+	c.makeRoom(filled)
+	c.address(run, r.Entries[:], words)
+	if sounds {
+		c.sound(e.now)
+	}
+	if more = c.mayProceed(); !more || next == Padded { // of the packets of a probe it may be the one that arrives
+		wire.AskAck(run[filled-1].Head)
+		c.unasked = 0
+	}
+	if c.flags != 0 {
+		for i := range run {
+			c.protect(&run[i], number+uint64(i))
 		}
 	}
 	e.stats.TxData += uint64(filled)
 	return after, more
+}
+
+// address gives packets that are filled, of which the layer made so many entries each,
+// their headers and the way they go, and records them. There must be room.
+func (c *Conn) address(run []transport.TxPacket, entries []uint16, words uint8) {
+	ring, now, tag, route := c.packets, c.e.now, c.tag, c.route
+	number, entry, bytes := c.next, c.nextEntry, c.bytes
+	ask, unasked, most := c.ackNow, c.unasked, c.window>>2
+	low, high := wire.LeadWords(wire.Data, c.flags, words, c.remoteIndex, c.remoteToken)
+	for i := range run[:min(len(run), len(entries))] {
+		t := &run[i]
+		size := len(t.Head) + len(t.Payload) + tag
+		bytes += size
+		unasked += size
+		t.Route, t.ECN = route, transport.ECT0
+		wire.PutLeadWords(t.Head, low, high, uint32(number))
+		if ask || unasked >= most { // several times a window, or it would leave in one burst every round trip
+			wire.AskAck(t.Head)
+			ask, unasked = false, 0
+		}
+		p := &ring[number&uint64(len(ring)-1)]
+		p.at, p.first, p.size, p.count, p.state = now, entry, uint32(size), entries[i], packetInFlight
+		entry += uint32(entries[i])
+		number++
+	}
+	c.next, c.nextEntry, c.bytes = number, entry, bytes
+	c.inFlight += len(run)
+	c.ackNow, c.unasked = ask, unasked
 }
 
 // protect adds to a packet what its flags promise.
@@ -217,7 +231,7 @@ func (c *Conn) sendControlOn(t *transport.TxPacket, n int, route transport.Route
 		g.sealControl(t)
 	}
 	c.e.stats.TxControl++
-	c.e.place(nil, 0)
+	c.e.place(nil, 0, 1)
 }
 
 // controlHeader begins a control datagram to the remote, and returns its length

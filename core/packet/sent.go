@@ -63,24 +63,17 @@ func (s *sent) full() bool {
 	return s.next-s.first >= maxPackets || s.nextEntry-s.firstEntry > MaxEntries-maxMessages
 }
 
-// makeRoom readies the ring for one more packet.
-func (s *sent) makeRoom() {
-	if s.next-s.first == uint64(len(s.packets)) {
-		s.growPackets(max(minPackets, 2*len(s.packets)))
+// makeRoom readies the ring for so many more packets.
+func (s *sent) makeRoom(count int) {
+	if most := int(s.next-s.first) + count; most > len(s.packets) {
+		size := max(minPackets, len(s.packets))
+		for size < most {
+			size *= 2
+		}
+		s.growPackets(size)
 	}
 }
 
-// put records packet next, sent now, of which the layer made so many entries. There
-// must be room: the ring is not full, and makeRoom was called.
-func (s *sent) put(now time.Duration, size, entries int) {
-	*s.packet(s.next) = sentPacket{now, s.nextEntry, uint32(size), uint16(entries), packetInFlight}
-	s.nextEntry += uint32(entries)
-	s.next++
-	s.inFlight++
-	s.bytes += size
-}
-
-//go:noinline // or makeRoom, with it, would take the registers of what it is in line with
 func (s *sent) growPackets(size int) {
 	grown := make([]sentPacket, size)
 	for n := s.next - min(s.next, uint64(len(s.packets))); n < s.next; n++ {

@@ -27,15 +27,22 @@ func TestSentAgreesWithAList(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
-				h := held{number: s.next, size: rapid.IntRange(32, 9000).Draw(t, "size")}
-				for i := range uint32(rapid.IntRange(1, 40).Draw(t, "count")) {
-					entries[s.nextEntry+i] = fragment
-					h.fragments = append(h.fragments, fragment)
-					fragment++
+				row := rapid.IntRange(1, 20).Draw(t, "row")
+				s.makeRoom(row)
+				for range row {
+					h := held{number: s.next, size: rapid.IntRange(32, 9000).Draw(t, "size")}
+					for i := range uint32(rapid.IntRange(1, 40).Draw(t, "count")) {
+						entries[s.nextEntry+i] = fragment
+						h.fragments = append(h.fragments, fragment)
+						fragment++
+					}
+					*s.packet(s.next) = sentPacket{time.Duration(s.next), s.nextEntry, uint32(h.size), uint16(len(h.fragments)), packetInFlight}
+					s.next++
+					s.nextEntry += uint32(len(h.fragments))
+					s.inFlight++
+					s.bytes += h.size
+					model = append(model, h)
 				}
-				s.makeRoom()
-				s.put(time.Duration(h.number), h.size, len(h.fragments))
-				model = append(model, h)
 			case 2:
 				if len(model) == 0 {
 					continue
