@@ -38,7 +38,7 @@ func (m *mux) response(lead wire.MessageLead, body []byte, message *wire.Message
 		c.Err = responseError(code, string(body))
 	} else if view && c.Buf != nil {
 		c.Response = sized(c.Buf, len(body))
-		copy(c.Response, body)
+		copyShort(c.Response, body)
 	} else {
 		c.Response = body
 		if e.cfg.Poison && view {

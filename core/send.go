@@ -84,7 +84,8 @@ func (m *mux) Fill(r *packet.Run) (filled int, next packet.Next) {
 	messages := uint64(0)
 	for ; filled < len(run) && filled < len(r.Entries); filled++ {
 		t := &run[filled]
-		b := t.Head[:min(r.Limit, len(t.Head))]
+		limit := min(r.Limit, len(t.Head))
+		b := t.Head[:limit:limit]
 		n, entries := r.Skip, 0
 		if q.length == 0 {
 			n, entries = m.fragment(b, n, t, filled)
@@ -122,7 +123,7 @@ func (m *mux) Fill(r *packet.Run) (filled int, next packet.Next) {
 				m.lend(o, o.data, t, filled)
 				break
 			}
-			n += copy(b[n:], o.data)
+			n += copyShort(b[n:], o.data)
 			if e.cfg.NoCoalesce {
 				break
 			}

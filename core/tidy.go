@@ -77,7 +77,9 @@ func (e *Endpoint) copyOf(data, buf []byte) []byte {
 	if cap(buf) < len(data) {
 		return e.copyAnew(data, buf)
 	}
-	return append(buf[:0], data...)
+	buf = buf[:len(data)]
+	copyShort(buf, data)
+	return buf
 }
 
 func (e *Endpoint) copyAnew(data, buf []byte) []byte {

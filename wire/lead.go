@@ -11,17 +11,15 @@ func LeadOf(b []byte) Lead {
 	return Lead{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
 }
 
-// Plain says whether it is of a Data datagram of this version without a checksum.
-func (l Lead) Plain() bool {
-	const start = 0xFFFF | (0xFF&^FlagAckNow)<<16
-	return l.low&start == magic|Version<<12|uint64(Data)<<8
+// Like says whether it begins with the word low of [LeadWords], of a datagram without
+// acknowledgements, but for what differs from one datagram of a connection to the next:
+// their words, FlagAckNow and, of sealed ones, FlagPhase.
+func (l Lead) Like(low uint64) bool {
+	return (l.low^low)&^(FlagAckNow<<16|0xFF<<24|low&(FlagSealed<<16)<<1) == 0
 }
 
-// Sealed says whether it is of a sealed Data datagram of this version.
-func (l Lead) Sealed() bool {
-	const start = 0xFFFF | (0xFF&^(FlagAckNow|FlagPhase))<<16
-	return l.low&start == magic|Version<<12|uint64(Data)<<8|FlagSealed<<16
-}
+// Numbered says whether it has this token and number.
+func (l Lead) Numbered(token, number uint32) bool { return l.high == uint64(token)|uint64(number)<<32 }
 
 // AckNow says whether it asks for its acknowledgement at once.
 func (l Lead) AckNow() bool { return l.low&(FlagAckNow<<16) != 0 }
@@ -31,9 +29,3 @@ func (l Lead) Words() uint8 { return uint8(l.low >> 24) }
 
 // Connection is Header's.
 func (l Lead) Connection() uint32 { return uint32(l.low >> 32) }
-
-// Token is Header's.
-func (l Lead) Token() uint32 { return uint32(l.high) }
-
-// Number is Header's.
-func (l Lead) Number() uint32 { return uint32(l.high >> 32) }

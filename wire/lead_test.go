@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,19 +24,30 @@ func TestALeadAgreesWithItsHeader(t *testing.T) {
 		l := wire.LeadOf(b)
 		var h wire.Header
 		_, err := h.Parse(b)
+		require.Equal(t, binary.LittleEndian.Uint32(b[4:]), l.Connection())
+		connection := l.Connection() ^ rapid.SampledFrom([]uint32{0, 0, 0, 1, 1 << 31}).Draw(t, "another's")
+		like := func(flags uint8) bool {
+			low, _ := wire.LeadWords(wire.Data, flags, 0, connection, 0)
+			return l.Like(low)
+		}
+		plain, sealed := like(0), like(wire.FlagSealed)
+		same := h.Connection == connection
 		if err == nil {
-			require.Equal(t, h.Type == wire.Data && h.Flags&(wire.FlagChecksum|wire.FlagSealed) == 0, l.Plain())
-			require.Equal(t, h.Type == wire.Data && h.Flags&wire.FlagSealed != 0, l.Sealed())
-		} else if l.Plain() {
+			require.Equal(t, same && h.Type == wire.Data && h.Flags&(wire.FlagChecksum|wire.FlagSealed) == 0, plain)
+			require.Equal(t, same && h.Type == wire.Data && h.Flags&wire.FlagSealed != 0, sealed)
+		} else if plain {
 			require.ErrorIs(t, err, wire.ErrLength)
 			require.NotZero(t, l.Words(), "of the block of acknowledgements")
-		} else if l.Sealed() {
+		} else if sealed {
 			require.ErrorIs(t, err, wire.ErrLength, "of the block, or of the tag")
 		}
-		if l.Plain() || l.Sealed() {
+		if plain || sealed {
+			require.True(t, same)
 			require.Equal(t, h.Flags&wire.FlagAckNow != 0, l.AckNow())
 			require.Equal(t, h.Acks.Words, l.Words())
-			require.Equal(t, []uint32{h.Connection, h.Token, h.Number}, []uint32{l.Connection(), l.Token(), l.Number()})
+			require.True(t, l.Numbered(h.Token, h.Number))
+			require.False(t, l.Numbered(h.Token^1, h.Number))
+			require.False(t, l.Numbered(h.Token, h.Number^1<<31))
 		}
 	})
 }

@@ -75,6 +75,7 @@ type path struct {
 // agreed is what the handshake found for both sides.
 type agreed struct {
 	flags     uint8         // of all Data and Ack: wire.FlagChecksum, wire.FlagSealed, or none
+	lead      uint64        // of wire.LeadWords: how Data from the remote begins
 	tag       int           // bytes that sealing adds to each datagram
 	timeout   time.Duration // silence after which the remote is given up
 	pingEvery time.Duration // silence that neither side should let pass
@@ -146,6 +147,7 @@ func (c *Conn) establish(index, token uint32, remote *wire.Params) {
 	case e.wantsChecksum() || remote.Features&wire.FeatureChecksum != 0:
 		c.flags = wire.FlagChecksum
 	}
+	c.lead, _ = wire.LeadWords(wire.Data, c.flags, 0, c.index, 0)
 	c.pathMTU = pathMTU{mtu: wire.MinHello, reserved: e.reserved, maxMTU: min(cfg.MaxDatagram, e.caps.MaxPayload, int(remote.MaxDatagram))}
 	c.recovery = recovery{
 		credits:      min(int(remote.Credits), MaxCredits),

@@ -237,6 +237,7 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 	var (
 		to             *endpoint
 		via            *path
+		most           int     // bytes that a packet to it may have; less than 0: there is none
 		newest, oldest *buffer // the chain for to
 		packets, bytes uint64
 	)
@@ -247,38 +248,29 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 				deliver(to, newest, oldest)
 				newest, oldest = nil, nil
 			}
+			most = -1
 			if to = e.destination(p.Route); to != nil {
-				via = e.routes[p.Route].path
+				via, most = e.routes[p.Route].path, min(e.size, to.size)
 			}
 		}
 		size := len(p.Head) + len(p.Payload)
 		b := e.lentAs(p.Head)
-		p.Head = nil
-		switch {
-		case b == nil:
-			e.counters.txRefused.Add(1)
-		case to == nil:
-			e.counters.txUnresolved.Add(1)
-			if int(p.Route) < len(e.routes) && e.routes[p.Route].addr.IsValid() {
-				e.refused.add(e.routes[p.Route].addr, b.data[:min(size-len(p.Payload), len(b.data))], p.Payload)
-			}
-			b.next, e.free = e.free, b
-		case size > e.size || size > to.size:
-			e.counters.txTooLarge.Add(1)
-			b.next, e.free = e.free, b
-		default:
-			if len(p.Payload) > 0 {
-				copy(b.data[size-len(p.Payload):], p.Payload)
-			}
-			b.size, b.ecn, b.to, b.path = size, p.ECN, to, via
-			b.next, newest = newest, b
-			if oldest == nil {
-				oldest = b
-			}
-			packets++
-			bytes += uint64(size)
+		if b == nil || size > most {
+			e.drop(p, b, to)
+			continue
 		}
-		p.Payload = nil
+		p.Head = nil
+		if p.Payload != nil {
+			copy(b.data[size-len(p.Payload):], p.Payload)
+			p.Payload = nil
+		}
+		b.size, b.ecn, b.to, b.path = size, p.ECN, to, via
+		b.next, newest = newest, b
+		if oldest == nil {
+			oldest = b
+		}
+		packets++
+		bytes += uint64(size)
 	}
 	if newest != nil {
 		deliver(to, newest, oldest)
@@ -290,6 +282,24 @@ func (e *endpoint) Send(pkts []transport.TxPacket) (int, error) {
 		e.counters.txCalls.Add(1)
 	}
 	return len(pkts), nil
+}
+
+// drop counts a packet that is not sent, of a buffer if it is of one.
+func (e *endpoint) drop(p *transport.TxPacket, b *buffer, to *endpoint) {
+	switch {
+	case b == nil:
+		e.counters.txRefused.Add(1)
+	case to == nil:
+		e.counters.txUnresolved.Add(1)
+		if int(p.Route) < len(e.routes) && e.routes[p.Route].addr.IsValid() {
+			e.refused.add(e.routes[p.Route].addr, b.data[:min(len(p.Head), len(b.data))], p.Payload)
+		}
+		b.next, e.free = e.free, b
+	default:
+		e.counters.txTooLarge.Add(1)
+		b.next, e.free = e.free, b
+	}
+	p.Head, p.Payload = nil, nil
 }
 
 // deliver hands a chain, newest first, to an endpoint and wakes it.
