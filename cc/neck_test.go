@@ -129,6 +129,8 @@ func (f *flow) Ping(size int) {
 }
 
 func (f *flow) Take(b []byte)                { f.delivered += len(b) }
+func (f *flow) Expects(int) ([]byte, int)    { return nil, 0 }
+func (f *flow) TakeApart(_, _ []byte) bool   { return false }
 func (f *flow) Offer(own *wire.Params)       { own.Slots, own.Sessions = 1, 1 }
 func (f *flow) Arrived(uint32, int)          {}
 func (f *flow) Lost(uint32, int)             {}

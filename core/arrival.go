@@ -15,7 +15,6 @@ type arrival struct {
 	assembly
 	request      *Request
 	bitmap       int64         // bytes for it
-	total        int           // length of the message
 	arrived      int           // bytes of it
 	early        []early       // fragments from beyond the end of buf
 	heard        time.Duration // when the latest new fragment came
@@ -82,6 +81,7 @@ func (a *arrival) take(message *wire.Message) {
 		a.restart(int(message.Stride), a.total)
 	}
 	if a.note(message) {
+		r.session.mux.filling = &a.assembly
 		a.heard = e.packets.Now()
 		a.arrived += len(message.Body)
 		if at := int(message.Index) * a.stride; at+len(message.Body) <= len(a.buf) {

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/peregrine-rpc/peregrine/wire"
+import (
+	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/wire"
+)
 
 // assembly puts the fragments of one message together.
 type assembly struct {
@@ -8,6 +11,8 @@ type assembly struct {
 	got     []uint64 // bitmap of fragments
 	missing int
 	stride  int
+	total   int // bytes of the message
+	next    int // the fragment behind the one that came last
 }
 
 // begin starts over for the message that m is a fragment of, in buf.
@@ -17,7 +22,7 @@ func (a *assembly) begin(m *wire.Message, buf []byte) {
 }
 
 func (a *assembly) restart(stride, total int) {
-	a.stride = stride
+	a.stride, a.total, a.next = stride, total, 0
 	a.missing = (total + stride - 1) / stride
 	words := (a.missing + 63) / 64
 	if cap(a.got) < words {
@@ -51,7 +56,22 @@ func (a *assembly) note(m *wire.Message) bool {
 	}
 	*word |= bit
 	a.missing--
+	a.next = int(m.Index) + 1
 	return true
+}
+
+// expects is Expects of the fragment behind the one that came last. Nothing has arrived
+// of that, so its place may be written to whatever comes.
+func (a *assembly) expects(n int) (memory []byte, head int) {
+	if a.missing == 0 || a.next == 0 || a.next/64 >= len(a.got) || a.got[a.next/64]>>(a.next%64)&1 != 0 {
+		return nil, 0
+	}
+	at := a.next * a.stride
+	length := min(a.stride, a.total-at)
+	if head = n - length; length <= 0 || head < wire.MessageHeaderSize || head > packet.MaxApart || at+length > len(a.buf) {
+		return nil, 0
+	}
+	return a.buf[at-head : at+length : at+length], head
 }
 
 // recycleAssembly takes back an assembly whose buffer has found its owner.

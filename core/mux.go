@@ -18,7 +18,9 @@ type mux struct {
 	limits
 	callers
 	served []servedEntry // accepted: by session index
-	sweep  sweep         // of them
+	// filling is what the last fragment was of. It may be over, and of another message by now.
+	filling *assembly
+	sweep   sweep // of them
 	shares
 	widened int // bytes by which streams may receive more than StreamWindow each
 }

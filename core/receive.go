@@ -39,6 +39,36 @@ func (m *mux) Take(rest []byte) {
 	}
 }
 
+// Expects is where the fragment lies that follows the one that came last.
+func (m *mux) Expects(n int) (memory []byte, head int) {
+	if m.filling == nil {
+		return nil, 0
+	}
+	return m.filling.expects(n)
+}
+
+// TakeApart takes in a fragment, which copies itself no further if it is where it belongs.
+func (m *mux) TakeApart(head, body []byte) bool {
+	full := &m.e.message
+	if !full.ParseApart(head, body) {
+		return false
+	}
+	switch lead, dialed := full.Lead(), m.conn.Dialed(); {
+	case full.Kind == wire.Response && dialed:
+		m.e.stats.RxMessages++
+		m.response(lead, body, full)
+		if m.queue.length >= overlapMin {
+			m.overlap()
+		}
+	case full.Kind == wire.Request && !dialed:
+		m.e.stats.RxMessages++
+		m.request(lead, body, full)
+	default:
+		return false
+	}
+	return true
+}
+
 // takeAll is Take of any number of messages, of any kind.
 func (m *mux) takeAll(rest []byte) {
 	e, dialed := m.e, m.conn.Dialed()

@@ -26,6 +26,7 @@ func (m *mux) response(lead wire.MessageLead, body []byte, message *wire.Message
 			slot.in = e.assemblies.get()
 			slot.in.begin(message, sized(c.Buf, int(message.Total)))
 		}
+		m.filling = slot.in
 		if !slot.in.add(message) {
 			return
 		}

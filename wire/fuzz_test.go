@@ -65,7 +65,14 @@ func FuzzMessage(f *testing.F) {
 			require.NoError(t, err)
 			require.Empty(t, left)
 			require.Equal(t, m, again)
-			if m.Flags&wire.FlagFragment != 0 {
+			fragment := m.Flags&wire.FlagFragment != 0
+			var apart wire.Message
+			require.Equal(t, fragment, apart.ParseApart(encoded, m.Body))
+			require.False(t, apart.ParseApart(encoded, append(bytes.Clone(m.Body), 0)), "a body of another length")
+			require.False(t, apart.ParseApart(append(bytes.Clone(encoded), 0), m.Body), "more than a header")
+			if fragment {
+				require.True(t, apart.ParseApart(encoded, m.Body))
+				require.Equal(t, m, apart)
 				end := uint64(m.Index)*uint64(m.Stride) + uint64(len(m.Body))
 				require.LessOrEqual(t, end, uint64(m.Total), "a fragment lies outside of its message")
 				require.True(t, end == uint64(m.Total) || len(m.Body) == int(m.Stride) && m.Stride >= wire.MinFragment)

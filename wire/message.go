@@ -128,6 +128,27 @@ func (m *MessageHeader) putOptions(b []byte) int {
 	return n
 }
 
+// ParseApart is Parse of one fragment whose header is all of head, and whose body is
+// elsewhere: all of body, of which m.Body is a view. False: they are not that.
+func (m *Message) ParseApart(head, body []byte) bool {
+	if len(head) < MessageHeaderSize {
+		return false
+	}
+	l, end, _ := ParseMessage(head)
+	m.set(l)
+	if m.Flags&FlagFragment == 0 || end-MessageHeaderSize != len(body) {
+		return false
+	}
+	n, err := m.parseOptions(head, len(body))
+	m.Body = body
+	return err == nil && n == len(head)
+}
+
+func (m *Message) set(l MessageLead) {
+	m.Kind, m.Flags, m.Code = l.Kind(), l.flags(), l.Code()
+	m.Session, m.Generation, m.Slot, m.Method, m.Sequence = l.Session(), l.Generation(), l.Slot(), l.Method(), l.Sequence()
+}
+
 // Parse decodes the message at the start of b and returns what follows it.
 // m.Body is a view of b. A fragment is checked to lie within its message and
 // to have the length that its place demands. Fields whose flag is not set are
@@ -137,8 +158,7 @@ func (m *Message) Parse(b []byte) (rest []byte, err error) {
 		return nil, ErrLength
 	}
 	l, end, ok := ParseMessage(b)
-	m.Kind, m.Flags, m.Code = l.Kind(), l.flags(), l.Code()
-	m.Session, m.Generation, m.Slot, m.Method, m.Sequence = l.Session(), l.Generation(), l.Slot(), l.Method(), l.Sequence()
+	m.set(l)
 	if ok {
 		m.Body = b[MessageHeaderSize:end:end]
 		return b[end:], nil

@@ -177,6 +177,9 @@ func (b *blobs) Ping(size int) {
 	b.conn.Touch()
 }
 
+func (b *blobs) Expects(int) ([]byte, int)  { return nil, 0 }
+func (b *blobs) TakeApart(_, _ []byte) bool { return false }
+
 func (b *blobs) Take(data []byte) {
 	for len(data) > 0 {
 		size := blobHead

@@ -61,6 +61,7 @@ type Endpoint struct {
 	burst    burst
 	run      Run    // of burst, that a layer fills
 	plain    []byte // for what is opened
+	apart    [MaxApart]byte
 	rxHeader wire.Header
 
 	draining, closed, injected bool

@@ -52,12 +52,18 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 		return false
 	}
 	body := b[wire.HeaderSize:]
+	var head []byte // of what is opened in two places
 	if !plain {
 		if c.guard == nil || c.exchange != nil && !c.exchange.heard || len(body) < wire.TagSize {
 			return false
 		}
 		var ok bool
-		if body, ok = e.open(c.guard, b, number); !ok {
+		if words == 0 && len(body) >= apartMin {
+			head, body, ok = c.openApart(b, number)
+		} else {
+			body, ok = e.open(c.guard, b, number)
+		}
+		if !ok {
 			return true
 		}
 	}
@@ -104,6 +110,12 @@ func (e *Endpoint) inOrder(rx *transport.RxPacket) bool {
 	}
 	if rx.ECN == transport.CE {
 		in.ce++
+	}
+	if head != nil {
+		if c.layer.TakeApart(head, body) {
+			return true
+		}
+		body = append(append(e.plain[:0], head...), body...)
 	}
 	c.layer.Take(body)
 	return true

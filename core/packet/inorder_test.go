@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,10 @@ type scribe struct {
 	unsent int
 	slow   bool // fills one datagram of a run only
 	taken  [][]byte
+	memory []byte // where it expects what comes, behind so many bytes of others
+	others int
+	takes  int      // datagrams in two places
+	wary   bool     // takes none
 	told   []uint32 // what arrived, and what was lost
 }
 
@@ -43,6 +48,22 @@ func (s *scribe) Fill(r *Run) (filled int, next Next) {
 func (s *scribe) Arrived(first uint32, count int) { s.told = append(s.told, 1, first, uint32(count)) }
 func (s *scribe) Lost(first uint32, count int)    { s.told = append(s.told, 2, first, uint32(count)) }
 func (s *scribe) Take(b []byte)                   { s.taken = append(s.taken, bytes.Clone(b)) }
+
+func (s *scribe) Expects(n int) ([]byte, int) {
+	if n > len(s.memory) {
+		return nil, 0
+	}
+	return s.memory[:n:n], s.others
+}
+
+func (s *scribe) TakeApart(head, body []byte) bool {
+	if s.wary {
+		return false
+	}
+	s.takes++
+	s.taken = append(s.taken, slices.Concat(head, body))
+	return true
+}
 
 // half is one end of a connection that was made without a handshake.
 type half struct {
@@ -170,7 +191,14 @@ func (h *half) forge(t *rapid.T) transport.RxPacket {
 		}
 		head.Acks.Bitmap[0] |= 1 << 63
 	}
-	b := make([]byte, head.Size()+rapid.IntRange(0, 100).Draw(t, "body"))
+	body := rapid.IntRange(0, 100).Draw(t, "body")
+	if c.guard != nil && rapid.Bool().Draw(t, "long") {
+		body += apartMin - wire.TagSize - 10
+	}
+	b := make([]byte, head.Size()+body)
+	for i := head.Size(); i < len(b); i++ {
+		b[i] = byte(i)
+	}
 	head.Put(b)
 	switch {
 	case seals:
@@ -206,7 +234,7 @@ func (h *half) forge(t *rapid.T) transport.RxPacket {
 // as many runs of one would be.
 func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 	t.Parallel()
-	quick := make([]int, sealed+1)
+	quick, apart := make([]int, sealed+1), 0
 	rapid.Check(t, func(t *rapid.T) {
 		dialed, how := rapid.Bool().Draw(t, "dialed"), rapid.SampledFrom([]int{plainly, plainly, sealed, sealed, checked}).Draw(t, "protection")
 		a, b := newHalf(t, dialed, how), newHalf(t, dialed, how)
@@ -224,11 +252,15 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 			if how == sealed && rapid.IntRange(0, 9).Draw(t, "doubted") == 0 {
 				a.conn.guard.doubt, b.conn.guard.doubt = time.Hour, time.Hour
 			}
+			others := bytes.Repeat([]byte{0xEE}, rapid.IntRange(0, MaxApart).Draw(t, "others"))
+			a.layer.memory = append(bytes.Clone(others), make([]byte, rapid.IntRange(0, 3).Draw(t, "expects")*1024)...)
+			a.layer.others, a.layer.wary = len(others), rapid.IntRange(0, 9).Draw(t, "wary") == 0
 			if a.inOrder(&rx) {
 				quick[how]++
 			} else {
 				a.receive(&rx)
 			}
+			require.Equal(t, others, a.layer.memory[:len(others)], "what is another's stays as it is")
 			b.receive(&rx)
 			if rapid.IntRange(0, 2).Draw(t, "sends") == 0 {
 				unsent := rapid.IntRange(0, 9).Draw(t, "messages")
@@ -258,7 +290,9 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 			require.Equal(t, b.layer.told, a.layer.told)
 			require.Equal(t, b.sent, a.sent)
 		}
+		apart += a.layer.takes
 	})
+	require.NotZero(t, apart)
 	require.NotZero(t, quick[plainly])
 	require.NotZero(t, quick[sealed])
 }

@@ -16,20 +16,22 @@ import (
 // mute is a layer that has nothing to say.
 type mute struct{}
 
-func (mute) Next() Next             { return Nothing }
-func (mute) Fill(*Run) (int, Next)  { return 0, Nothing }
-func (mute) Arrived(uint32, int)    {}
-func (mute) Lost(uint32, int)       {}
-func (mute) Ping(int)               {}
-func (mute) Take([]byte)            {}
-func (mute) Offer(own *wire.Params) { own.Slots, own.Sessions = 1, 1 }
-func (mute) Up(*wire.Params)        {}
-func (mute) Measured(time.Duration) {}
-func (mute) Quiet()                 {}
-func (mute) Down(*Failure)          {}
-func (mute) Failed(*Failure, bool)  {}
-func (mute) Rested()                {}
-func (mute) Gone()                  {}
+func (mute) Next() Next                 { return Nothing }
+func (mute) Fill(*Run) (int, Next)      { return 0, Nothing }
+func (mute) Arrived(uint32, int)        {}
+func (mute) Lost(uint32, int)           {}
+func (mute) Ping(int)                   {}
+func (mute) Take([]byte)                {}
+func (mute) Expects(int) ([]byte, int)  { return nil, 0 }
+func (mute) TakeApart(_, _ []byte) bool { return false }
+func (mute) Offer(own *wire.Params)     { own.Slots, own.Sessions = 1, 1 }
+func (mute) Up(*wire.Params)            {}
+func (mute) Measured(time.Duration)     {}
+func (mute) Quiet()                     {}
+func (mute) Down(*Failure)              {}
+func (mute) Failed(*Failure, bool)      {}
+func (mute) Rested()                    {}
+func (mute) Gone()                      {}
 
 // linked is a host that has a link.
 func linked() *sim.Host {

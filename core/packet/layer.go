@@ -41,6 +41,15 @@ type Layer interface {
 	// returns. The connection may be down or gone by then.
 	Take(b []byte)
 
+	// Expects is where the layer would have the end of the n bytes of the next datagram,
+	// since it looks for more of a message there: n bytes of memory, of which the first
+	// head, MaxApart at most, are others' and stay as they are. nil: it does not care.
+	Expects(n int) (memory []byte, head int)
+	// TakeApart is Take of what lies in two places, of which body is the end of the memory
+	// that Expects returned just before. False: that is not what was expected, and nothing
+	// was done; Take follows.
+	TakeApart(head, body []byte) bool
+
 	// Offer adds to what the handshake tells the remote of this side what concerns
 	// messages. At the side that was dialed Up came before, but of a sealed connection,
 	// whose sides know nothing of each other by then.
@@ -65,6 +74,9 @@ type Layer interface {
 	// Gone says that the connection is forgotten, and calls nothing any more.
 	Gone()
 }
+
+// MaxApart is how many bytes of a datagram may be apart from the rest.
+const MaxApart = 64
 
 // Next is what a layer would send next: the length in bytes of a message that
 // leaves room in its datagram, so that acknowledgements ride along, or one of the

@@ -10,7 +10,7 @@ import (
 // A sealed connection has a guard: its Protection, with numbers for what is not
 // Data. Sealing is the copy: what a layer lends is encrypted into the memory that the
 // transport lends, and is free at once. Opening, too, goes from one memory to another,
-// since what is received is only lent.
+// since what is received is only lent: to where a layer expects it, if it does.
 
 // unnumbered is the bit of nonces by which datagrams that are not Data, and have
 // counters of their own, are told from Data.
@@ -84,6 +84,30 @@ func (e *Endpoint) open(g *guard, datagram []byte, number uint64) ([]byte, bool)
 		e.stats.RxForged++
 	}
 	return plain, ok
+}
+
+// apartMin is the least length of what is worth opening where it is to stay.
+const apartMin = 1024
+
+// openApart is open of the next datagram, without acknowledgements, of the connection's.
+// What its layer expects is opened into the layer's memory, which spares the copy, and
+// head is what is before it there. There is no head of what is in one place.
+func (c *Conn) openApart(datagram []byte, number uint64) (head, body []byte, ok bool) {
+	e := c.e
+	memory, n := c.layer.Expects(len(datagram) - wire.HeaderSize - wire.TagSize)
+	if memory == nil {
+		body, ok = e.open(c.guard, datagram, number)
+		return nil, body, ok
+	}
+	head = e.apart[:n]
+	var others [MaxApart]byte
+	copy(others[:], memory[:n])
+	if _, ok = c.guard.Open(memory[:0], datagram, number); !ok {
+		e.stats.RxForged++
+	}
+	copy(head, memory)
+	copy(memory, others[:n])
+	return head, memory[n:], ok
 }
 
 // openControl decrypts a datagram that is not Data, and notes its number; false: it
