@@ -1,28 +1,43 @@
 package core
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/core/packet/psk"
+	"github.com/peregrine-rpc/peregrine/internal/handshake"
+	"github.com/peregrine-rpc/peregrine/internal/testcert"
 )
 
 // seal has an endpoint of a test that is of sealed connections make and take no others.
 func (d *node) seal(cfg *Config) {
-	if !strings.HasPrefix(d.net.t.Name(), "TestSealed") {
-		return
+	var err error
+	switch name := d.net.t.Name(); {
+	case strings.HasPrefix(name, "TestSealed"):
+		cfg.Security, err = psk.New([][psk.KeySize]byte{{1}}, rand.NewChaCha8(cfg.Seed))
+	case strings.HasPrefix(name, "TestTLS"):
+		cfg.Security, err = handshake.New(handshake.Config{Run: func(work func()) { work() }, TLS: certified()})
 	}
-	security, err := psk.New([][psk.KeySize]byte{{1}}, rand.NewChaCha8(cfg.Seed))
 	require.NoError(d.net.t, err)
-	cfg.Security = security
 }
 
+// certified is of both sides, of which the server alone shows its certificate: one
+// that clients shared would make them one client.
+var certified = sync.OnceValue(func() *tls.Config {
+	authority := testcert.New("authority")
+	return &tls.Config{Certificates: []tls.Certificate{authority.Issue("node")}, RootCAs: authority.Pool(), ServerName: "node"}
+})
+
 func TestSealedSchedules(t *testing.T) { TestRandomSchedules(t) }
+
+func TestTLSSchedules(t *testing.T) { TestRandomSchedules(t) }
 
 // What is told of plain connections holds of sealed ones, too, but where a test speaks for
 // a peer by hand, or reads datagrams.

@@ -3,7 +3,6 @@ package scenario_test
 import (
 	"encoding/binary"
 	"flag"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine/core"
-	"github.com/peregrine-rpc/peregrine/core/packet/psk"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 )
 
@@ -105,11 +103,7 @@ func (w *world) fresh(cfg core.Config) core.Config {
 	w.births++
 	binary.LittleEndian.PutUint64(cfg.Seed[:], w.seed)
 	binary.LittleEndian.PutUint64(cfg.Seed[8:], w.births)
-	if strings.HasPrefix(w.t.Name(), sealedStories) {
-		security, err := psk.New([][psk.KeySize]byte{{1}}, rand.NewChaCha8(cfg.Seed))
-		require.NoError(w.t, err)
-		cfg.Security = security
-	}
+	cfg.Security = secure(w.t, w.t.Name(), cfg.Seed)
 	return cfg
 }
 
