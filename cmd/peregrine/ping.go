@@ -83,6 +83,8 @@ type pingResult struct {
 	Repeated uint64 `json:"repeated"` // had no answer in time; the last try is timed
 	measure.Latency
 	Machine measure.Machine `json:"machine"`
+
+	refusal error // what the server has said, last, in an answer's place
 }
 
 // probe sends until ctx ends or the count is reached.
@@ -106,6 +108,9 @@ func (p *pingCommand) probe(ctx context.Context, session *peregrine.Session, to 
 			fmt.Fprintf(p.out, "answer from %s: seq=%d time=%s%s\n", to.text, result.Sent, measure.Short(rtt), waited(rtt, time.Since(began)))
 		} else {
 			fmt.Fprintf(p.out, "no answer from %s: seq=%d (%v)\n", to.text, result.Sent, err)
+			if wantsCredentials(err) {
+				result.refusal = err
+			}
 		}
 		if result.Sent == p.count {
 			break
@@ -144,7 +149,11 @@ func (p *pingCommand) report(to target, r pingResult) error {
 			measure.Micros(r.Mean), measure.Micros(r.P50), measure.Micros(r.P99), measure.Micros(r.Max))
 	}
 	fmt.Fprintf(p.out, "\n%s\n", measure.Fold(text, measure.Width(p.out), 2))
-	if lost := r.Sent - r.Received; lost > 0 {
+	lost := r.Sent - r.Received
+	if r.refusal != nil {
+		return fmt.Errorf("%d of %s had no answer: %w", lost, measure.Plural(r.Sent, "probe"), withFlags(r.refusal))
+	}
+	if lost > 0 {
 		return fmt.Errorf("%d of %s had no answer within %v", lost, measure.Plural(r.Sent, "probe"), p.timeout)
 	}
 	return nil

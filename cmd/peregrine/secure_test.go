@@ -56,6 +56,9 @@ func TestServeAndPerfWithCertificates(t *testing.T) {
 	files := []string{"--tls-cert", write("cert.pem", cert), "--tls-key", write("key.pem", key), "--tls-ca", write("ca.pem", authority.PEM())}
 	s := serveWith(t, append([]string{"serve", "udp://127.0.0.1:0", "--tls-mutual", "--until-eof", "--patience", "1m"}, files...)...)
 	require.Positive(t, perf(t, s.addr, files...)["calls"])
+	_, stderr, err := output(t, append([]string{"ping", s.addr, "--count", "1", "--timeout", "1m", "--patience", "1m"}, files[4:]...)...)
+	require.Error(t, err)
+	require.Contains(t, stderr, "certificate required (see --tls-ca, --tls-cert", "what the server said, and not that it said nothing")
 	require.Contains(t, s.terminate(t), "connections: TLS 1.3")
 }
 

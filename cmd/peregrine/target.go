@@ -91,11 +91,20 @@ func (t target) dial(ctx context.Context, e *peregrine.Endpoint) (*peregrine.Ses
 		return s, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case slices.Contains([]peregrine.Code{peregrine.FailedPrecondition, peregrine.Unauthenticated}, peregrine.CodeOf(err)):
-		return nil, fmt.Errorf("%w (see --tls-ca and --psk)", err)
+	case wantsCredentials(err):
+		return nil, withFlags(err)
 	}
 	return nil, t.unanswered(e.Caps().Backend, "", err)
 }
+
+// wantsCredentials says whether a server that is there refuses, or is refused, for how the connection
+// is to be sealed. A client's certificate is looked at after the client is done, and has dialed.
+func wantsCredentials(err error) bool {
+	return slices.Contains([]peregrine.Code{peregrine.FailedPrecondition, peregrine.Unauthenticated}, peregrine.CodeOf(err))
+}
+
+// withFlags is such an error with what to look at.
+func withFlags(err error) error { return fmt.Errorf("%w (see --tls-ca, --tls-cert and --psk)", err) }
 
 // connect opens an endpoint at a URL, or where that is empty at one that reaches the target, and dials it.
 func (t target) connect(ctx context.Context, url string, flags *endpointFlags) (*peregrine.Endpoint, *peregrine.Session, error) {
