@@ -2,11 +2,10 @@ package core
 
 import "github.com/peregrine-rpc/peregrine/wire"
 
-// maxControls bounds the control messages under way to a remote: as many as it
-// can have sessions to close. Of what is over the bound, a ping or a cancel is
-// not sent, since either only hastens what happens anyway; the end of a session
-// waits.
-const maxControls = 1 << 16
+// maxControls bounds the control messages under way to a remote, which takes them in and
+// may acknowledge none. Of what is over the bound, a ping or a cancel is not sent, since
+// either only hastens what happens anyway; the end of a session waits.
+const maxControls = 1 << 12
 
 // What bounds the refusals under way, which a server owes for requests that it
 // does not remember: those of a client, those of all clients, and those that a
