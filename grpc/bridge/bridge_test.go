@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -340,15 +341,16 @@ func TestWhatIsNoGRPCIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusUnsupportedMediaType, response.StatusCode)
 }
 
-// grpcurlProgram builds the real grpcurl, of a version that is known, and returns its path.
-func grpcurlProgram(t *testing.T) (path string) {
+// program builds a real program, of a version that is known, and returns its path.
+func program(t *testing.T, module string) (path string) {
 	t.Helper()
 	folder := t.TempDir()
-	install := exec.Command("go", "install", "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3")
+	install := exec.Command("go", "install", module)
 	install.Env = append(os.Environ(), "GOBIN="+folder)
 	out, err := install.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	return filepath.Join(folder, "grpcurl")
+	name, _, _ := strings.Cut(filepath.Base(module), "@")
+	return filepath.Join(folder, name)
 }
 
 // TestGrpcurlWorks asks a Peregrine server by the real grpcurl.
@@ -357,7 +359,7 @@ func TestGrpcurlWorks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: grpcurl is built for this")
 	}
-	path := grpcurlProgram(t)
+	path := program(t, "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3")
 	address := behindPeregrine(t, &service{})
 	grpcurl := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(within(t), path, append([]string{"-plaintext"}, args...)...).CombinedOutput()
@@ -383,4 +385,23 @@ func TestGrpcurlWorks(t *testing.T) {
 	require.True(t, errors.As(err, &exit), out)
 	require.Contains(t, out, "Code: NotFound")
 	require.Contains(t, out, "Message: none")
+}
+
+// TestGhzWorks loads a Peregrine server by the real ghz, which asks for the method by reflection.
+func TestGhzWorks(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: ghz is built for this")
+	}
+	path := program(t, "github.com/bojand/ghz/cmd/ghz@v0.93.0")
+	out, err := exec.CommandContext(within(t), path, "--insecure", "--call", "grpc.testing.TestService.UnaryCall", "-c", "4", "-n", "200",
+		"--timeout", "1m", "-d", `{"payload":{"body":"aGVsbG8="}}`, "--format", "json", behindPeregrine(t, &service{})).Output()
+	require.NoError(t, err, "%s", out)
+	var report struct {
+		Count                  int
+		StatusCodeDistribution map[string]int
+	}
+	require.NoError(t, json.Unmarshal(out, &report), "%s", out)
+	require.Equal(t, 200, report.Count)
+	require.Equal(t, map[string]int{"OK": 200}, report.StatusCodeDistribution)
 }
