@@ -41,7 +41,7 @@ func TestNoiseDoesNotThrottleAnIdleNetwork(t *testing.T) {
 		}
 		for _, seed := range some[uint64](1, 2) {
 			most := goodput("none", seed)
-			for _, name := range []string{"timely", "swift", "dctcp"} {
+			for _, name := range some("swift", "timely", "dctcp") {
 				require.GreaterOrEqual(t, goodput(name, seed)/most, 0.95, "%s on %+v, seed %d", name, p, seed)
 			}
 		}
@@ -52,7 +52,7 @@ func TestLossWithoutDelayDoesNotThrottle(t *testing.T) {
 	t.Parallel()
 	// About 20 and 200 packets are in flight.
 	for _, trip := range some(20*time.Microsecond, 240*time.Microsecond) {
-		for _, name := range []string{"timely", "swift", "dctcp", "auto"} {
+		for _, name := range some("auto", "swift", "timely", "dctcp") {
 			goodput := func(loss float64) float64 {
 				n := newNeck(t, shape{gigabits: 10, trip: trip, datagram: 1472})
 				n.add(factory(t, name))

@@ -49,6 +49,10 @@ func newFabric(t *testing.T, datagram int) *neck {
 
 func TestIncastQueuesLittle(t *testing.T) {
 	t.Parallel()
+	measured := 40 * time.Millisecond
+	if testing.Short() {
+		measured /= 4
+	}
 	run := func(name string, datagram, flows int, settle time.Duration) (queue time.Duration, goodput float64) {
 		b := newFabric(t, datagram)
 		for range flows {
@@ -58,7 +62,7 @@ func TestIncastQueuesLittle(t *testing.T) {
 			f.begin()
 		}
 		b.Run(settle)
-		queue, shares := b.measure(40 * time.Millisecond)
+		queue, shares := b.measure(measured)
 		return queue, total(shares)
 	}
 	without, _ := run("none", 8972, 100, 2*time.Millisecond)
@@ -120,7 +124,7 @@ func TestALoneFlowHasAllOfTheLink(t *testing.T) {
 
 func TestALongerRouteIsLearned(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"swift", "timely"} {
+	for _, name := range some("swift", "timely") {
 		b := newFabric(t, 1472)
 		b.add(factory(t, name))
 		b.Run(5 * time.Millisecond)
@@ -133,7 +137,7 @@ func TestALongerRouteIsLearned(t *testing.T) {
 
 func TestAfterSilenceAFlowIsSoonBack(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"swift", "timely", "dctcp"} {
+	for _, name := range some("swift", "timely", "dctcp") {
 		b := newFabric(t, 1472)
 		s := b.add(factory(t, name))
 		b.Run(5 * time.Millisecond)

@@ -103,7 +103,7 @@ func controlled(tb testing.TB, name string) core.Config {
 	require.NoError(tb, err)
 	factory, err := algorithm.New(algorithm.Config())
 	require.NoError(tb, err)
-	return core.Config{Controller: factory}
+	return core.Config{Controller: factory, KeepAlive: time.Hour}
 }
 
 // uncoalesced is cfg with a datagram for each message.

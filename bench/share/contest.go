@@ -18,11 +18,17 @@ type group struct {
 	n    int
 	tcp  bool
 	name string // of the controller
+	// small is one that makes calls of 32 bytes one after the other, under the
+	// controller, and measures what they take.
+	small bool
 }
 
 func (g group) String() string {
-	if g.tcp {
+	switch {
+	case g.tcp:
 		return fmt.Sprintf("%d × TCP %s", g.n, g.name)
+	case g.small:
+		return "small calls"
 	}
 	return fmt.Sprintf("%d × %s", g.n, g.name)
 }
@@ -34,8 +40,11 @@ func (c contest) String() string {
 	return fmt.Sprintf("%v, %v", c.left, c.right)
 }
 
-// outcome is what each flow had, in bits per second.
-type outcome struct{ left, right []float64 }
+// outcome is what each flow had, in bits per second, and what small calls took.
+type outcome struct {
+	left, right []float64
+	p99         time.Duration
+}
 
 // timing is that of a run.
 type timing struct{ settle, measured time.Duration }
@@ -74,6 +83,7 @@ func (c contest) run(ctx context.Context, program string, t timing) (o outcome, 
 	}
 	if err == nil {
 		o.right, err = right.goodputs()
+		o.p99 = right.p99
 	}
 	return o, errors.Join(err, left.stop(), right.stop())
 }
@@ -82,8 +92,9 @@ func (c contest) run(ctx context.Context, program string, t timing) (o outcome, 
 // perf measures by itself, at about the same time.
 type runner struct {
 	streams *streams
-	uploads []*uploader
+	callers []*caller
 	marks   []seen
+	p99     time.Duration // of small calls, which count as none of the flows
 }
 
 type seen struct {
@@ -102,11 +113,11 @@ func (n *network) begin(ctx context.Context, program string, g group, t timing, 
 		return &r, err
 	}
 	for range g.n {
-		u, err := upload(ctx, program, n.client, g.name, t)
+		c, err := perf(ctx, program, n.client, g, t)
 		if err != nil {
 			return nil, err
 		}
-		r.uploads = append(r.uploads, u)
+		r.callers = append(r.callers, c)
 	}
 	return &r, nil
 }
@@ -118,12 +129,16 @@ func (r *runner) mark() {
 }
 
 func (r *runner) goodputs() (list []float64, err error) {
-	for _, u := range r.uploads {
-		rate, err := u.goodput()
+	for _, c := range r.callers {
+		result, err := c.result()
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, rate)
+		if c.small {
+			r.p99 = time.Duration(result.P99 * 1e3)
+		} else {
+			list = append(list, result.Goodput*1e9)
+		}
 	}
 	if r.streams != nil {
 		from, to := r.marks[0], r.marks[1]

@@ -112,18 +112,26 @@ func (m *measurement) document(revision string) string {
 	}
 	for _, s := range m.done {
 		line("\n## %s\n\n%s\n", s.title, s.about)
-		line("| path | flows | Mbit/s of the first | of the others | %s | least, most |\n| --- | --- | ---: | ---: | ---: | ---: |", s.value)
+		others := "of the others"
+		if s.latency {
+			others = "p99 beside it, and idle"
+		}
+		line("| path | flows | Mbit/s of the first | %s | %s | least, most |\n| --- | --- | ---: | ---: | ---: | ---: |", others, s.value)
 		for i, j := range s.contests {
 			a := s.answers[i]
 			right := a.got.right
 			if j.beside != nil {
 				right = a.beside.left
 			}
+			second := rates(right)
+			if s.latency {
+				second = fmt.Sprintf("%v, %v", a.got.p99.Round(time.Microsecond), a.beside.p99.Round(time.Microsecond))
+			}
 			spread := ""
 			if len(a.all) > 0 {
 				spread = fmt.Sprintf("%.2f, %.2f", a.all[0], a.all[len(a.all)-1])
 			}
-			line("| %v | %v | %s | %s | %s | %s |", j.path, j.contest, rates(a.got.left), rates(right), a.text(), spread)
+			line("| %v | %v | %s | %s | %s | %s |", j.path, j.contest, rates(a.got.left), second, a.text(), spread)
 		}
 	}
 	return b.String()
@@ -155,8 +163,8 @@ func rates(list []float64) string {
 const about = "Client and server are in network namespaces of their own. A path with `tbf` goes by veth pairs through a third, whose\n" +
 	"kernel forwards with a token bucket toward the server: the round trip is some tens of microseconds, and the queue holds\n" +
 	"10 ms. Other paths go through a relay in this program, between two tunnels: a queue of 10 ms or a round trip, and the\n" +
-	"round trip that is named; *ECN* marks by chance from a quarter of the queue on, and all from half of it on. The kernel's\n" +
-	"`netem`, `red` and `fq_codel` are not asked for, since many kernels have none; a queue for each flow leaves nothing to\n" +
-	"share either. All of it runs at the highest priority, since a relay that waits for a CPU is another path.\n\n" +
+	"round trip that is named; *ECN* marks as `red` does, by chance from a quarter of the queue on, and all from half of it on. The\n" +
+	"kernel's `netem`, `red` and `fq_codel` are not asked for, since many kernels have none; a queue for each flow leaves nothing\n" +
+	"to share either. All of it runs at the highest priority, since a relay that waits for a CPU is another path.\n\n" +
 	"*Not measured* is where a program failed, or the flows left a quarter of the path or more unused: the machine did not\n" +
 	"carry it, having other things to do."

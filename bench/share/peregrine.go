@@ -60,40 +60,50 @@ func (s *server) stop() error {
 	return nil
 }
 
-// uploader is a `peregrine perf --mode upload`.
-type uploader struct {
+// caller is a `peregrine perf`, of uploads or of small calls.
+type caller struct {
 	cmd    *exec.Cmd
-	result string
+	small  bool
+	folder string
 	log    strings.Builder
 }
 
-// upload starts one.
-func upload(ctx context.Context, program string, in *netns.Namespace, controller string, t timing) (*uploader, error) {
+// perf starts one.
+func perf(ctx context.Context, program string, in *netns.Namespace, g group, t timing) (*caller, error) {
 	folder, err := os.MkdirTemp("", "peregrine-share")
 	if err != nil {
 		return nil, err
 	}
-	u := &uploader{result: filepath.Join(folder, "result.json")}
-	u.cmd = exec.CommandContext(ctx, program, "perf", serverAddress+":31850", "--mode", "upload",
-		"--size", uploadSize, "--window", uploadWindow, "--cc", controller,
-		"--warmup", t.settle.String(), "--duration", t.measured.String(), "--json", u.result)
-	u.cmd.Stderr = &u.log
-	return u, in.Do(u.cmd.Start)
+	c := &caller{small: g.small, folder: folder}
+	args := []string{"perf", serverAddress + ":31850", "--cc", g.name,
+		"--warmup", t.settle.String(), "--duration", t.measured.String(), "--json", c.file()}
+	if g.small {
+		args = append(args, "--mode", "latency")
+	} else {
+		args = append(args, "--mode", "upload", "--size", uploadSize, "--window", uploadWindow)
+	}
+	c.cmd = exec.CommandContext(ctx, program, args...)
+	c.cmd.Stderr = &c.log
+	return c, in.Do(c.cmd.Start)
 }
 
-// goodput waits for its end, and is in bits per second.
-func (u *uploader) goodput() (float64, error) {
-	defer os.RemoveAll(filepath.Dir(u.result))
-	if err := u.cmd.Wait(); err != nil {
-		return 0, fmt.Errorf("peregrine perf: %w: %s", err, u.log.String())
+func (c *caller) file() string { return filepath.Join(c.folder, "result.json") }
+
+// result is what perf found.
+type result struct {
+	Goodput float64 `json:"goodput_gbps"`
+	P99     float64 `json:"p99_us"`
+}
+
+// result waits for its end.
+func (c *caller) result() (r result, err error) {
+	defer os.RemoveAll(c.folder)
+	if err := c.cmd.Wait(); err != nil {
+		return r, fmt.Errorf("peregrine perf: %w: %s", err, c.log.String())
 	}
-	text, err := os.ReadFile(u.result)
+	text, err := os.ReadFile(c.file())
 	if err != nil {
-		return 0, err
+		return r, err
 	}
-	var result struct {
-		Goodput float64 `json:"goodput_gbps"`
-	}
-	err = json.Unmarshal(text, &result)
-	return result.Goodput * 1e9, err
+	return r, json.Unmarshal(text, &r)
 }

@@ -18,13 +18,15 @@ func (p path) at(bits int) path         { p.rate = bits; return p }
 func (p path) marking() path            { p.marks = true; return p }
 func (p path) losing(part float64) path { p.loss = part; return p }
 
-func ours(n int, name string) group { return group{n, false, name} }
-func tcp(n int, name string) group  { return group{n, true, name} }
+func ours(n int, name string) group { return group{n: n, name: name} }
+func tcp(n int, name string) group  { return group{n: n, tcp: true, name: name} }
+func small(name string) group       { return group{n: 1, name: name, small: true} }
 
 // section is one question, and the contests that answer it.
 type section struct {
 	title, about string
 	value        string // what is judged
+	latency      bool   // of small calls, in place of the others' rates
 	contests     []judged
 }
 
@@ -45,6 +47,8 @@ func (b bound) String() string {
 		return "–"
 	case b.high == 0:
 		return fmt.Sprintf("≥ %.2f", b.low)
+	case b.low == 0:
+		return fmt.Sprintf("≤ %.2f", b.high)
 	}
 	return fmt.Sprintf("%.1f to %.1f", b.low, b.high)
 }
@@ -65,6 +69,10 @@ func sections(controllers, algorithms []string) []section {
 		title: "Alone", value: "goodput / TCP's",
 		about: "One flow of ours, and on the same path, in a run of its own, one of TCP under CUBIC.",
 	}
+	calls := section{
+		title: "Small calls beside an upload", value: "p99 / (3 × idle + a datagram)", latency: true,
+		about: "One upload, and small calls of another process: what the slowest hundredth of them takes, beside it and on the idle path.",
+	}
 	half := func(got, _ outcome) float64 { return got.share() }
 	index := func(got, _ outcome) float64 { return got.jain() }
 	ratio := func(got, beside outcome) float64 { return total(got.left) / total(beside.left) }
@@ -73,6 +81,17 @@ func sections(controllers, algorithms []string) []section {
 		equal := bound{0.4, 0.6}
 		for _, p := range []path{near, near.at(50e6), some, some.marking(), far} {
 			one.contests = append(one.contests, judged{contest{p, ours(1, c), tcp(1, "cubic")}, equal, half, nil})
+		}
+		if c == controllers[0] {
+			for _, p := range []path{near.at(2e9), some.at(50e6).marking()} {
+				one.contests = append(one.contests, judged{contest{p, ours(1, c), tcp(1, "cubic")}, equal, half, nil})
+			}
+			for _, p := range []path{near, near.at(1e9)} {
+				delay := func(got, idle outcome) float64 {
+					return got.p99.Seconds() / (3*idle.p99.Seconds() + 8*mtu/float64(p.rate))
+				}
+				calls.contests = append(calls.contests, judged{contest{p, ours(1, c), small(c)}, bound{high: 1}, delay, &contest{path: p, right: small(c)}})
+			}
 		}
 		for _, a := range others {
 			one.contests = append(one.contests, judged{contest{near, ours(1, c), tcp(1, a)}, equal, half, nil})
@@ -94,5 +113,5 @@ func sections(controllers, algorithms []string) []section {
 	for _, a := range others {
 		one.contests = append(one.contests, judged{contest{near, tcp(1, "cubic"), tcp(1, a)}, bound{}, half, nil})
 	}
-	return []section{one, many, alone}
+	return []section{one, many, alone, calls}
 }
