@@ -21,6 +21,7 @@ type deferred struct {
 	peer    netip.AddrPort
 	who     any // core.Request.Identity
 	until   time.Time
+	trace   atomic.Pointer[Trace] // nil: none
 
 	handed   bool          // out by Defer of an inline handler; the loop's
 	kept     atomic.Bool   // by a handler off the loop, to answer after it returns
@@ -81,12 +82,24 @@ func (l *loop) recordOf(q *core.Request) *deferred {
 	if d.life.Load() != nil {
 		d.life.Store(nil)
 	}
+	if d.trace.Load() != nil {
+		d.trace.Store(nil)
+	}
+	d.setTrace(q.Trace())
 	d.request, d.serial, d.method, d.peer, d.who = q, q.Serial, q.Method, q.Peer(), q.Identity()
 	d.until = time.Time{}
 	if q.Deadline != 0 {
 		d.until = l.epoch.Add(q.Deadline)
 	}
 	return d
+}
+
+// setTrace has d be part of a trace, if that is one.
+func (d *deferred) setTrace(trace Trace) {
+	if trace.IsValid() {
+		kept := trace
+		d.trace.Store(&kept)
+	}
 }
 
 // reuse keeps d, which has been answered, for another request, if its handler is done
@@ -196,11 +209,15 @@ type life struct {
 func (d *deferred) context() context.Context {
 	l := d.life.Load()
 	if l == nil {
+		base := context.Background()
+		if trace := d.trace.Load(); trace != nil {
+			base = ContextWithTrace(base, *trace)
+		}
 		l = &life{}
 		if d.until.IsZero() {
-			l.ctx, l.stop = context.WithCancel(context.Background())
+			l.ctx, l.stop = context.WithCancel(base)
 		} else {
-			l.ctx, l.stop = context.WithDeadline(context.Background(), d.until)
+			l.ctx, l.stop = context.WithDeadline(base, d.until)
 		}
 		if !d.life.CompareAndSwap(nil, l) {
 			l.stop()

@@ -32,6 +32,9 @@ import "github.com/peregrine-rpc/peregrine/core"
 //	// a former call names it; else it fails with Unavailable, not sent. So what was
 //	// learnt of a server, such as a method's number, is not said to its successor.
 //	Tied uint64
+//	// Trace, if it is not nil, tells the server what the call is part of, if the server
+//	// reads that. It must be valid, and not change until Done.
+//	Trace *Trace
 //	// Done is called once, on the endpoint's goroutine, when Response or Err is
 //	// set. It may submit this or other calls.
 //	Done func(*Call)
@@ -44,6 +47,25 @@ import "github.com/peregrine-rpc/peregrine/core"
 //	// User is the caller's own.
 //	User any
 type Call = core.Call
+
+// Trace is where a call belongs in a distributed trace, as W3C Trace Context has it: what
+// the traceparent of HTTP says. The zero Trace is none.
+//
+// Its fields:
+//
+//	// TraceID names the trace, and SpanID what in it made the call. Neither is 0.
+//	TraceID [16]byte
+//	SpanID [8]byte
+//	// Flags are trace-flags: bit 0 says that the caller records the trace.
+//	Flags uint8
+//
+// Its methods:
+//
+//	// IsValid says whether t is a trace.
+//	func (t Trace) IsValid() bool
+//	// String is the traceparent.
+//	func (t Trace) String() string
+type Trace = core.Trace
 
 // Error is how a call fails.
 //

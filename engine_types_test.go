@@ -24,7 +24,7 @@ import (
 var update = flag.Bool("update", false, "write the documentation of the engine's types anew")
 
 // engineTypes are the types of package core that are part of this package's API.
-var engineTypes = []string{"Call", "Error", "Code", "ConnState", "Config", "ConfigError", "Event", "EventKind", "Stats"}
+var engineTypes = []string{"Call", "Trace", "Error", "Code", "ConnState", "Config", "ConfigError", "Event", "EventKind", "Stats"}
 
 // TestTheEnginesTypesAreDocumentedHere keeps engine_types.go: tools that show
 // documentation say of an alias only what its own comment says, so that has all
@@ -52,6 +52,8 @@ func renderEngineTypes(t *testing.T) []byte {
 		switch name {
 		case "ConfigError":
 			described = find(setting, "Error")
+		case "Trace":
+			described = find(documented(t, "wire"), name)
 		case "Event", "EventKind":
 			described = find(packets, name)
 		}

@@ -130,7 +130,40 @@ func (r Request) Deadline() (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// Context is a context with the request's deadline. It is canceled when the
+// Trace is what the client says that the request is part of, by [ContextWithTrace] or
+// Call.Trace; the zero Trace: nothing.
+func (r Request) Trace() Trace {
+	if d := r.away(); d != nil {
+		if trace := d.trace.Load(); trace != nil {
+			return *trace
+		}
+		return Trace{}
+	}
+	if q := r.current(); q != nil {
+		return q.Trace()
+	}
+	return Trace{}
+}
+
+// SetTrace has Context, if that was not asked for yet, be part of a trace: that of a
+// span of the handler's own, in place of the client's. It is for interceptors; a trace
+// that is not valid changes nothing.
+func (r Request) SetTrace(trace Trace) {
+	if d := r.away(); d != nil {
+		if d != gone {
+			d.setTrace(trace)
+		}
+		return
+	}
+	if q := r.current(); q != nil {
+		q.SetTrace(trace)
+		if d := r.handle.loop.deferred; d != nil {
+			d.setTrace(trace)
+		}
+	}
+}
+
+// Context is a context with the request's deadline and [Request.Trace]. It is canceled when the
 // request has been answered, when the client gives up, closes its session or is
 // lost, and when an inline handler returns that did not Defer. A loop that a
 // handler holds hears of nothing but the deadline. Calls to other servers under

@@ -67,7 +67,8 @@ func (s *Session) call(ctx context.Context, method binding, request, buf []byte)
 	}
 	w := waiters.Get().(*waiter)
 	c := &w.call
-	c.Method, c.Tied, c.WaitForReady = method.number, method.connection, s.waitsForReady(ctx)
+	terms := termsOf(ctx)
+	c.Method, c.Tied, c.WaitForReady, c.Trace = method.number, method.connection, s.waitForReady || terms.ready, terms.trace
 	c.Request, c.Buf, c.Timeout = request, buf, timeout
 	if buf == nil {
 		c.Buf = empty

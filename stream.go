@@ -34,6 +34,7 @@ type Stream struct {
 	peer   unique.Handle[netip.AddrPort]
 	tls    *tls.ConnectionState // a handler's
 	turn   func()               // does what the user has asked for, on the loop
+	trace  *Trace               // nil: none
 
 	mu       sync.Mutex
 	ctx      context.Context // of a served stream nil until somebody asks for it
@@ -85,16 +86,38 @@ func (st *Stream) Name() string {
 // Peer is the address of the other side, as it was when the stream was opened.
 func (st *Stream) Peer() netip.AddrPort { return st.peer.Value() }
 
+// Trace is what the client says that the stream is part of, by [ContextWithTrace]; the
+// zero Trace: nothing.
+func (st *Stream) Trace() Trace {
+	if st.trace == nil {
+		return Trace{}
+	}
+	return *st.trace
+}
+
+// SetTrace has a handler's Context, if that was not asked for yet, be part of a trace:
+// that of a span of its own, in place of the client's. It is for interceptors; a trace
+// that is not valid changes nothing.
+func (st *Stream) SetTrace(trace Trace) {
+	if !st.client && trace.IsValid() {
+		st.trace = &trace
+	}
+}
+
 // Context is the one that a client opened the stream with. A handler's has the
-// stream's deadline, and ends when the stream does.
+// stream's deadline and [Stream.Trace], and ends when the stream does.
 func (st *Stream) Context() context.Context {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.ctx == nil { // most handlers do not ask, and idle ones are many
+		base := context.Background()
+		if trace := st.Trace(); trace.IsValid() {
+			base = ContextWithTrace(base, trace)
+		}
 		if at := st.stream.Deadline; at != 0 {
-			st.ctx, st.cancel = context.WithDeadline(context.Background(), st.loop.epoch.Add(at))
+			st.ctx, st.cancel = context.WithDeadline(base, st.loop.epoch.Add(at))
 		} else {
-			st.ctx, st.cancel = context.WithCancel(context.Background())
+			st.ctx, st.cancel = context.WithCancel(base)
 		}
 		if st.over || st.finished {
 			st.cancel()

@@ -47,10 +47,11 @@ func (m Method) stream(ctx context.Context, header []byte) (*Stream, error) {
 	if ctx.Err() != nil || ok && timeout <= 0 {
 		return nil, ended(ctx, false)
 	}
-	st := &Stream{loop: s.loop, client: true, method: m.number, named: m.named, peer: unique.Make(s.Peer()), ctx: ctx}
+	terms := termsOf(ctx)
+	st := &Stream{loop: s.loop, client: true, method: m.number, named: m.named, peer: unique.Make(s.Peer()), ctx: ctx, trace: terms.trace}
 	st.prepare(&core.Stream{
-		Method: known.number, Tied: known.connection,
-		Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitsForReady(ctx),
+		Method: known.number, Tied: known.connection, Trace: st.Trace(),
+		Header: append([]byte(nil), header...), Timeout: timeout, WaitForReady: s.waitForReady || terms.ready,
 	})
 	begin := func() {
 		s.session.Open(st.stream)
@@ -119,6 +120,10 @@ func (l *loop) handleStream(method uint16, h StreamHandler) {
 	h = l.endpoint.authorizedStream(h)
 	l.engine.HandleStream(method, func(s *core.Stream) {
 		st := &Stream{loop: l, method: method, peer: unique.Make(s.Peer()), tls: tlsOf(s.Identity()), header: append([]byte(nil), s.Header...), headed: true}
+		if s.Trace.IsValid() {
+			trace := s.Trace
+			st.trace = &trace
+		}
 		st.prepare(s)
 		s.Hold()
 		s.Receive()

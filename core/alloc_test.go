@@ -26,18 +26,20 @@ func TestASmallRPCAllocatesNothing(t *testing.T) {
 		cfg    core.Config
 		window int
 		size   int
+		trace  *core.Trace
 	}{
-		{"one at a time", core.Config{}, 1, 32},
-		{"64 at once", core.Config{}, 64, 32},
-		{"64 at once, not coalesced", core.Config{NoCoalesce: true}, 64, 32},
-		{"more than there are slots", core.Config{Slots: 16}, 64, 32},
-		{"with checksums", core.Config{Checksum: true}, 64, 32},
-		{"lent, not copied", core.Config{}, 8, 2000},
-		{"told of when it ends", core.Config{Ended: func(core.Side, uint16, core.Code, time.Duration, uint64) {}}, 64, 32},
-		{"recorded", core.Config{Recorder: core.NewRecorder(64)}, 64, 32},
-		{"in fragments", core.Config{}, 4, 20_000},
-		{"sealed", core.Config{Security: withKey(t)}, 64, 32},
-		{"sealed, in fragments", core.Config{Security: withKey(t)}, 4, 20_000},
+		{"one at a time", core.Config{}, 1, 32, nil},
+		{"64 at once", core.Config{}, 64, 32, nil},
+		{"64 at once, not coalesced", core.Config{NoCoalesce: true}, 64, 32, nil},
+		{"more than there are slots", core.Config{Slots: 16}, 64, 32, nil},
+		{"with checksums", core.Config{Checksum: true}, 64, 32, nil},
+		{"lent, not copied", core.Config{}, 8, 2000, nil},
+		{"told of when it ends", core.Config{Ended: func(core.Side, uint16, core.Code, time.Duration, uint64) {}}, 64, 32, nil},
+		{"recorded", core.Config{Recorder: core.NewRecorder(64)}, 64, 32, nil},
+		{"in fragments", core.Config{}, 4, 20_000, nil},
+		{"sealed", core.Config{Security: withKey(t)}, 64, 32, nil},
+		{"traced", core.Config{}, 64, 32, &core.Trace{TraceID: [16]byte{1}, SpanID: [8]byte{2}}},
+		{"sealed, in fragments", core.Config{Security: withKey(t)}, 4, 20_000, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, tc.cfg)
@@ -47,7 +49,7 @@ func TestASmallRPCAllocatesNothing(t *testing.T) {
 			var failure error
 			calls := make([]core.Call, tc.window)
 			for i := range calls {
-				calls[i] = core.Call{Method: 1, Request: make([]byte, tc.size), Buf: make([]byte, tc.size)}
+				calls[i] = core.Call{Method: 1, Request: make([]byte, tc.size), Buf: make([]byte, tc.size), Trace: tc.trace}
 				calls[i].Timeout = 10e9
 				calls[i].Done = func(c *core.Call) {
 					if c.Err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/peregrine-rpc/peregrine/core/packet"
+	"github.com/peregrine-rpc/peregrine/wire"
 )
 
 // Call is one request and its completion. The caller owns it and may use it
@@ -33,6 +34,9 @@ type Call struct {
 	// a former call names it; else it fails with Unavailable, not sent. So what was
 	// learnt of a server, such as a method's number, is not said to its successor.
 	Tied uint64
+	// Trace, if it is not nil, tells the server what the call is part of, if the server
+	// reads that. It must be valid, and not change until Done.
+	Trace *Trace
 	// Done is called once, on the endpoint's goroutine, when Response or Err is
 	// set. It may submit this or other calls.
 	Done func(*Call)
@@ -56,6 +60,10 @@ type Call struct {
 	next, prev *Call         // in that queue
 	deadline   packet.Timer
 }
+
+// Trace is where a call belongs in a distributed trace, as W3C Trace Context has it: what
+// the traceparent of HTTP says. The zero Trace is none.
+type Trace = wire.Trace
 
 // ErrOtherConnection is how a call or stream fails that was tied to a connection
 // which is not the session's any more. It was not sent.

@@ -82,7 +82,7 @@ func (m *mux) weighRefusals() {
 // begin makes m new: packets that held it mean nothing now.
 func (e *Endpoint) begin(m *outgoing) {
 	e.restamp(m)
-	m.deadline, m.started, m.acked = 0, false, false
+	m.flags, m.started, m.acked = 0, false, false
 	m.padding, m.stride, m.payloadEnd = 0, 0, 0
 }
 

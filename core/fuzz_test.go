@@ -558,9 +558,16 @@ func (w *fuzzWorld) message(a arguments) {
 		length = int(min(uint32(m.Stride), m.Total-min(m.Total, offset)))
 	}
 	m.Code = a.byte()
-	if (m.Kind == wire.Request || m.Kind == wire.StreamHeader) && a.byte()&1 != 0 {
-		m.Flags |= wire.FlagDeadline
-		m.Deadline = uint32(a.uint16())
+	if m.Kind == wire.Request || m.Kind == wire.StreamHeader {
+		options := a.byte()
+		if options&1 != 0 {
+			m.Flags |= wire.FlagDeadline
+			m.Deadline = uint32(a.uint16())
+		}
+		if options&2 != 0 {
+			m.Flags |= wire.FlagTrace
+			m.Trace.TraceID[0], m.Trace.SpanID[0] = a.byte(), a.byte()
+		}
 	}
 	body := make([]byte, m.HeaderSize()+length)
 	m.Put(body, length)

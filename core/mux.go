@@ -48,6 +48,7 @@ type limits struct {
 	slots      int // a session
 	maxSession int // sessions
 	maxMessage int64
+	traces     bool // the remote reads Call.Trace
 
 	streams      int    // a session
 	streamWindow uint32 // bytes that may be sent on a stream from the start
@@ -77,6 +78,7 @@ func (m *mux) Offer(own *wire.Params) {
 	own.Slots = uint16(cfg.Slots)
 	own.Sessions = uint16(min(cfg.Sessions, maxSessions))
 	own.MaxMessage = uint32(cfg.MaxMessage)
+	own.Features |= wire.FeatureTrace
 	own.Streams = uint16(cfg.Streams)
 	own.StreamWindow = uint16(cfg.StreamWindow / wire.WindowUnit)
 	if !m.conn.Dialed() && m.conn.State() == packet.Connected { // else the client is not known yet, and takes the less itself
@@ -91,6 +93,7 @@ func (m *mux) Up(remote *wire.Params) {
 		slots:      min(m.e.cfg.Slots, int(remote.Slots)),
 		maxSession: int(remote.Sessions),
 		maxMessage: int64(remote.MaxMessage),
+		traces:     remote.Features&wire.FeatureTrace != 0,
 
 		streams:      min(m.e.cfg.Streams, int(remote.Streams)),
 		streamWindow: uint32(remote.StreamWindow) * wire.WindowUnit,

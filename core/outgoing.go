@@ -14,6 +14,7 @@ import (
 type outgoing struct {
 	id         uint32
 	size       int32 // in a datagram, uncut
+	flags      uint8 // wire.FlagDeadline, wire.FlagTrace: what its header has besides
 	started    bool  // some packet went out
 	acked      bool  // all packets arrived
 	waits      bool  // in its connection's sendQueue
@@ -21,7 +22,7 @@ type outgoing struct {
 	queue      *outgoingQueue // of long messages; nil: in none
 	lead       wire.MessageLead
 	data       []byte
-	deadline   time.Duration // when the call times out; 0: never
+	deadline   time.Duration // with FlagDeadline: when the call times out
 	stride     int32         // bytes a fragment; 0: not cut
 	padding    int32         // MTU probe: length of the datagram
 	// payloadEnd is one more than the transmit number of the last packet that
@@ -29,6 +30,7 @@ type outgoing struct {
 	payloadEnd uint64
 	response   *Request // whose response this is
 	owner      *mux     // of a control message
+	trace      *Trace   // with FlagTrace: the caller's
 
 	// For messages of several packets.
 	fragments int
@@ -56,6 +58,21 @@ func (m *outgoing) split(stride int) {
 	clear(m.arrived)
 }
 
+// expire has the message say when its call times out.
+func (m *outgoing) expire(at time.Duration) { m.flags, m.deadline = m.flags|wire.FlagDeadline, at }
+
+// options is the size of what m's flags add to its header.
+func (m *outgoing) options() int {
+	size := 0
+	if m.flags&wire.FlagDeadline != 0 {
+		size += wire.DeadlineSize
+	}
+	if m.flags&wire.FlagTrace != 0 {
+		size += wire.TraceSize
+	}
+	return size
+}
+
 // take returns the fragment to send next, if any is left.
 func (m *outgoing) take() (fragment int, ok bool) {
 	for len(m.lost) > 0 {
@@ -76,9 +93,12 @@ func (m *outgoing) take() (fragment int, ok bool) {
 // many bytes of data, and returns its size.
 func (m *outgoing) put(b []byte, fragment, length int, now time.Duration) int {
 	h := m.lead.Header()
-	if m.deadline != 0 {
-		h.Flags |= wire.FlagDeadline
+	h.Flags |= m.flags
+	if m.flags&wire.FlagDeadline != 0 {
 		h.Deadline = wire.EncodeTimeout(m.deadline - now)
+	}
+	if m.flags&wire.FlagTrace != 0 {
+		h.Trace = *m.trace
 	}
 	if m.stride != 0 {
 		h.Flags |= wire.FlagFragment

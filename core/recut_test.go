@@ -20,7 +20,7 @@ func TestAFragmentOfTheFormerCutCountsForNoneOfTheNext(t *testing.T) {
 	client.port.Stuck(true)
 	n.submit(s, &Call{Method: echo, Request: pattern(60_000, 1)})
 	m, o := muxOf(client.toward(server)), &s.activeSlot(0).out
-	o.split(m.stride() + 300) // as while the path was wider
+	o.split(m.stride(o) + 300) // as while the path was wider
 	first := m.queue.sent
 	for range 3 {
 		fragment, _ := o.take()
@@ -28,7 +28,7 @@ func TestAFragmentOfTheFormerCutCountsForNoneOfTheNext(t *testing.T) {
 	}
 	filled, _ := m.Fill(&packet.Run{Packets: []transport.TxPacket{{Head: make([]byte, m.conn.Room())}}, Limit: m.conn.Room()})
 	require.Equal(t, 1, filled)
-	require.Equal(t, m.stride(), int(o.stride), "it is cut anew")
+	require.Equal(t, m.stride(o), int(o.stride), "it is cut anew")
 	m.Arrived(first, 3)
 	require.Equal(t, o.fragments, o.unacked)
 }

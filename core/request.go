@@ -43,11 +43,13 @@ type Request struct {
 	slot     uint16
 	state    requestState
 	refused  bool // answered by the engine
+	traced   bool
 	endpoint *Endpoint
 	in       *arrival // of a request of several packets
 	small    []byte   // copy of a short reply
 	out      outgoing
 	kept     []byte // copy of Data, for Defer
+	trace    Trace  // if traced
 }
 
 // Canceler is told that a request has ended before its reply. CancelFunc makes one of
@@ -99,6 +101,21 @@ func (r *Request) Peer() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return r.mux.conn.Addr()
+}
+
+// Trace says what the request is part of, if its client does; else it is the zero Trace.
+func (r *Request) Trace() Trace {
+	if !r.traced {
+		return Trace{}
+	}
+	return r.trace
+}
+
+// SetTrace has Trace say something else from now on, if that is a trace.
+func (r *Request) SetTrace(trace Trace) {
+	if trace.IsValid() {
+		r.traced, r.trace = true, trace
+	}
 }
 
 // Handle sets the handler of a method; nil removes it.
@@ -307,13 +324,16 @@ func (m *mux) request(lead wire.MessageLead, body []byte, full *wire.Message) {
 	if e.timed {
 		r.since = e.packets.Now()
 	}
-	r.state = requestArriving
+	r.state, r.traced = requestArriving, false
 	r.out.lead = lead.Answer()
 	fragment := false
 	if full != nil {
 		fragment = full.Flags&wire.FlagFragment != 0
 		if full.Flags&wire.FlagDeadline != 0 {
 			r.Deadline = e.packets.Now() + wire.DecodeTimeout(full.Deadline)
+		}
+		if full.Flags&wire.FlagTrace != 0 && full.Trace.IsValid() {
+			r.traced, r.trace = true, full.Trace
 		}
 	}
 	switch {

@@ -29,10 +29,12 @@ type outbox struct {
 // enqueue queues o for sending.
 func (m *mux) enqueue(o *outgoing) {
 	o.size = wire.MessageHeaderSize + int32(len(o.data))
-	if o.deadline != 0 {
-		o.size += wire.DeadlineSize
+	limit := m.singleLimit()
+	if o.flags != 0 {
+		o.size += int32(o.options())
+		limit = m.limitOf(o)
 	}
-	if len(o.data) <= m.singleLimit() {
+	if len(o.data) <= limit {
 		if settled := m.conn.Settled(); m.queue.full(settled) {
 			m.queue.makeRoom(settled)
 		}
@@ -49,11 +51,19 @@ func (m *mux) void(o *outgoing) {
 	m.queue.void(o)
 }
 
-// singleLimit is how long a message may be to travel in one datagram.
+// singleLimit is how long a message without a trace may be to travel in one datagram.
 func (m *mux) singleLimit() int { return m.conn.Room() - wire.MessageHeaderSize - wire.DeadlineSize }
 
-// stride is the length of the fragments of longer messages.
-func (m *mux) stride() int { return m.singleLimit() - wire.FragmentSize }
+// limitOf is how long o may be.
+func (m *mux) limitOf(o *outgoing) int {
+	if o.flags&wire.FlagTrace != 0 {
+		return m.singleLimit() - wire.TraceSize
+	}
+	return m.singleLimit()
+}
+
+// stride is the length of the fragments of o, if it is longer.
+func (m *mux) stride(o *outgoing) int { return m.limitOf(o) - wire.FragmentSize }
 
 // Ping queues a message whose arrival is all that matters.
 func (m *mux) Ping(size int) {
@@ -113,7 +123,7 @@ func (m *mux) Fill(r *packet.Run) (filled int, next packet.Next) {
 			q.send(o)
 			entries++
 			o.started = true
-			if o.deadline == 0 {
+			if o.flags == 0 {
 				o.lead.Put(b[n:], len(o.data))
 				n += wire.MessageHeaderSize
 			} else {
@@ -161,14 +171,14 @@ func (m *mux) fragment(b []byte, n int, t *transport.TxPacket, ahead int) (end, 
 	if o == nil {
 		return n, 0
 	}
-	if o.stride == 0 && len(o.data) <= m.singleLimit() {
+	if o.stride == 0 && len(o.data) <= m.limitOf(o) {
 		o.dequeue()
 		m.queue.push(o, m.conn.Settled()) // queued when the MTU was smaller
 		return n, 0
 	}
-	if o.stride == 0 || int(o.stride) > m.stride() {
+	if stride := m.stride(o); o.stride == 0 || int(o.stride) > stride {
 		m.e.restamp(o)
-		o.split(m.stride())
+		o.split(stride)
 		if o.part != nil {
 			o.part.open()
 		}

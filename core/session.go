@@ -281,7 +281,11 @@ func (s *Session) start(c *Call) {
 	o.lead = wire.NewMessageLead(wire.Request, s.index, s.generation, index, c.Method, record.sequence)
 	o.data = c.Request
 	if c.deadline.IsSet() && c.deadline.At()-e.packets.Now() <= wire.MaxTimeout {
-		o.deadline = c.deadline.At()
+		o.expire(c.deadline.At())
+	}
+	if c.Trace != nil && m.traces {
+		o.flags |= wire.FlagTrace
+		o.trace = c.Trace
 	}
 	m.enqueue(o)
 }
@@ -312,7 +316,7 @@ func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	s.slots[slot.index].active = 0
 	s.free = append(s.free, slot.index)
 	s.mux.void(&slot.out)
-	slot.call, slot.out.data = nil, nil
+	slot.call, slot.out.data, slot.out.trace = nil, nil, nil
 	if slot.in != nil {
 		s.mux.e.recycleAssembly(&slot.in)
 	}

@@ -35,6 +35,9 @@ type Stream struct {
 	WaitForReady bool
 	// Tied, of a client, is as a Call has it.
 	Tied uint64
+	// Trace tells the server what the stream is part of, if the server reads that. At the
+	// server it is the client's; the zero Trace is none.
+	Trace Trace
 	// User is told what happens. The server's handler sets it.
 	User StreamUser
 

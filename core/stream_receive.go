@@ -135,8 +135,11 @@ func (s *Stream) take(m *wire.Message) {
 	place, length, start := m.Sequence, uint32(len(m.Body)), int64(0)
 	if m.Kind == wire.StreamHeader {
 		place = 0
-		if s.session == nil {
+		if s.session == nil && !s.handled {
 			s.Method = uint16(m.Sequence)
+			if m.Flags&wire.FlagTrace != 0 && m.Trace.IsValid() {
+				s.Trace = m.Trace
+			}
 		}
 	}
 	fragment := m.Flags&wire.FlagFragment != 0

@@ -219,7 +219,11 @@ func (s *Stream) proceed() {
 		}
 		p.lead = s.names.lead(p.kind, p.sequence).WithCode(p.code)
 		if p.kind == wire.StreamHeader && s.session != nil && s.deadline.IsSet() && s.deadline.At()-s.mux.e.packets.Now() <= wire.MaxTimeout {
-			p.deadline = s.deadline.At()
+			p.expire(s.deadline.At())
+		}
+		if p.kind == wire.StreamHeader && s.session != nil && s.mux.traces && s.Trace.IsValid() {
+			p.flags |= wire.FlagTrace
+			p.trace = &s.Trace
 		}
 		if !p.lent {
 			s.mux.queued += len(p.data)
@@ -337,7 +341,7 @@ func (e *Endpoint) recyclePart(p *sending) {
 			s.takeTurn()
 		}
 	}
-	p.data, p.stream, p.older, p.newer = nil, nil, nil, nil
+	p.data, p.trace, p.stream, p.older, p.newer = nil, nil, nil, nil, nil
 	e.sendings.put(p)
 	if len(e.sendings.free) > few {
 		e.tidySoon()

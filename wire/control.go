@@ -28,6 +28,8 @@ const (
 	// FeaturePSK after one with a key that both have.
 	FeatureTLS
 	FeaturePSK
+	// FeatureTrace says that this side reads FlagTrace.
+	FeatureTrace
 )
 
 // Params are what one side offers or accepts in the handshake.

@@ -49,6 +49,7 @@ type message struct {
 	Total      uint32   `json:"total"`
 	Index      uint32   `json:"index"`
 	Stride     uint16   `json:"stride"`
+	Trace      string   `json:"trace"` // as a traceparent
 	Body       hexBytes `json:"body"`
 }
 
@@ -103,7 +104,7 @@ var (
 	flagNames = []string{"checksum", "ack_now", "sealed", "phase"}
 	kindNames = []string{"", "request", "response", "cancel", "close_session", "ping",
 		"stream_header", "stream_data", "stream_end", "stream_window", "stream_reset"}
-	optionNames = []string{4: "fragment", 5: "deadline"}
+	optionNames = []string{4: "fragment", 5: "deadline", 6: "trace"}
 )
 
 func bitsOf(set uint8, names []string) (list []string) {
@@ -174,10 +175,14 @@ func (d *datagram) decodeMessages(rest []byte) (err error) {
 		if rest, err = m.Parse(rest); err != nil {
 			return err
 		}
+		trace := ""
+		if m.Flags&wire.FlagTrace != 0 {
+			trace = m.Trace.String()
+		}
 		d.Messages = append(d.Messages, message{
 			Kind: kindNames[m.Kind], Options: bitsOf(m.Flags, optionNames), Code: m.Code,
 			Session: m.Session, Generation: m.Generation, Slot: m.Slot, Method: m.Method, Sequence: m.Sequence,
-			Deadline: m.Deadline, Total: m.Total, Index: m.Index, Stride: m.Stride, Body: append(hexBytes(nil), m.Body...),
+			Deadline: m.Deadline, Total: m.Total, Index: m.Index, Stride: m.Stride, Trace: trace, Body: append(hexBytes(nil), m.Body...),
 		})
 	}
 	return nil
@@ -359,6 +364,13 @@ func (m *message) put(b []byte) int {
 		Session: m.Session, Generation: m.Generation, Slot: m.Slot, Method: m.Method, Sequence: m.Sequence,
 		Deadline: m.Deadline, Total: m.Total, Index: m.Index, Stride: m.Stride,
 	}}
+	if m.Trace != "" {
+		trace, err := wire.ParseTrace(m.Trace)
+		if err != nil {
+			panic(err) // the document's
+		}
+		w.Trace = trace
+	}
 	n := w.Put(b, len(m.Body))
 	return n + copy(b[n:], m.Body)
 }

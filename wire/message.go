@@ -36,6 +36,9 @@ const (
 	// FlagDeadline says that a time limit follows the message header (Request and
 	// StreamHeader only).
 	FlagDeadline = 1 << 5
+	// FlagTrace says that a Trace follows, after all else that flags add (Request and
+	// StreamHeader only, and only to who has FeatureTrace).
+	FlagTrace = 1 << 6
 
 	kindMask = 0xF
 )
@@ -43,7 +46,7 @@ const (
 // The kinds that may have each flag, as bits.
 const (
 	fragmented = 1<<Request | 1<<Response | 1<<StreamHeader | 1<<StreamData | 1<<StreamEnd
-	timed      = 1<<Request | 1<<StreamHeader
+	opening    = 1<<Request | 1<<StreamHeader // FlagDeadline, FlagTrace
 )
 
 // Sizes in bytes.
@@ -87,6 +90,8 @@ type MessageHeader struct {
 	Total  uint32
 	Index  uint32
 	Stride uint16
+	// Trace, with FlagTrace, is of what the call is part of.
+	Trace Trace
 }
 
 // HeaderSize is the length in bytes of m.
@@ -97,6 +102,9 @@ func (m *MessageHeader) HeaderSize() int {
 	}
 	if m.Flags&FlagFragment != 0 {
 		n += FragmentSize
+	}
+	if m.Flags&FlagTrace != 0 {
+		n += TraceSize
 	}
 	return n
 }
@@ -124,6 +132,10 @@ func (m *MessageHeader) putOptions(b []byte) int {
 		binary.LittleEndian.PutUint16(f[8:], m.Stride)
 		binary.LittleEndian.PutUint16(f[10:], 0)
 		n += FragmentSize
+	}
+	if m.Flags&FlagTrace != 0 {
+		m.Trace.put(b[n:])
+		n += TraceSize
 	}
 	return n
 }
@@ -178,13 +190,13 @@ func (m *Message) Parse(b []byte) (rest []byte, err error) {
 // parseOptions checks what is rare, and decodes what the flags add. n is the size of
 // the header.
 func (m *Message) parseOptions(b []byte, length int) (n int, err error) {
-	if m.Kind == 0 || m.Kind >= numKinds || m.Flags&^(FlagFragment|FlagDeadline) != 0 {
+	if m.Kind == 0 || m.Kind >= numKinds || m.Flags&^(FlagFragment|FlagDeadline|FlagTrace) != 0 {
 		return 0, ErrType
 	}
 	if m.Flags == 0 {
 		return MessageHeaderSize, nil
 	}
-	if m.Flags&FlagFragment != 0 && fragmented>>m.Kind&1 == 0 || m.Flags&FlagDeadline != 0 && timed>>m.Kind&1 == 0 {
+	if m.Flags&FlagFragment != 0 && fragmented>>m.Kind&1 == 0 || m.Flags&(FlagDeadline|FlagTrace) != 0 && opening>>m.Kind&1 == 0 {
 		return 0, ErrType
 	}
 	n = MessageHeaderSize
@@ -207,6 +219,10 @@ func (m *Message) parseOptions(b []byte, length int) (n int, err error) {
 		if uint64(length) != min(uint64(m.Stride), uint64(m.Total)-offset) {
 			return 0, ErrLength
 		}
+	}
+	if m.Flags&FlagTrace != 0 {
+		m.Trace.parse(b[n:])
+		n += TraceSize
 	}
 	return n, nil
 }

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -54,6 +55,12 @@ func messages(t *rapid.T) wire.Message {
 	if m.Kind == wire.Request && rapid.Bool().Draw(t, "has deadline") {
 		m.Flags |= wire.FlagDeadline
 		m.Deadline = u32(t, "deadline")
+	}
+	if m.Kind == wire.Request && rapid.Bool().Draw(t, "has trace") {
+		m.Flags |= wire.FlagTrace
+		m.Trace.Flags = u8(t, "trace-flags")
+		binary.LittleEndian.PutUint64(m.Trace.TraceID[4:], u64(t, "trace"))
+		binary.LittleEndian.PutUint64(m.Trace.SpanID[:], u64(t, "span"))
 	}
 	length := rapid.IntRange(0, 3000).Draw(t, "length")
 	if m.Kind <= wire.Response && rapid.Bool().Draw(t, "is fragment") {

@@ -12,6 +12,7 @@ type Call struct {
 	Method  uint16
 	Request []byte
 	Timeout time.Duration // 0: none
+	Trace   []byte        // §3.5; nil: none
 	Done    func(code uint8, reply []byte, mayHaveExecuted bool)
 
 	until time.Duration
@@ -117,7 +118,7 @@ func (k *calling) start() {
 		if s.sequence++; s.sequence == 0 {
 			s.sequence = 1
 		}
-		m := message{kind: kindRequest, generation: k.generation, slot: uint16(i), method: call.Method, sequence: s.sequence}
+		m := message{kind: kindRequest, generation: k.generation, slot: uint16(i), method: call.Method, sequence: s.sequence, trace: k.conn.traced(call.Trace)}
 		s.out = cut(m, call.Request, k.conn.end.cfg.Stride)
 		for _, p := range s.out {
 			p.until = call.until

@@ -50,8 +50,9 @@ const (
 const (
 	flagSealed, flagPhase = 4, 8
 
-	minHello = 1200
-	window   = 448 // how far back packet numbers are told apart (§2.6)
+	minHello  = 1200
+	traceSize = 25
+	window    = 448 // how far back packet numbers are told apart (§2.6)
 )
 
 // datagram is one, decoded.
@@ -83,6 +84,7 @@ type message struct {
 	sequence                          uint32
 	deadline                          *uint32
 	fragment                          *fragment
+	trace                             []byte // nil: none
 	body                              []byte
 }
 
@@ -156,6 +158,9 @@ func (m *message) append(b []byte) []byte {
 	if m.deadline != nil {
 		first |= 1 << 5
 	}
+	if m.trace != nil {
+		first |= 1 << 6
+	}
 	b = append(b, first, m.code)
 	for _, v := range []uint16{uint16(len(m.body)), m.session, m.generation, m.slot, m.method} {
 		b = append(b, le16(v)...)
@@ -170,7 +175,7 @@ func (m *message) append(b []byte) []byte {
 		b = append(b, le16(f.stride)...)
 		b = append(b, 0, 0)
 	}
-	return append(b, m.body...)
+	return append(append(b, m.trace...), m.body...)
 }
 
 // decode reads a datagram. With errVersion it is valid if it is a Hello or a Refuse (§5.3). Messages that decode before one that
@@ -262,10 +267,10 @@ func decodeMessage(b []byte) (m message, size int, err error) {
 		sequence: binary.LittleEndian.Uint32(b[12:]),
 	}
 	length := int(binary.LittleEndian.Uint16(b[2:]))
-	fragmented, timed := b[0]&(1<<4) != 0, b[0]&(1<<5) != 0
+	fragmented, timed, traced := b[0]&(1<<4) != 0, b[0]&(1<<5) != 0, b[0]&(1<<6) != 0
 	switch {
-	case m.kind < kindRequest || m.kind > kindStreamReset || b[0]>>6 != 0,
-		timed && m.kind != kindRequest && m.kind != kindStreamHeader,
+	case m.kind < kindRequest || m.kind > kindStreamReset || b[0]>>7 != 0,
+		(timed || traced) && m.kind != kindRequest && m.kind != kindStreamHeader,
 		fragmented && m.kind > kindResponse && (m.kind < kindStreamHeader || m.kind > kindStreamEnd):
 		return m, 0, errType
 	}
@@ -293,6 +298,13 @@ func decodeMessage(b []byte) (m message, size int, err error) {
 		}
 		m.fragment = f
 		size += 12
+	}
+	if traced {
+		if len(b) < size+traceSize {
+			return m, 0, errLength
+		}
+		m.trace = append([]byte(nil), b[size:size+traceSize]...)
+		size += traceSize
 	}
 	if len(b) < size+length {
 		return m, 0, errLength

@@ -141,6 +141,7 @@ func (c *conn) nearest() uint64 {
 // message takes in one from the side that may say it (§3.1).
 func (c *conn) message(m *message) {
 	switch {
+	case m.trace != nil && c.end.cfg.Traced == nil: // §3.5: what was not asked for
 	case m.kind == kindResponse && c.client:
 		c.response(m)
 	case m.kind == kindRequest && !c.client:

@@ -27,6 +27,8 @@ type Config struct {
 	Streams, StreamWindow uint16
 	// Stream takes in a stream that a client has opened, and says who is told what happens. False: there is no such method.
 	Stream func(s *Stream) bool
+	// Traced is told the trace of each request and stream that has one; nil: this endpoint says that it does not read them.
+	Traced func(method uint16, trace []byte)
 	// Names are methods' names, and their numbers.
 	Names map[string]uint16
 }
@@ -83,6 +85,9 @@ func (e *Endpoint) params() params {
 	}
 	if e.cfg.Checksum {
 		p.features = 1
+	}
+	if e.cfg.Traced != nil {
+		p.features |= featureTrace
 	}
 	return p
 }

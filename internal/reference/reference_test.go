@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,8 @@ type world struct {
 	t              *testing.T
 	client, server *sim.Host
 	runs           map[uint64]int // of requests, by their number
+	traced         map[uint64]bool
+	deaf           bool // the server does not read traces
 }
 
 const method = 7
@@ -90,12 +93,24 @@ func (w *world) serve(request []byte) (code uint8, reply []byte) {
 	return 0, pattern(number+1, int(size))
 }
 
+// traceOf is what a request is part of: of each third, its number and then some.
+func traceOf(request []byte) (t core.Trace, is bool) {
+	number := binary.LittleEndian.Uint64(request)
+	copy(t.TraceID[:], "a trace, of some")
+	binary.LittleEndian.PutUint64(t.SpanID[:], number+1)
+	t.Flags = uint8(number)
+	return t, number%3 == 0
+}
+
+// isTraced takes in the trace of a request.
+func (w *world) isTraced(span []byte) { w.traced[binary.LittleEndian.Uint64(span)-1] = true }
+
 func pattern(number uint64, size int) []byte {
 	return bytes.Repeat(binary.LittleEndian.AppendUint64(nil, number*0x9E3779B97F4A7C15), size/8+1)[:size]
 }
 
 func newWorld(t *testing.T, seed uint64, faults sim.Faults) *world {
-	w := &world{Network: sim.New(seed), t: t, runs: map[uint64]int{}}
+	w := &world{Network: sim.New(seed), t: t, runs: map[uint64]int{}, traced: map[uint64]bool{}}
 	w.client, w.server = w.Host("client", sim.HostConfig{}), w.Host("server", sim.HostConfig{})
 	cable := w.Link(w.client, w.server, sim.LinkConfig{Rate: 1e9, Delay: 50 * time.Microsecond, QueueBytes: 1 << 20, MarkBytes: 20 << 10})
 	cable.Toward(w.client).SetFaults(faults)
@@ -108,6 +123,13 @@ func (w *world) addr() netip.AddrPort { return netip.AddrPortFrom(w.server.Addr(
 
 func (w *world) referenceServer(cfg reference.Config) {
 	cfg.Handler = func(_ uint16, request []byte) (uint8, []byte) { return w.serve(request) }
+	if w.deaf = cfg.Seed%2 == 1; !w.deaf {
+		cfg.Traced = func(_ uint16, trace []byte) {
+			require.Len(w.t, trace, 25)
+			require.Equal(w.t, "a trace, of some", string(trace[:16]))
+			w.isTraced(trace[16:24])
+		}
+	}
 	port := w.server.Open(1)
 	w.server.Run(&runner{Endpoint: reference.New(cfg), port: port, route: map[netip.AddrPort]transport.Route{}}, port)
 }
@@ -118,6 +140,11 @@ func (w *world) engineServer(cfg core.Config) *core.Endpoint {
 	e, err := core.New(cfg, port, w.Now())
 	require.NoError(w.t, err)
 	e.Handle(method, func(r *core.Request) {
+		if trace := r.Trace(); trace.IsValid() {
+			expected, _ := traceOf(r.Data)
+			require.Equal(w.t, expected, trace)
+			w.isTraced(trace.SpanID[:])
+		}
 		if code, reply := w.serve(r.Data); code == 0 {
 			r.Reply(reply)
 		} else {
@@ -134,7 +161,11 @@ func (w *world) referenceClient(cfg reference.Config) *side {
 	w.client.Run(&runner{Endpoint: e, port: port, route: map[netip.AddrPort]transport.Route{}}, port)
 	k := e.Connect(w.addr())
 	return &side{w.client, func(request []byte, timeout time.Duration, done func(uint8, []byte, bool)) {
-		k.Call(w.Now(), &reference.Call{Method: method, Request: request, Timeout: timeout, Done: done})
+		c := &reference.Call{Method: method, Request: request, Timeout: timeout, Done: done}
+		if trace, is := traceOf(request); is {
+			c.Trace = slices.Concat(trace.TraceID[:], trace.SpanID[:], []byte{trace.Flags})
+		}
+		k.Call(w.Now(), c)
 	}}
 }
 
@@ -148,7 +179,11 @@ func (w *world) engineClient(cfg core.Config) *side {
 	require.NoError(w.t, err)
 	return &side{w.client, func(request []byte, timeout time.Duration, done func(uint8, []byte, bool)) {
 		e.Advance(w.Now())
-		s.Submit(&core.Call{Method: method, Request: request, Timeout: timeout, Done: func(c *core.Call) {
+		var trace *core.Trace
+		if t, is := traceOf(request); is {
+			trace = &t
+		}
+		s.Submit(&core.Call{Method: method, Request: request, Timeout: timeout, Trace: trace, Done: func(c *core.Call) {
 			failure, failed := c.Err.(*core.Error)
 			if !failed {
 				done(0, c.Response, true)
@@ -198,6 +233,7 @@ func (w *world) converse(client *side, calls int) {
 	require.NoError(t, w.Until(time.Minute, func() bool { return ended == calls }), "%d of %d calls ended", ended, calls)
 	for number, runs := range w.runs {
 		require.Equal(t, 1, runs, "request %d", number)
+		require.Equal(t, number%3 == 0 && !w.deaf, w.traced[number], "the trace of request %d", number)
 	}
 }
 

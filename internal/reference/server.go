@@ -73,7 +73,10 @@ func give(pieces []*piece) {
 	}
 }
 
-const notExecuted = 0x80
+const (
+	notExecuted  = 0x80
+	featureTrace = 1 << 3
+)
 
 // sessionOf is the session of a message, which may open it; nil: the message is dropped.
 func (c *conn) sessionOf(m *message) *session {
@@ -156,11 +159,27 @@ func (c *conn) execute(slot *servedSlot, m *message, request []byte) {
 	case c.end.cfg.Handler == nil:
 		c.respond(slot, m, 12|notExecuted, []byte("no such method"))
 	default:
+		c.tellTrace(m.method, m.trace)
 		code, reply := c.end.cfg.Handler(m.method, request)
 		if uint64(len(reply)) > uint64(c.params.maxMessage) {
 			code, reply = 8, []byte("the reply is too long")
 		}
 		c.respond(slot, m, code, reply)
+	}
+}
+
+// traced is a trace, if the other side reads it.
+func (c *conn) traced(trace []byte) []byte {
+	if c.params.features&featureTrace == 0 {
+		return nil
+	}
+	return trace
+}
+
+// tellTrace tells of a trace, if there is one.
+func (c *conn) tellTrace(method uint16, trace []byte) {
+	if trace != nil && c.end.cfg.Traced != nil {
+		c.end.cfg.Traced(method, trace)
 	}
 }
 

@@ -11,10 +11,11 @@ const placeSize = 16
 
 // Stream is one stream, of either side. What happens is told to its functions, as far as there are any.
 type Stream struct {
-	// Method, Header and Timeout (0: none) are the client's.
+	// Method, Header, Timeout (0: none) and Trace (§3.5; nil: none) are the client's.
 	Method  uint16
 	Header  []byte
 	Timeout time.Duration
+	Trace   []byte
 
 	// Opened tells a client what the server has sent at the beginning, if it did.
 	Opened func(header []byte)
@@ -167,6 +168,9 @@ func (s *Stream) send(m message, body []byte) {
 // proceed lets out what may be sent.
 func (s *Stream) proceed() {
 	for len(s.blocked) > 0 && newer32(s.limit, s.blocked[0].place) {
+		if s.conn.client && s.blocked[0].kind == kindStreamHeader {
+			s.blocked[0].trace = s.conn.traced(s.Trace)
+		}
 		s.out = append(s.out, s.say(s.blocked[0]))
 		s.blocked = s.blocked[1:]
 	}
@@ -331,6 +335,9 @@ func (s *Stream) take(m *message) {
 			p.in = newAssembly(m.fragment)
 		}
 		s.parts[place] = p
+		if m.kind == kindStreamHeader && !s.conn.client {
+			s.Trace = m.trace
+		}
 		if m.kind == kindStreamHeader && m.deadline != nil && !s.conn.client {
 			s.until = s.conn.end.now + deadlineOf(*m.deadline)
 		}
@@ -399,6 +406,7 @@ func (s *Stream) show(p *part) {
 		}
 	case p.kind == kindStreamHeader:
 		s.Method, s.Header = uint16(p.sequence), p.body
+		s.conn.tellTrace(s.Method, s.Trace)
 		if s.conn.end.cfg.Stream == nil || !s.conn.end.cfg.Stream(s) {
 			s.Reset(12, "no such method")
 			return

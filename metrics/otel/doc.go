@@ -5,6 +5,5 @@
 //		sdkmetric.WithProducer(otel.NewProducer(metrics.Source{Endpoint: endpoint})))
 //	endpoint, err := peregrine.Listen(url, append(otel.Tracing(provider, nil), peregrine.WithMetrics())...)
 //
-// The wire has no place for a trace's context: the spans of a client and those of
-// its server belong to traces of their own.
+// The span of a handler is a child of its client's, which crosses the wire.
 package otel

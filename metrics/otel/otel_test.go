@@ -2,6 +2,8 @@ package otel_test
 
 import (
 	"context"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +73,9 @@ func TestCallsAndHandlersAreSpans(t *testing.T) {
 	require.Equal(t, codes.Error, failed.Status.Code)
 	require.Contains(t, failed.Attributes, attribute.String("error.type", "NOT_FOUND"))
 	handled := find("peregrine/echo", trace.SpanKindServer)
-	require.False(t, handled.Parent.IsValid(), "the wire has no place for it")
+	require.Equal(t, call.SpanContext.SpanID(), handled.Parent.SpanID(), "it crossed the wire")
+	require.Equal(t, parent.SpanContext.TraceID(), handled.SpanContext.TraceID())
+	require.True(t, handled.Parent.IsRemote())
 	require.Contains(t, handled.Attributes, attribute.Int("rpc.request.size", 5))
 }
 
@@ -137,4 +141,74 @@ func TestStreamsAreSpans(t *testing.T) {
 		kinds[span.SpanKind]++
 	}
 	require.Equal(t, map[trace.SpanKind]int{trace.SpanKindClient: 2, trace.SpanKindServer: 1}, kinds)
+}
+
+// The first of two servers asks the second, by a call and by a stream, at work for its
+// own client: all of it is one trace, and each span is the child of who asked.
+func TestATraceFollowsACallThroughServers(t *testing.T) {
+	t.Parallel()
+	exporter := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
+	options := append(otel.Tracing(provider, nil), patient)
+	listen := func() *peregrine.Endpoint {
+		e, err := peregrine.Listen("mem://127.0.0.1:0", options...)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, e.Close()) })
+		return e
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	last, middle := listen(), listen()
+	onward, err := middle.Dial(ctx, last.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, last.HandleName("last", func(r peregrine.Request) { r.Reply(nil) }))
+	require.NoError(t, last.HandleStreamName("end", func(*peregrine.Stream) error { return nil }))
+	require.NoError(t, middle.HandleName("middle", func(r peregrine.Request) {
+		if _, err := onward.Method("last").Call(r.Context(), nil, nil); err != nil {
+			r.Fail(peregrine.Internal, err.Error())
+			return
+		}
+		st, err := onward.Method("end").Stream(r.Context(), nil)
+		if err == nil {
+			_, err = st.Recv(nil)
+		}
+		r.Reply([]byte(err.Error()))
+	}, peregrine.Go(10)))
+	require.NoError(t, middle.HandleStreamName("branch", func(st *peregrine.Stream) error {
+		_, err := onward.Method("last").Call(st.Context(), nil, nil)
+		return err
+	}))
+	client := listen()
+	s, err := client.Dial(ctx, middle.Addr().String())
+	require.NoError(t, err)
+	ctx, root := provider.Tracer("test").Start(ctx, "root")
+	answer, err := s.Method("middle").Call(ctx, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, "EOF", string(answer))
+	st, err := s.Method("branch").Stream(ctx, nil)
+	require.NoError(t, err)
+	_, err = st.Recv(nil)
+	require.ErrorIs(t, err, io.EOF)
+	root.End()
+	require.Eventually(t, func() bool { return len(exporter.GetSpans()) == 11 }, time.Minute, time.Millisecond)
+
+	spans := map[trace.SpanID]tracetest.SpanStub{}
+	for _, span := range exporter.GetSpans() {
+		require.Equal(t, root.SpanContext().TraceID(), span.SpanContext.TraceID(), span.Name)
+		spans[span.SpanContext.SpanID()] = span
+	}
+	ways := map[string]int{}
+	for _, span := range spans {
+		way := span.Name
+		for at := span; at.Parent.IsValid(); {
+			at = spans[at.Parent.SpanID()]
+			way = at.Name + " " + way
+		}
+		ways[strings.ReplaceAll(way, "peregrine/", "")]++
+	}
+	require.Equal(t, map[string]int{
+		"root": 1, "root middle": 1, "root middle middle": 1, "root branch": 1, "root branch branch": 1,
+		"root middle middle last": 1, "root middle middle last last": 1, "root middle middle end": 1, "root middle middle end end": 1,
+		"root branch branch last": 1, "root branch branch last last": 1,
+	}, ways)
 }

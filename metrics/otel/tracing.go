@@ -12,10 +12,13 @@ import (
 )
 
 // Tracing makes a span of each [peregrine.Session.Call] and each stream that is opened,
-// as a child of its context's, and of each handler that runs. methods names methods, as
-// [metrics.Source] has it, and may be nil. A handler's span ends with the handler: of
-// one that defers its answer it is not the whole request. Go and Submit, which have no
-// context, make none.
+// as a child of its context's, and of each handler that runs, as a child of its client's.
+// methods names methods, as [metrics.Source] has it, and may be nil. A handler's span ends
+// with the handler: of one that defers its answer it is not the whole request. What a
+// handler calls under the context of its request, or stream, is part of its span. Go and
+// Submit, which have no context, make none.
+//
+// The span's context crosses the wire, with its trace ID, ID and flags; its trace state does not.
 func Tracing(provider trace.TracerProvider, methods map[uint16]string) []peregrine.Option {
 	t := &tracing{provider.Tracer(scope), metrics.Source{Methods: methods}}
 	return []peregrine.Option{
@@ -31,12 +34,29 @@ type tracing struct {
 
 // begin starts a span by OpenTelemetry's conventions for RPC, of a method that is known
 // by its name, or by its number if it has none.
+//
+// The context that it returns has the span, and has calls under it tell of it.
 func (t *tracing) begin(ctx context.Context, kind trace.SpanKind, name string, number uint16, peer string) (context.Context, trace.Span) {
 	if name == "" {
 		name = t.names.MethodName(int(number))
 	}
-	return t.Start(ctx, "peregrine/"+name, trace.WithSpanKind(kind), trace.WithAttributes(
+	if !trace.SpanContextFromContext(ctx).IsValid() { // as of a handler's, which knows its client's alone
+		ctx = trace.ContextWithRemoteSpanContext(ctx, spanContext(peregrine.TraceFromContext(ctx)))
+	}
+	ctx, span := t.Start(ctx, "peregrine/"+name, trace.WithSpanKind(kind), trace.WithAttributes(
 		attribute.String("rpc.system.name", "peregrine"), attribute.String("rpc.method", name), attribute.String("network.peer.address", peer)))
+	return peregrine.ContextWithTrace(ctx, traceOf(span)), span
+}
+
+// spanContext is a trace as OpenTelemetry has it.
+func spanContext(t peregrine.Trace) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t.TraceID, SpanID: t.SpanID, TraceFlags: trace.TraceFlags(t.Flags), Remote: true})
+}
+
+// traceOf is what the wire says of a span.
+func traceOf(span trace.Span) peregrine.Trace {
+	c := span.SpanContext()
+	return peregrine.Trace{TraceID: c.TraceID(), SpanID: c.SpanID(), Flags: uint8(c.TraceFlags())}
 }
 
 // end ends a span with what became of the call or stream.
@@ -62,7 +82,8 @@ func (t *tracing) call(next peregrine.CallFunc) peregrine.CallFunc {
 
 func (t *tracing) handle(next peregrine.Handler) peregrine.Handler {
 	return func(r peregrine.Request) {
-		_, span := t.begin(context.Background(), trace.SpanKindServer, r.Name(), r.Method(), r.Peer().String())
+		_, span := t.begin(peregrine.ContextWithTrace(context.Background(), r.Trace()), trace.SpanKindServer, r.Name(), r.Method(), r.Peer().String())
+		r.SetTrace(traceOf(span))
 		defer span.End()
 		span.SetAttributes(attribute.Int("rpc.request.size", len(r.Data())))
 		next(r)
@@ -84,7 +105,8 @@ func (t *tracing) stream(next peregrine.StreamFunc) peregrine.StreamFunc {
 
 func (t *tracing) handleStream(next peregrine.StreamHandler) peregrine.StreamHandler {
 	return func(st *peregrine.Stream) error {
-		_, span := t.begin(context.Background(), trace.SpanKindServer, st.Name(), st.Method(), st.Peer().String())
+		_, span := t.begin(peregrine.ContextWithTrace(context.Background(), st.Trace()), trace.SpanKindServer, st.Name(), st.Method(), st.Peer().String())
+		st.SetTrace(traceOf(span))
 		defer span.End() // also if it panics
 		err := next(st)
 		if err != nil {

@@ -76,7 +76,7 @@ func (f *filter) passes(id int, frame *transport.Frame) (wanted bool) {
 // padded parses the message that begins b, of which the end may be cut off.
 func padded(m *wire.Message, b []byte) error {
 	const length = 2 // where it is in the header
-	size := wire.MessageHeaderSize + wire.DeadlineSize + wire.FragmentSize + int(b[length]) + int(b[length+1])<<8
+	size := wire.MessageHeaderSize + wire.DeadlineSize + wire.FragmentSize + wire.TraceSize + int(b[length]) + int(b[length+1])<<8
 	_, err := m.Parse(append(b[:len(b):len(b)], make([]byte, size)...))
 	return err
 }

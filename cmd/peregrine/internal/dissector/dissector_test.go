@@ -33,7 +33,7 @@ type datagram struct {
 		Code                                     uint8
 		Session, Generation, Slot, Method        uint16
 		Sequence, Deadline, Total, Index, Stride uint32
-		Body                                     string
+		Trace, Body                              string
 	}
 	Hello, Accept *struct {
 		Connection uint32
@@ -126,6 +126,7 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 		add("kind", slices.Index(kinds, m.Kind))
 		bit("fragment", m.Options, "fragment")
 		bit("has_deadline", m.Options, "deadline")
+		bit("has_trace", m.Options, "trace")
 		if m.Kind == "response" || m.Kind == "stream_end" || m.Kind == "stream_reset" {
 			add("code", m.Code&^wire.NotExecuted)
 			add("not_executed", m.Code>>7)
@@ -161,6 +162,11 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 			add("total", m.Total)
 			add("index", m.Index)
 			add("stride", m.Stride)
+		}
+		if trace := strings.Split(m.Trace, "-"); len(trace) == 4 {
+			bytes("trace.id", trace[1])
+			bytes("trace.span", trace[2])
+			add("trace.recorded", strings.TrimPrefix(trace[3], "0"))
 		}
 		bytes("body", m.Body)
 	}
@@ -220,8 +226,8 @@ func (d *datagram) shown(t *testing.T) map[string][]string {
 // fields are all that shown may show.
 var fields = strings.Fields(`type flags.checksum flags.ack_now flags.sealed flags.phase sealed crypto.have crypto.piece
 	crypto.ends crypto.failed crypto.data checksum.good connection token number ack.largest ack.delay
-	ack.ce ack.arrival ack.bitmap kind fragment has_deadline code not_executed session generation method slot sequence stream.index stream.use stream.place stream.limit deadline.us total
-	index stride body own.connection own.token params.max_datagram params.credits params.slots params.sessions
+	ack.ce ack.arrival ack.bitmap kind fragment has_deadline has_trace code not_executed session generation method slot sequence stream.index stream.use stream.place stream.limit deadline.us total
+	index stride trace.id trace.span trace.recorded body own.connection own.token params.max_datagram params.credits params.slots params.sessions
 	params.ack_delay params.max_message params.receive_window params.keep_alive params.features params.streams params.stream_window cookie reason
 	reset.connection reset.token reset.number path padding`)
 

@@ -60,6 +60,7 @@ local f = {
 	kind = ProtoField.uint8("peregrine.kind", "Kind", base.DEC, kinds, 0x0F),
 	fragment = ProtoField.bool("peregrine.fragment", "FRAGMENT", 8, nil, 0x10),
 	has_deadline = ProtoField.bool("peregrine.has_deadline", "DEADLINE", 8, nil, 0x20),
+	has_trace = ProtoField.bool("peregrine.has_trace", "TRACE", 8, nil, 0x40),
 	code = ProtoField.uint8("peregrine.code", "Code", base.DEC, codes, 0x7F),
 	not_executed = ProtoField.bool("peregrine.not_executed", "Not executed", 8, nil, 0x80),
 	length = ProtoField.uint16("peregrine.length", "Length", base.DEC),
@@ -77,6 +78,10 @@ local f = {
 	total = ProtoField.uint32("peregrine.total", "Total length", base.DEC),
 	index = ProtoField.uint32("peregrine.index", "Index", base.DEC),
 	stride = ProtoField.uint16("peregrine.stride", "Stride", base.DEC),
+	trace_id = ProtoField.bytes("peregrine.trace.id", "Trace"),
+	span_id = ProtoField.bytes("peregrine.trace.span", "Span of the caller"),
+	trace_flags = ProtoField.uint8("peregrine.trace.flags", "Trace flags", base.HEX),
+	recorded = ProtoField.bool("peregrine.trace.recorded", "The caller records", 8, nil, 0x01),
 	body = ProtoField.bytes("peregrine.body", "Body"),
 	text = ProtoField.string("peregrine.text", "Text", base.UNICODE),
 
@@ -286,11 +291,12 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 	local b = tvb(offset)
 	local m = {
 		kind = b(0, 1):bitfield(4, 4), fragment = b(0, 1):bitfield(3, 1) == 1, deadline = b(0, 1):bitfield(2, 1) == 1,
+		trace = b(0, 1):bitfield(1, 1) == 1,
 		code = b(1, 1):uint() % 128, length = b(2, 2):le_uint(),
 		session = b(4, 2):le_uint(), generation = b(6, 2):le_uint(), slot = b(8, 2):le_uint(),
 		method = b(10, 2):le_uint(), sequence = b(12, 4):le_uint(),
 	}
-	local size = 16 + (m.deadline and 4 or 0) + (m.fragment and 12 or 0)
+	local size = 16 + (m.deadline and 4 or 0) + (m.fragment and 12 or 0) + (m.trace and 25 or 0)
 	local t = tree:add(proto, b(0, math.min(size + m.length, rest)), kinds[m.kind] or "Message")
 	local function wrong(why)
 		t:add_proto_expert_info(e.malformed, why)
@@ -302,8 +308,10 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 	end
 	t:add(f.fragment, b(0, 1))
 	t:add(f.has_deadline, b(0, 1))
+	t:add(f.has_trace, b(0, 1))
 	local whole = m.kind > REPLY and (m.kind < STREAMHEADER or m.kind > STREAMEND)
-	if b(0, 1):bitfield(0, 2) ~= 0 or m.deadline and m.kind ~= REQUEST and m.kind ~= STREAMHEADER or m.fragment and whole then
+	local opens = m.kind == REQUEST or m.kind == STREAMHEADER
+	if b(0, 1):bitfield(0, 1) ~= 0 or (m.deadline or m.trace) and not opens or m.fragment and whole then
 		wrong("type: options that this kind does not have")
 		return nil
 	end
@@ -366,6 +374,12 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 			wrong("length: a fragment that does not fit its message")
 			return nil
 		end
+	end
+	if m.trace then
+		at = size - 25
+		t:add(f.trace_id, b(at, 16))
+		t:add(f.span_id, b(at + 16, 8))
+		t:add(f.trace_flags, b(at + 24, 1)):add(f.recorded, b(at + 24, 1))
 	end
 	if rest < size + m.length then
 		wrong("length: the body ends behind the datagram")
@@ -658,7 +672,8 @@ local function extent(tvb)
 			return tvb:len()
 		end
 		local options = tvb(offset, 1)
-		offset = offset + 16 + 4 * options:bitfield(2, 1) + 12 * options:bitfield(3, 1) + tvb(offset + 2, 2):le_uint()
+		offset = offset + 16 + 4 * options:bitfield(2, 1) + 12 * options:bitfield(3, 1) + 25 * options:bitfield(1, 1)
+			+ tvb(offset + 2, 2):le_uint()
 	end
 	return math.min(offset, tvb:len())
 end
