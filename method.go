@@ -48,8 +48,16 @@ func (m Method) Name() string {
 	return m.named.name
 }
 
-// Number is the method's; 0 if it is known by name.
-func (m Method) Number() uint16 { return m.number }
+// Number is the method's. Of one known by name it is what the server said last, 0 before
+// it did; calls see to it themselves that it is still true.
+func (m Method) Number() uint16 {
+	if m.named != nil {
+		if known := m.named.known.Load(); known != nil {
+			return known.number
+		}
+	}
+	return m.number
+}
 
 // String is the name, or the number if there is none.
 func (m Method) String() string {

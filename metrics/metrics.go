@@ -31,6 +31,7 @@ type Point struct {
 	Labels    []Label
 	Value     float64
 	Histogram *peregrine.Histogram // of Durations, instead
+	Exemplars []Exemplar           // of that, if the Source has any
 }
 
 // Label is what tells a value from others of its family.
@@ -48,6 +49,8 @@ type Source struct {
 	Peers int
 	// Pools are those whose queues are shown, by name.
 	Pools map[string]*peregrine.Pool
+	// Exemplars, if set, are linked to from the histograms.
+	Exemplars *Exemplars
 }
 
 // Code names as OpenTelemetry and gRPC write them in metrics.
@@ -120,7 +123,7 @@ func (s *Source) ofCalls(snapshot *peregrine.Snapshot) []Family {
 			}
 		}
 		f := durations[m.Side]
-		f.Points = append(f.Points, Point{Labels: []Label{system, method}, Histogram: &m.Latency})
+		f.Points = append(f.Points, Point{Labels: []Label{system, method}, Histogram: &m.Latency, Exemplars: s.Exemplars.list(m.Side, m.Method)})
 	}
 	families := []Family{ended}
 	for _, which := range []peregrine.Side{peregrine.Client, peregrine.Server} {

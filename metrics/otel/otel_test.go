@@ -3,6 +3,7 @@ package otel_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,11 +27,12 @@ import (
 var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
 
 // talk makes one call that succeeds and one that fails, traced.
-func talk(t *testing.T) (server *peregrine.Endpoint, spans tracetest.SpanStubs) {
+func talk(t *testing.T) (server *peregrine.Endpoint, spans tracetest.SpanStubs, exemplars *metrics.Exemplars) {
 	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	options := append(otel.Tracing(provider, map[uint16]string{1: "echo"}), patient, peregrine.WithMetrics())
+	exemplars = metrics.NewExemplars()
+	options := slices.Concat(otel.Tracing(provider, map[uint16]string{1: "echo"}), exemplars.Options(), []peregrine.Option{patient, peregrine.WithMetrics()})
 	server, err := peregrine.Listen("mem://127.0.0.1:0", append(options,
 		peregrine.WithHandler(1, func(r peregrine.Request) { r.Reply(r.Data()) }),
 		peregrine.WithHandler(2, func(r peregrine.Request) { r.Fail(peregrine.NotFound, "no such key") }))...)
@@ -48,12 +50,12 @@ func talk(t *testing.T) (server *peregrine.Endpoint, spans tracetest.SpanStubs) 
 	parent.End()
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	require.Eventually(t, func() bool { return len(exporter.GetSpans()) == 5 }, time.Minute, time.Millisecond, "a handler's span ends after its answer")
-	return server, exporter.GetSpans()
+	return server, exporter.GetSpans(), exemplars
 }
 
 func TestCallsAndHandlersAreSpans(t *testing.T) {
 	t.Parallel()
-	_, spans := talk(t)
+	_, spans, _ := talk(t)
 	find := func(name string, kind trace.SpanKind) tracetest.SpanStub {
 		for _, s := range spans {
 			if s.Name == name && s.SpanKind == kind {
@@ -81,8 +83,8 @@ func TestCallsAndHandlersAreSpans(t *testing.T) {
 
 func TestAReaderGetsTheMetrics(t *testing.T) {
 	t.Parallel()
-	server, _ := talk(t)
-	reader := sdkmetric.NewManualReader(sdkmetric.WithProducer(otel.NewProducer(metrics.Source{Endpoint: server})))
+	server, spans, exemplars := talk(t)
+	reader := sdkmetric.NewManualReader(sdkmetric.WithProducer(otel.NewProducer(metrics.Source{Endpoint: server, Exemplars: exemplars})))
 	_ = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	var all metricdata.ResourceMetrics
 	for reader.Collect(context.Background(), &all) != nil { // a loop that is not scheduled for long
@@ -104,6 +106,11 @@ func TestAReaderGetsTheMetrics(t *testing.T) {
 		require.Equal(t, uint64(1), total)
 		require.Equal(t, uint64(1), p.Count)
 		require.Len(t, p.BucketCounts, len(p.Bounds)+1)
+		require.Len(t, p.Exemplars, 1)
+		require.True(t, slices.ContainsFunc(spans, func(s tracetest.SpanStub) bool {
+			id, trace := s.SpanContext.SpanID(), s.SpanContext.TraceID()
+			return slices.Equal(id[:], p.Exemplars[0].SpanID) && slices.Equal(trace[:], p.Exemplars[0].TraceID)
+		}), "it is a handler's span")
 	}
 	calls := byName["peregrine.calls"].Data.(metricdata.Sum[float64])
 	require.True(t, calls.IsMonotonic)

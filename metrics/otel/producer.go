@@ -62,9 +62,13 @@ func (p *producer) histogram(point *metrics.Point, now time.Time) metricdata.His
 	for i, n := range counts {
 		counts[i], below = n-below, n
 	}
+	var exemplars []metricdata.Exemplar[float64]
+	for _, e := range point.Exemplars {
+		exemplars = append(exemplars, metricdata.Exemplar[float64]{Time: e.Ended, Value: e.Took.Seconds(), SpanID: e.Trace.SpanID[:], TraceID: e.Trace.TraceID[:]})
+	}
 	return metricdata.HistogramDataPoint[float64]{
 		Attributes: attributes(point), StartTime: p.began, Time: now, Count: total, Sum: point.Histogram.Sum().Seconds(),
-		Bounds: metrics.Bounds, BucketCounts: append(counts, total-below),
+		Bounds: metrics.Bounds, BucketCounts: append(counts, total-below), Exemplars: exemplars,
 	}
 }
 

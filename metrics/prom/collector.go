@@ -8,6 +8,7 @@ package prom
 
 import (
 	"context"
+	"encoding/hex"
 	"math"
 	"strings"
 	"time"
@@ -65,11 +66,25 @@ func (c *Collector) send(out chan<- prometheus.Metric, f *metrics.Family) {
 		}
 		desc := prometheus.NewDesc(Name(f), f.Help, names, c.options.Labels)
 		m, err := c.metric(desc, f.Kind, p, values)
+		if err == nil && len(p.Exemplars) > 0 {
+			m, err = prometheus.NewMetricWithExemplars(m, exemplars(p)...)
+		}
 		if err != nil {
 			m = prometheus.NewInvalidMetric(desc, err)
 		}
 		out <- m
 	}
+}
+
+// exemplars are those of a histogram, by the labels that Grafana and others link by.
+func exemplars(p *metrics.Point) (all []prometheus.Exemplar) {
+	for _, e := range p.Exemplars {
+		all = append(all, prometheus.Exemplar{
+			Value: e.Took.Seconds(), Timestamp: e.Ended,
+			Labels: prometheus.Labels{"trace_id": hex.EncodeToString(e.Trace.TraceID[:]), "span_id": hex.EncodeToString(e.Trace.SpanID[:])},
+		})
+	}
+	return all
 }
 
 func (c *Collector) metric(desc *prometheus.Desc, kind metrics.Kind, p *metrics.Point, values []string) (prometheus.Metric, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
@@ -26,18 +28,19 @@ import (
 var patient = peregrine.WithConfig(peregrine.Config{KeepAlive: time.Minute, ConnectTimeout: time.Minute})
 
 // served is what a server exports that some calls were made to.
-func served(t *testing.T, o prom.Options) (*prometheus.Registry, *peregrine.Session) {
+func served(t *testing.T, o prom.Options, options ...peregrine.Option) (*prometheus.Registry, *peregrine.Session) {
 	t.Helper()
 	pool := peregrine.NewPool(1, 7)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	server, err := peregrine.Listen("mem://127.0.0.1:0", patient, peregrine.WithMetrics(),
+	options = append(options, patient, peregrine.WithMetrics())
+	server, err := peregrine.Listen("mem://127.0.0.1:0", append(options,
 		peregrine.WithHandler(1, func(r peregrine.Request) { r.Reply(r.Data()) }),
-		peregrine.WithHandler(2, func(r peregrine.Request) { r.Fail(peregrine.NotFound, "no") }, peregrine.Pooled(pool)))
+		peregrine.WithHandler(2, func(r peregrine.Request) { r.Fail(peregrine.NotFound, "no") }, peregrine.Pooled(pool)))...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	s, err := peregrine.Dial(ctx, server.Addr().String(), peregrine.WithTransport("mem://127.0.0.1:0"), patient, peregrine.WithMetrics())
+	s, err := peregrine.Dial(ctx, server.Addr().String(), append(options, peregrine.WithTransport("mem://127.0.0.1:0"))...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	for range 3 {
@@ -192,4 +195,50 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 		}
 	}
 	require.Greater(t, len(asked), 20, slices.Sorted(maps.Keys(asked)))
+}
+
+// A scrape shows, beside the bucket that a traced call is counted in, which trace shows
+// it: the client's span at the client, and the same where a server has none of its own.
+func TestHistogramsLinkToTraces(t *testing.T) {
+	t.Parallel()
+	for _, native := range []bool{false, true} {
+		exemplars := metrics.NewExemplars()
+		registry, s := served(t, prom.Options{Native: native, Source: metrics.Source{Exemplars: exemplars}}, exemplars.Options()...)
+		trace, err := peregrine.ParseTrace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+		require.NoError(t, err)
+		unrecorded := trace
+		unrecorded.SpanID[0], unrecorded.Flags = 0xFF, 0
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, err = s.Call(peregrine.ContextWithTrace(ctx, trace), 1, nil, nil)
+		require.NoError(t, err)
+		_, err = s.Call(peregrine.ContextWithTrace(ctx, unrecorded), 1, nil, nil)
+		require.NoError(t, err)
+
+		h := value(complete(t, registry)["rpc_client_call_duration_seconds"], "echo").Histogram
+		linked := slices.Clone(h.Exemplars)
+		for _, b := range h.Bucket {
+			if b.Exemplar != nil {
+				linked = append(linked, b.Exemplar)
+			}
+		}
+		require.Len(t, linked, 1)
+		require.Positive(t, linked[0].GetValue())
+		if native {
+			continue // which text has no form for
+		}
+		page := httptest.NewRecorder()
+		scrape := httptest.NewRequest("GET", "/metrics", nil)
+		scrape.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+		promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP(page, scrape)
+		require.Contains(t, page.Header().Get("Content-Type"), "openmetrics")
+		link := regexp.MustCompile(`(?m)^rpc_(client|server)_call_duration_seconds_bucket\{[^}]*rpc_method="echo"[^}]*\} \d+ # \{([^}]*)\} [0-9.e-]+ [0-9.e+]+$`)
+		sides := map[string]bool{}
+		for _, found := range link.FindAllStringSubmatch(page.Body.String(), -1) {
+			sides[found[1]] = true
+			require.Contains(t, found[2], `trace_id="4bf92f3577b34da6a3ce929d0e0e4736"`)
+			require.Contains(t, found[2], `span_id="00f067aa0ba902b7"`)
+		}
+		require.Equal(t, map[string]bool{"client": true, "server": true}, sides, page.Body.String())
+	}
 }
