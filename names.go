@@ -27,8 +27,8 @@ func (e *Endpoint) HandleName(name string, h Handler, opts ...HandleOption) erro
 	if err != nil {
 		return err
 	}
-	number, err := e.number(name)
-	if err != nil {
+	number, err := e.number(name, h != nil)
+	if err != nil || number == 0 {
 		return err
 	}
 	return e.onLoops(func(l *loop) {
@@ -43,8 +43,8 @@ func (e *Endpoint) HandleStreamName(name string, h StreamHandler) error {
 	if err != nil {
 		return err
 	}
-	number, err := e.number(name)
-	if err != nil {
+	number, err := e.number(name, h != nil)
+	if err != nil || number == 0 {
 		return err
 	}
 	return e.onLoops(func(l *loop) {
@@ -61,15 +61,16 @@ func (e *Endpoint) MethodName(number uint16) string {
 	return e.names.of[number]
 }
 
-// number is that of a name, from now on if it had none.
-func (e *Endpoint) number(name string) (uint16, error) {
+// number is that of a name; where it had none, one from now on if it needs one, else 0,
+// which no name ever has.
+func (e *Endpoint) number(name string, needs bool) (uint16, error) {
 	if name == "" {
 		return 0, &ConfigError{Key: "name", Problem: "a method's name is empty"}
 	}
 	n := &e.names
 	n.Lock()
 	defer n.Unlock()
-	if number, known := n.numbers[name]; known {
+	if number, known := n.numbers[name]; known || !needs {
 		return number, nil
 	}
 	if n.numbers == nil {

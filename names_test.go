@@ -79,6 +79,21 @@ func TestANameHasOneNumberAsLongAsItsEndpointLives(t *testing.T) {
 	require.Equal(t, "65533a", <-numbers)
 }
 
+// Names are finite, and one that was never there needs none to be removed.
+func TestRemovingWhatIsNotThereTakesNoNumber(t *testing.T) {
+	t.Parallel()
+	server := serve(t)
+	for i := range 1 << 16 {
+		name := fmt.Sprint("no.Such/Method", i)
+		require.NoError(t, server.HandleName(name, nil))
+		require.NoError(t, server.HandleStreamName(name, nil))
+	}
+	require.NoError(t, server.HandleName("shop.Cart/Add", says("added")))
+	reply, err := connect(t, server).Method("shop.Cart/Add").Call(t.Context(), nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, "added", string(reply))
+}
+
 func TestANameThatIsNotThereIsUnimplemented(t *testing.T) {
 	t.Parallel()
 	server := serve(t)
