@@ -142,7 +142,7 @@ var noReply = []byte("handler returned without a reply")
 // contents is the data of the request of that serial, until its answer. It looks twice:
 // what is read in between may be half of the next request's.
 func (d *deferred) contents(serial uint64) []byte {
-	open := serial<<stateSerial | stateOpen
+	open := serial << stateSerial // stateOpen is 0
 	if d.state.Load() != open {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (d *deferred) answer(serial uint64, code Code, reply []byte, released func(
 
 // close ends d in one of the states, with an answer; false: it had one before.
 func (d *deferred) close(serial, state uint64, code Code, reply []byte, released func()) bool {
-	open := serial<<stateSerial | stateOpen
+	open := serial << stateSerial // stateOpen is 0
 	first := d.state.CompareAndSwap(open, open|state)
 	if first {
 		d.code, d.reply, d.released = code, reply, released
