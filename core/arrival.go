@@ -207,6 +207,7 @@ func (a *arrival) release() {
 	m := r.session.mux
 	e := m.e
 	e.packets.Stop(&a.timer)
+	m.filled(&a.assembly)
 	a.leave()
 	a.forget()
 	if a.buf != nil {

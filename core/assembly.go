@@ -11,8 +11,9 @@ type assembly struct {
 	got     []uint64 // bitmap of fragments
 	missing int
 	stride  int
-	total   int // bytes of the message
-	next    int // the fragment behind the one that came last
+	total   int              // bytes of the message
+	next    int              // the fragment behind the one that came last
+	lead    wire.MessageLead // of that one
 }
 
 // begin starts over for the message that m is a fragment of, in buf.
@@ -56,7 +57,7 @@ func (a *assembly) note(m *wire.Message) bool {
 	}
 	*word |= bit
 	a.missing--
-	a.next = int(m.Index) + 1
+	a.next, a.lead = int(m.Index)+1, m.Lead()
 	return true
 }
 
@@ -75,8 +76,16 @@ func (a *assembly) expects(n int) (memory []byte, head int) {
 }
 
 // recycleAssembly takes back an assembly whose buffer has found its owner.
-func (e *Endpoint) recycleAssembly(a **assembly) {
+func (m *mux) recycleAssembly(a **assembly) {
+	m.filled(*a)
 	(*a).buf = nil
-	e.assemblies.put(*a)
+	m.e.assemblies.put(*a)
 	*a = nil
+}
+
+// filled takes in that the message of a is over: its memory, and a itself, may be others'.
+func (m *mux) filled(a *assembly) {
+	if m.filling == a {
+		m.filling = nil
+	}
 }

@@ -18,7 +18,7 @@ type mux struct {
 	limits
 	callers
 	served []servedEntry // accepted: by session index
-	// filling is what the last fragment was of. It may be over, and of another message by now.
+	// filling is what the last fragment was of, unless that is over.
 	filling *assembly
 	sweep   sweep // of them
 	shares

@@ -48,23 +48,20 @@ func (m *mux) Expects(n int) (memory []byte, head int) {
 }
 
 // TakeApart takes in a fragment, which copies itself no further if it is where it belongs.
+// Any other message is not taken in from there: it might end the one whose memory that is.
 func (m *mux) TakeApart(head, body []byte) bool {
 	full := &m.e.message
-	if !full.ParseApart(head, body) {
+	if !full.ParseApart(head, body) || full.Lead() != m.filling.lead {
 		return false
 	}
-	switch lead, dialed := full.Lead(), m.conn.Dialed(); {
-	case full.Kind == wire.Response && dialed:
-		m.e.stats.RxMessages++
-		m.response(lead, body, full)
-		if m.queue.length >= overlapMin {
-			m.overlap()
-		}
-	case full.Kind == wire.Request && !dialed:
-		m.e.stats.RxMessages++
-		m.request(lead, body, full)
-	default:
-		return false
+	m.e.stats.RxMessages++
+	if !m.conn.Dialed() {
+		m.request(full.Lead(), body, full)
+		return true
+	}
+	m.response(full.Lead(), body, full)
+	if m.queue.length >= overlapMin {
+		m.overlap()
 	}
 	return true
 }

@@ -318,7 +318,7 @@ func (s *Session) vacate(c *Call) (payloadEnd uint64) {
 	s.mux.void(&slot.out)
 	slot.call, slot.out.data, slot.out.trace = nil, nil, nil
 	if slot.in != nil {
-		s.mux.e.recycleAssembly(&slot.in)
+		s.mux.recycleAssembly(&slot.in)
 	}
 	s.mux.e.slots.put(slot.id)
 	return payloadEnd

@@ -180,7 +180,7 @@ func (s *Stream) add(h *held, m *wire.Message) bool {
 
 // assembled gives back what only a message that is not complete needs.
 func (m *mux) assembled(h *held) {
-	m.e.recycleAssembly(&h.in)
+	m.recycleAssembly(&h.in)
 	m.e.buffers.maps -= h.bitmap
 	m.charge(-h.bitmap)
 }
