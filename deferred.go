@@ -106,7 +106,7 @@ func (d *deferred) setTrace(trace Trace) {
 // with it.
 func (l *loop) reuse(d *deferred) {
 	if d.state.Load() == d.serial<<stateSerial|stateReturned|stateAnswered && len(l.records) < maxRecords {
-		d.handed, d.request, d.reply, d.released = false, nil, nil, nil
+		d.handed, d.request, d.data, d.who, d.reply, d.released = false, nil, nil, nil, nil, nil
 		l.records = append(l.records, d)
 	}
 }

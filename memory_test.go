@@ -3,8 +3,11 @@ package peregrine_test
 import (
 	"io"
 	"runtime"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/peregrine-rpc/peregrine"
@@ -22,6 +25,40 @@ func TestADialIsSmall(t *testing.T) {
 	each := (heap() - before) / sessions
 	t.Logf("a Dial takes %d bytes of Go's heap", each)
 	require.Less(t, each, most)
+}
+
+// TestWhatWorkersWereGivenIsNotKept is not parallel, likewise: records of requests are, for those to come.
+func TestWhatWorkersWereGivenIsNotKept(t *testing.T) {
+	const calls, size, most = 8, 512 << 10, 2 << 20
+	pool := peregrine.NewPool(calls, 0)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	server := serve(t)
+	came, leave := make(chan bool), make(chan bool)
+	require.NoError(t, server.Handle(7, func(r peregrine.Request) {
+		came <- true
+		<-leave
+		r.Reply(nil)
+	}, peregrine.Pooled(pool)))
+	session, request := connect(t, server), make([]byte, size)
+	before := heap()
+	var over sync.WaitGroup
+	for range calls {
+		over.Go(func() {
+			_, err := session.Call(within(t, time.Minute), 7, request, nil)
+			assert.NoError(t, err)
+		})
+	}
+	for range calls {
+		<-came
+	}
+	for range calls {
+		leave <- true
+	}
+	over.Wait()
+	require.Eventually(t, func() bool { return server.Stats().ReassemblyBytes == 0 }, time.Minute, time.Millisecond,
+		"the engine lets go once the replies have arrived")
+	require.Less(t, heap()-before, most)
+	runtime.KeepAlive(request)
 }
 
 // heap is what is in use, after a collection.
