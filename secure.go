@@ -86,7 +86,7 @@ func (s *secrecy) check(o *options) {
 		o.refuse("tls", "connections are sealed in one way: keep one of WithTLS, WithTLSFiles, WithPSK and WithPSKFile, "+
 			"and of the keys tls and psk in file and URL")
 	}
-	s.files.check(o)
+	o.add(s.files.check())
 	if o.config.Security != nil && s.secured() {
 		o.refuse("tls", "Config.Security is set as well: keep one")
 	}

@@ -437,6 +437,15 @@ func TestSettingsOfSecurityThatCannotBeObeyed(t *testing.T) {
 		`key "tls.mutual": it needs ca`: func() (*peregrine.Endpoint, error) {
 			return peregrine.Listen("udp://127.0.0.1:0", peregrine.WithTLSFiles(peregrine.TLSFiles{Cert: f.Cert, Key: f.Key, Mutual: true}))
 		},
+		`"tls.key": missing: the certificate`: func() (*peregrine.Endpoint, error) {
+			_, err := (&peregrine.TLSFiles{Cert: f.Cert}).Config()
+			return nil, err
+		},
+		// Without ca all that the host trusts would do.
+		`"tls.mutual": it needs ca, whose`: func() (*peregrine.Endpoint, error) {
+			_, err := (&peregrine.TLSFiles{Cert: f.Cert, Key: f.Key, Mutual: true}).Config()
+			return nil, err
+		},
 		`key "tls_mutual": "perhaps" is not a truth value`: func() (*peregrine.Endpoint, error) {
 			return peregrine.Listen("udp://127.0.0.1:0?tls_mutual=perhaps")
 		},

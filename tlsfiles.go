@@ -40,20 +40,27 @@ type TLSFiles struct {
 // system stands for the authorities of the host.
 const system = "system"
 
-func (f *TLSFiles) check(o *options) {
+// check says which files are missing.
+func (f *TLSFiles) check() error {
+	var errs []error
 	switch {
 	case f.Cert != "" && f.Key == "":
-		o.refuse("tls.key", "missing: the certificate needs its private key")
+		errs = append(errs, &ConfigError{Key: "tls.key", Problem: "missing: the certificate needs its private key"})
 	case f.Cert == "" && f.Key != "":
-		o.refuse("tls.cert", "missing: the private key needs its certificate")
+		errs = append(errs, &ConfigError{Key: "tls.cert", Problem: "missing: the private key needs its certificate"})
 	}
 	if f.Mutual && (f.CA == "" || f.Cert == "") {
-		o.refuse("tls.mutual", "it needs ca, whose certificates are good for clients, and the server's own cert and key")
+		errs = append(errs, &ConfigError{Key: "tls.mutual", Problem: "it needs ca, whose certificates are good for clients, and the server's own cert and key"})
 	}
+	return errors.Join(errs...)
 }
 
-// Config reads the files: what [WithTLSFiles] seals by, for others that seal by them too. Errors are [*ConfigError].
+// Config reads the files: what [WithTLSFiles] seals by, for others that seal by them too. Errors are [*ConfigError], or
+// several joined.
 func (f *TLSFiles) Config() (*tls.Config, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	config := &tls.Config{ServerName: f.Name}
 	if f.Cert != "" {
 		p := &pair{cert: f.Cert, key: f.Key}
