@@ -115,6 +115,34 @@ func TestSealedConnectionsAreAsTheDocumentSays(t *testing.T) {
 	}
 }
 
+// Where no connection can be sealed there is no conversation, and the reason is the server's.
+func TestAServerThatLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	authority := testcert.New("authority")
+	security := func(of *tls.Config) packet.Security {
+		s, err := handshake.New(handshake.Config{TLS: of, Run: func(work func()) { work() }}) // in virtual time
+		require.NoError(t, err)
+		return s
+	}
+	server := &tls.Config{
+		Certificates: []tls.Certificate{authority.Issue("tested")},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool(),
+	}
+	for why, client := range map[string]*tls.Config{
+		"connecting: it ends the handshake: code 16, ":          {RootCAs: authority.Pool(), ServerName: "tested"},
+		"connecting: the handshake fails: TLS handshake: tls: ": {RootCAs: authority.Pool(), ServerName: "another"},
+	} {
+		w := newWorld(t)
+		cfg := (&Conversation{}).config()
+		cfg.Security = security(server)
+		w.engine(cfg)
+		err := Server(func() (Line, error) { return w.line(), nil }, &Sealing{Security: security(client)}, Patience, func(Result) {
+			require.Fail(t, "a conversation")
+		})
+		require.ErrorContains(t, err, why)
+	}
+}
+
 func TestTheSecondImplementationDoesAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	conversations, err := Conversations("server", false)

@@ -35,11 +35,29 @@ func Server(dial func() (Line, error), sealing *Sealing, patience time.Duration,
 		}
 		p := newPeer(line, dial, patience)
 		p.sealing = sealing
-		if i == 0 && errors.Is(p.greet(&Hello{Cookie: "none"}, "retry"), errSilent) {
-			return errors.Join(errors.New("no Hello is answered: is the server there?"), line.Close())
+		if i == 0 {
+			if err := p.reach(); err != nil {
+				return errors.Join(err, line.Close())
+			}
 		}
 		told(p.converse(&conversations[i]))
 		line.Close()
+	}
+	return nil
+}
+
+// reach says why no conversation at all can be had with a server.
+func (p *peer) reach() error {
+	if errors.Is(p.greet(&Hello{Cookie: "none"}, "retry"), errSilent) {
+		return errors.New("no Hello is answered: is the server there?")
+	}
+	if p.sealing == nil {
+		return nil
+	}
+	first := newPeer(p.line, p.dial, p.patience)
+	first.sealing = p.sealing
+	if r := first.converse(&Conversation{}); r.Fault != "" {
+		return errors.New(r.Fault)
 	}
 	return nil
 }
@@ -242,6 +260,7 @@ func (p *peer) connect() error {
 	if err := p.begin(); err != nil {
 		return err
 	}
+	defer p.exchange.drive.Close()
 	return p.agree()
 }
 
@@ -314,6 +333,7 @@ func (p *peer) accept() error {
 	if err := p.begin(); err != nil {
 		return err
 	}
+	defer p.exchange.drive.Close()
 	for e := e; e != nil; e = p.withCookie() { // one for each piece that came
 		e.used = true
 		if err := p.greeted(e.data); err != nil {

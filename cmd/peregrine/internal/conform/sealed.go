@@ -80,7 +80,6 @@ func (p *peer) begin() error {
 
 // agree goes on with a handshake until it is done.
 func (p *peer) agree() error {
-	defer p.exchange.drive.Close()
 	last := p.line.Now()
 	for until := last + p.patience; p.line.Now() < until; {
 		if err := p.proceed(); err != nil || p.exchange.done {
@@ -283,7 +282,8 @@ func (p *peer) crypto(h *wire.Header, rest, data []byte) error {
 		return fmt.Errorf("sends a wrong %s: %w (§11.1)", name, err)
 	}
 	if body.Failed {
-		if code, text, err := wire.ParseReason(body.Data); err == nil && !x.done {
+		done := x.done && (p.serving || p.acked[1]) // a server looks at a certificate when its client is done
+		if code, text, err := wire.ParseReason(body.Data); err == nil && !done {
 			return fmt.Errorf("it ends the handshake: code %d, %s", code, wire.Printable(string(text)))
 		}
 		return nil
