@@ -185,17 +185,34 @@ func TestAnAnnouncementIsBelievedOfThoseWeKnow(t *testing.T) {
 	require.Empty(t, l.stations[2].neighbours.table)
 }
 
+// unassuming is an advertisement of fd00:9::2 to station 1, by a MAC that ends so, which may not override another.
+func unassuming(last byte) []byte {
+	said := append([]byte{136, 0, 0, 0, 0, 0, 0, 0}, addr("fd00:9::2").AsSlice()...)
+	said = append(said, optionTargetMAC, 1, 2, 0, 0, 0, 0, last)
+	return change(icmpFrame(addr("fd00:9::2"), addr("fd00:9::1"), 255, said...), 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, last)
+}
+
 func TestAnAdvertisementThatMayNotOverrideOnlyRaisesDoubts(t *testing.T) {
 	t.Parallel()
 	l := newLink(t, linuxConfig(1), linuxConfig(2))
 	_, n := l.resolve(l.stations[0], "fd00:9::2")
-	forged := append([]byte{136, 0, 0, 0, 0, 0, 0, 0}, addr("fd00:9::2").AsSlice()...)
-	forged = append(forged, optionTargetMAC, 1, 2, 0, 0, 0, 0, 9)
-	frame := change(icmpFrame(addr("fd00:9::2"), addr("fd00:9::1"), 255, forged...), 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9)
-	l.stations[0].Input(l.now, frame, nil)
+	l.stations[0].Input(l.now, unassuming(9), nil)
 	requireMAC(t, n, 2)
 	require.Equal(t, []int64{10}, l.pass(l.stations[0], time.Second))
 	requireMAC(t, n, 2)
+}
+
+func TestAnAdvertisementThatMayNotOverrideTeachesWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	l := newLink(t, linuxConfig(1))
+	_, n := l.resolve(l.stations[0], "fd00:9::2")
+	requireUnknown(t, n)
+	l.stations[0].Input(l.now, unassuming(9), nil)
+	requireMAC(t, n, 9)
+
+	l.now += reachable - ms
+	l.stations[0].Input(l.now, unassuming(9), nil)
+	require.Empty(t, l.pass(l.stations[0], 29*time.Second), "it has confirmed what is known")
 }
 
 func TestAnAnswerWithoutAMACConfirmsTheOneThatWasAsked(t *testing.T) {

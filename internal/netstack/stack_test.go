@@ -83,7 +83,7 @@ func TestSomebodyWhoWantsOurAddressIsToldThatItIsTaken(t *testing.T) {
 	require.Len(t, answers, 1)
 	require.Equal(t, allNodesMAC[:], answers[0][:6])
 	require.Equal(t, allNodes.AsSlice(), answers[0][38:54])
-	require.Equal(t, byte(flagOverride>>24), answers[0][58])
+	require.Equal(t, byte(0x20), answers[0][58], "override, and not an answer to somebody")
 	require.Equal(t, uint64(1), s.Counters().Conflicts)
 }
 

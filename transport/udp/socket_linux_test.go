@@ -39,6 +39,43 @@ func TestARunIsOneSendAndOneReceive(t *testing.T) {
 	require.Equal(t, uint64(1), b.Stats().RxCalls)
 }
 
+// What large messages fill is read while it is in the cache: few are taken at a time, until a call's worth of small ones has come.
+func TestBehindALargeMessageFewAreTakenAtATime(t *testing.T) {
+	t.Parallel()
+	runs, single, b := opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0"), opened(t, "127.0.0.1:0")
+	single.tx.segment = false
+	require.True(t, runs.Caps().SegmentTx && b.Caps().SegmentRx, b.Caps().Notes)
+	fromRuns, fromSingle := transporttest.To(t, runs, b), transporttest.To(t, single, b)
+	most := func(datagrams int) (messages int) { // of a call
+		pkts := make([]transport.RxPacket, 64)
+		transporttest.Within(t, func() bool {
+			n, err := b.Recv(pkts)
+			require.NoError(t, err)
+			b.Release(pkts[:n])
+			if datagrams -= n; n > 0 {
+				messages = max(messages, b.rx.arrived)
+			}
+			return datagrams == 0
+		})
+		return messages
+	}
+	long := func(size int) {
+		transporttest.Send(t, runs, fromRuns, transporttest.Numbered(16, size)...)
+		require.Equal(t, 1, most(16))
+	}
+	many := func() bool {
+		transporttest.Send(t, single, fromSingle, transporttest.Numbered(rxMessages-rxFew, 48)...)
+		return most(rxMessages-rxFew) > rxFew
+	}
+	long(rxLarge/16 + 1)
+	require.False(t, many())
+	transporttest.Within(t, many)
+	transporttest.Within(t, func() bool {
+		long(rxLarge / 16) // is not large yet
+		return many()
+	})
+}
+
 func TestARunStaysWithinTheLargestDatagram(t *testing.T) {
 	t.Parallel()
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
