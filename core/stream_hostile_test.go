@@ -70,8 +70,7 @@ func TestAStreamThatBreaksTheRulesEndsAndHarmsNobody(t *testing.T) {
 		t.Run(hostile.name, func(t *testing.T) {
 			t.Parallel()
 			n := newNetwork(t, 1)
-			server, client, s := pair(n, Config{Streams: 4, StreamWindow: 4 << 10, MaxMessage: 100_000})
-			served := server.listens(talking, true)
+			server, client, s, served := talks(n, Config{Streams: 4, StreamWindow: 4 << 10, MaxMessage: 100_000}, true)
 			good := talk(s, Stream{Method: talking})
 			n.run(time.Millisecond)
 			bad := muxOf(server.onlyClient())
@@ -155,8 +154,7 @@ func TestAServerThatGrantsEverythingDoesNotFillItsClient(t *testing.T) {
 func TestOnlyWhatWasLostOfAStreamIsSentAgain(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{}, false)
 	u := talk(s, Stream{Method: talking})
 	n.run(100 * time.Millisecond) // also the probes of the MTU
 	lost := false

@@ -12,8 +12,7 @@ import (
 func TestAMessageBehindALongHeaderIsNotGivenBackBeforeItIsSent(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{}, false)
 	u := talk(s, Stream{Method: talking, Header: pattern(sendCopy+1, 1)})
 	message := pattern(200_000, 2)
 	more, err := u.Send(message)
@@ -33,8 +32,7 @@ func TestAStreamHasNotEndedWhileTheTransportReadsWhatItSent(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{sendCopy + 1, 1 << 20} {
 		n := newNetwork(t, 1)
-		server, client, s := pair(n, Config{})
-		served := server.listens(talking, false)
+		server, client, s, served := talks(n, Config{}, false)
 		u := talk(s, Stream{Method: talking})
 		n.run(10 * time.Millisecond)
 		client.port.Withhold(1 << 40)

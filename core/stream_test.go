@@ -51,6 +51,15 @@ func (u *talker) says(t tester, message string) {
 	require.True(t, more)
 }
 
+// sends sends a message, and waits until the next may be sent.
+func (n *network) sends(u *talker, message []byte) {
+	n.t.Helper()
+	sent := u.sent
+	more, err := u.Send(message)
+	require.NoError(n.t, err)
+	n.until(func() bool { return more || u.sent > sent })
+}
+
 func (u *talker) code() Code { return CodeOf(u.Err) }
 
 // talk opens a stream.
@@ -78,11 +87,16 @@ func (d *node) listens(method uint16, slow bool) *[]*talker {
 
 const talking = 7
 
+// talks makes a pair whose server writes down what streams of talking say.
+func talks(n *network, cfg Config, slow bool) (server, client *node, s *Session, served *[]*talker) {
+	server, client, s = pair(n, cfg)
+	return server, client, s, server.listens(talking, slow)
+}
+
 func TestAStreamSpeaksBothWaysAndEndsInOrder(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{}, false)
 	u := talk(s, Stream{Method: talking, Header: []byte("who")})
 	u.says(t, "one")
 	u.says(t, "")
@@ -126,10 +140,7 @@ func TestAStreamsMessagesOfEverySizeArriveWholeAndInOrder(t *testing.T) {
 		u := talk(s, Stream{Method: talking})
 		sizes := []int{0, 1, 1000, 1100, 1400, 1500, 0, 5000, 16 << 10, 16<<10 + 1, 200_000, 3, 1 << 20, 7}
 		for i, size := range sizes {
-			sent := u.sent
-			more, err := u.Send(pattern(size, byte(i)))
-			require.NoError(t, err)
-			n.until(func() bool { return more || u.sent > sent })
+			n.sends(u, pattern(size, byte(i)))
 		}
 		u.CloseSend()
 		n.until(func() bool { return len(*served) == 1 && (*served)[0].closed == 1 })
@@ -189,8 +200,7 @@ func TestASlowReaderStopsItsSenderAndNobodyElse(t *testing.T) {
 func TestEitherSideEndsAStreamAtOnce(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	served := server.listens(talking, true)
+	server, client, s, served := talks(n, Config{}, true)
 	for i, end := range []struct {
 		name   string
 		do     func(u, v *talker)
@@ -224,8 +234,7 @@ func TestEitherSideEndsAStreamAtOnce(t *testing.T) {
 func TestADeadlineEndsAStreamAtBothSides(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{}, false)
 	u := talk(s, Stream{Method: talking, Timeout: 5 * time.Millisecond})
 	n.run(time.Millisecond)
 	v := (*served)[0]
@@ -273,8 +282,7 @@ func TestAStreamThatNobodyServesIsRefused(t *testing.T) {
 func TestWhatIsRefusedWithoutASessionMayExecuteLater(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{Sessions: 1})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{Sessions: 1}, false)
 	n.echoes(s, 10) // takes the only session
 	other := n.add(Config{})
 	late := n.connect(other, server)
@@ -302,8 +310,7 @@ func TestWhatIsRefusedWithoutASessionMayExecuteLater(t *testing.T) {
 func TestStreamsEndWithTheirConnection(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{KeepAlive: 100 * time.Millisecond})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{KeepAlive: 100 * time.Millisecond}, false)
 	u := talk(s, Stream{Method: talking})
 	u.says(t, "a")
 	n.run(time.Millisecond)
@@ -335,8 +342,7 @@ func TestAStreamWhoseHeaderHasArrivedMayHaveExecuted(t *testing.T) {
 		{"session closed", func(_ *talker, s *Session) { require.NoError(t, s.Close()) }},
 	} {
 		n := newNetwork(t, 1)
-		server, client, s := pair(n, Config{})
-		served := server.listens(talking, false)
+		server, client, s, served := talks(n, Config{}, false)
 		u := talk(s, Stream{Method: talking})
 		n.run(10 * time.Millisecond)
 		require.Len(t, *served, 1)
@@ -352,8 +358,7 @@ func TestAStreamWhoseHeaderHasArrivedMayHaveExecuted(t *testing.T) {
 func TestManyStreamsTakeNoSlotAndShareDatagrams(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{Slots: 1})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{Slots: 1}, false)
 	all := make([]*talker, 1000)
 	for i := range all {
 		all[i] = talk(s, Stream{Method: talking})
@@ -383,8 +388,7 @@ func TestManyStreamsTakeNoSlotAndShareDatagrams(t *testing.T) {
 func TestAHeaderThatIsOvertakenByItsWindowHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{StreamWindow: 4 << 10})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{StreamWindow: 4 << 10}, false)
 	n.run(100 * time.Millisecond)
 	lost := false
 	n.drop = func(_, _ netip.AddrPort, data []byte) bool {
@@ -404,25 +408,18 @@ func TestAHeaderThatIsOvertakenByItsWindowHoldsNothingUp(t *testing.T) {
 func TestAStreamsWindowIsAsLargeAsItsReaderIsFast(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{StreamWindow: 4 << 10, StreamMemory: 100 << 10})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{StreamWindow: 4 << 10, StreamMemory: 100 << 10}, false)
 	u := talk(s, Stream{Method: talking})
 	message := pattern(1000, 1)
-	say := func() {
-		sent := u.sent
-		more, err := u.Send(message)
-		require.NoError(t, err)
-		n.until(func() bool { return more || u.sent > sent })
-	}
 	for range 1000 {
-		say()
+		n.sends(u, message)
 	}
 	n.run(time.Millisecond)
 	v := (*served)[0]
 	require.EqualValues(t, 64<<10, v.in.window, "as far as the memory goes")
 	require.Equal(t, 60<<10, muxOf(server.onlyClient()).widened)
 	for range 200 {
-		say()
+		n.sends(u, message)
 		n.run(400 * time.Millisecond)
 		server.checkAccounts(0, 0)
 	}
@@ -436,8 +433,7 @@ func TestAStreamsWindowIsAsLargeAsItsReaderIsFast(t *testing.T) {
 func TestAServersEndStopsAClientThatHasNotReadYet(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{StreamWindow: 4 << 10})
-	served := server.listens(talking, true)
+	server, client, s, served := talks(n, Config{StreamWindow: 4 << 10}, true)
 	u := &talker{Stream: &Stream{Method: talking}, slow: true}
 	u.User = u
 	s.Open(u.Stream)
@@ -464,8 +460,7 @@ func TestAServersEndStopsAClientThatHasNotReadYet(t *testing.T) {
 func TestEveryStreamThatIsGivenUpEndsAtTheServer(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
-	server, client, s := pair(n, Config{KeepAlive: time.Minute})
-	served := server.listens(talking, false)
+	server, client, s, served := talks(n, Config{KeepAlive: time.Minute}, false)
 	var open []*talker
 	for range 20 {
 		open = append(open, talk(s, Stream{Method: talking}))
