@@ -192,7 +192,7 @@ func (h *half) forge(t *rapid.T) transport.RxPacket {
 		head.Acks.Bitmap[0] |= 1 << 63
 	}
 	body := rapid.IntRange(0, 100).Draw(t, "body")
-	if c.guard != nil && rapid.Bool().Draw(t, "long") {
+	if c.guard != nil && often("long") {
 		body += apartMin - wire.TagSize - 10
 	}
 	b := make([]byte, head.Size()+body)
@@ -292,9 +292,11 @@ func TestADatagramInOrderIsTakenInAsAnyOther(t *testing.T) {
 		}
 		apart += a.layer.takes
 	})
-	require.NotZero(t, apart)
 	require.NotZero(t, quick[plainly])
 	require.NotZero(t, quick[sealed])
+	if !testing.Short() { // which draws too few to be sure of what is rare
+		require.NotZero(t, apart)
+	}
 }
 
 // An acknowledgement of all that is in flight is taken in as namedArrived does.
