@@ -139,8 +139,8 @@ func TestAVeryLongDeadlineStillPasses(t *testing.T) {
 	require.Equal(t, DeadlineExceeded, failure(t, &c).Code)
 }
 
-// timeouts notes those of the requests that a client sends; 0 is of one without.
-func (n *network) timeouts(client *node) *[]time.Duration {
+// timeouts notes those of a kind of messages that a client sends, of which the first is lost; 0 is of one without.
+func (n *network) timeouts(client *node, kind wire.Kind) *[]time.Duration {
 	var all []time.Duration
 	n.drop = func(from, _ netip.AddrPort, data []byte) bool {
 		var h wire.Header
@@ -152,7 +152,7 @@ func (n *network) timeouts(client *node) *[]time.Duration {
 		for len(rest) > 0 {
 			rest, err = m.Parse(rest)
 			require.NoError(n.t, err)
-			if m.Kind == wire.Request {
+			if m.Kind == kind {
 				timeout := time.Duration(0)
 				if m.Flags&wire.FlagDeadline != 0 {
 					timeout = wire.DecodeTimeout(m.Deadline)
@@ -171,7 +171,7 @@ func TestADeadlineIsNearerWhenTheRequestIsSentAgain(t *testing.T) {
 	_, client, s := pair(n, Config{})
 	n.run(10 * time.Millisecond)
 	for _, size := range []int{10, 1400} { // copied and lent
-		timeouts := n.timeouts(client)
+		timeouts := n.timeouts(client, wire.Request)
 		began := n.Now()
 		c := Call{Method: echo, Request: pattern(size, 1), Timeout: 50 * time.Millisecond}
 		n.call(s, &c)
@@ -189,9 +189,37 @@ func TestADeadlineIsOneCallsAndNotTheNextOnesOfItsSlot(t *testing.T) {
 	_, client, s := pair(n, Config{Slots: 1})
 	n.run(10 * time.Millisecond)
 	n.call(s, &Call{Method: echo, Request: pattern(10, 1), Timeout: 50 * time.Millisecond})
-	timeouts := n.timeouts(client)
+	timeouts := n.timeouts(client, wire.Request)
 	c := Call{Method: echo, Request: pattern(10, 1)}
 	n.call(s, &c)
 	require.NoError(t, c.Err)
 	require.Equal(t, []time.Duration{0, 0}, *timeouts)
+}
+
+func TestAStreamsDeadlineIsNearerWhenItsHeaderIsSentAgain(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, client, s, served := talks(n, Config{}, false)
+	for i, timeout := range []time.Duration{50 * time.Millisecond, wire.MaxTimeout, wire.MaxTimeout + 1, 0} {
+		n.run(10 * time.Millisecond)
+		travels := timeout > 0 && timeout <= wire.MaxTimeout
+		timeouts := n.timeouts(client, wire.StreamHeader)
+		began := n.Now()
+		u := talk(s, Stream{Method: talking, Timeout: timeout})
+		n.until(func() bool { return len(*served) > i })
+		took := n.Now() - began
+		require.Len(t, *timeouts, 2, "%v", timeout)
+		v := (*served)[i]
+		if travels {
+			require.InDelta(t, timeout, (*timeouts)[0], float64(2*time.Millisecond), "%v", timeout)
+			require.InDelta(t, timeout-took+n.delay, (*timeouts)[1], float64(time.Millisecond), "%v", timeout)
+			require.InDelta(t, began+timeout, v.Deadline, float64(time.Millisecond), "%v", timeout)
+		} else {
+			require.Equal(t, []time.Duration{0, 0}, *timeouts, "%v", timeout)
+			require.Zero(t, v.Deadline)
+		}
+		n.drop = nil
+		u.Reset(Canceled, "")
+	}
+	n.settled(server, client)
 }

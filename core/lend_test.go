@@ -120,6 +120,48 @@ func TestACallIsNotDoneBeforeItsRequestIsRead(t *testing.T) {
 	}
 }
 
+// The transport does not say that it has let go of memory, so it is asked: soon, but not all the time.
+func TestWhoWaitsForMemoryAsksTheTransportAgain(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	_, client, s := pair(n, Config{KeepAlive: time.Hour})
+	n.run(time.Second)
+	nearest, ok := client.NextDeadline()
+	require.True(t, ok)
+	require.Greater(t, nearest, n.Now()+lookAgain, "nothing is waited for")
+
+	client.port.Withhold(1 << 40)
+	c := Call{Method: echo, Request: pattern(20_000, 1)}
+	done := n.submit(s, &c)
+	n.run(time.Second)
+	soon := func() {
+		at, ok := client.NextDeadline()
+		require.True(t, ok)
+		require.Greater(t, at, n.Now())
+		require.LessOrEqual(t, at, n.Now()+lookAgain)
+	}
+	for range 10 {
+		soon()
+		n.run(10 * time.Millisecond)
+	}
+	brief := Call{Method: echo, Timeout: lookAgain / 2}
+	n.submit(s, &brief)
+	at, ok := client.NextDeadline()
+	require.True(t, ok)
+	require.LessOrEqual(t, at, n.Now()+brief.Timeout, "what comes before is not put off")
+	n.run(10 * time.Millisecond)
+
+	require.NoError(t, s.Close()) // and nothing is left to wait for but the memory
+	n.run(time.Minute)
+	soon()
+	require.Zero(t, *done)
+	client.port.Withhold(0)
+	n.run(lookAgain)
+	require.Equal(t, 1, *done)
+	_, ok = client.NextDeadline()
+	require.False(t, ok)
+}
+
 func TestALaterCompletionDoesNotWaitForAnEarlierOne(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)

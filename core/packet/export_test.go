@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// How long a handshake is kept that is over, but perhaps not for the other side.
+const (
+	FailureLinger = failureLinger
+	Afterwards    = afterwards
+)
+
 // Inside is a connection as stories know it: they forge datagrams, bring numbers
 // to where they wrap, and check that little is held.
 type Inside struct {
@@ -42,7 +48,7 @@ func (c *Conn) Renumber(other *Conn, next uint64) {
 // Held is how much an endpoint holds at present, of what may take memory.
 type Held struct {
 	Conns, Dialed, Accepted, MostAccepted int
-	Timers, Paced, Strays                 int
+	Timers, Paced, Strays, Exchanges      int
 	Built, Lent                           int // packets: not handed down; heads of the transport's beside them
 }
 
@@ -51,7 +57,7 @@ type Held struct {
 func (e *Endpoint) Held() (Held, error) {
 	h := Held{
 		Conns: len(e.conns), Dialed: len(e.dialed), Accepted: len(e.accepted), MostAccepted: e.mostAccepted,
-		Timers: len(e.timers.heap), Paced: e.wheel.Len(), Strays: len(e.strays),
+		Timers: len(e.timers.heap), Paced: e.wheel.Len(), Strays: len(e.strays), Exchanges: len(e.exchanges),
 		Built: e.burst.ready - e.burst.sent, Lent: e.burst.reserved - e.burst.ready,
 	}
 	connected, paced := 0, 0

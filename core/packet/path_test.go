@@ -384,6 +384,33 @@ func TestAnAcknowledgementFromElsewhereEndsNoConnection(t *testing.T) {
 	require.Zero(t, server.Stats().PeersFailed+server.Stats().PeersMoved)
 }
 
+func TestAnAcknowledgementFromElsewhereIsLookedAtUnlessItIsOld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server, _, out, in := w.pair()
+	w.run(time.Second)
+	w.deliver(in, out, 1, 3, 100)
+	w.run(100 * time.Millisecond)
+	require.Zero(t, in.conn.Inside().InFlight)
+	x := w.thief(server, out)
+	largest := uint32(in.conn.Inside().Next) - 1
+	for _, from := range []struct {
+		largest uint32
+		words   uint8
+		looked  bool
+	}{{largest, 0, false}, {largest - 1, 1, false}, {largest, 1, true}} {
+		said := wire.Header{Type: wire.Ack}
+		said.Acks.Words, said.Acks.Largest, said.Acks.Bitmap[0] = from.words, from.largest, 1<<63
+		x.send(said, nil)
+		w.run(time.Millisecond)
+		require.Equal(t, from.looked, in.conn.Inside().Challenged, "%d of %d, in %d words", from.largest, largest, from.words)
+		require.Equal(t, from.looked, x.challenged > 0)
+	}
+	w.run(time.Second)
+	require.Zero(t, server.Stats().PeersMoved, "the client is where it was")
+	w.deliver(out, in, 1, 1, 100)
+}
+
 func TestAClientWhoseChallengesAreLostIsNotGivenUpForAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

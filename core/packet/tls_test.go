@@ -242,3 +242,50 @@ func TestAHandshakeTakesNoLongerThanItsRoundTrips(t *testing.T) {
 	}
 	require.Zero(t, client.Stats().RxUnknown)
 }
+
+// A server that is done says its last again until that has arrived, but not for ever.
+func TestWhatAServerSaysBehindAHandshakeIsRepeatedForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server, client := w.add(certified(t)), w.add(certified(t))
+	var last time.Duration
+	w.fate = func(p *sim.Packet) sim.Verdict {
+		if typeOf(p.Data) == wire.PostCrypto && p.From == server.addr {
+			last = w.Now()
+		}
+		return sim.Verdict{Drop: typeOf(p.Data) == wire.PostCrypto && p.From == client.addr} // so that it does not know
+	}
+	out := client.dial(server.addr)
+	w.until(func() bool { return len(server.accepted) == 1 && server.accepted[0].ups == 1 })
+	done := w.Now()
+	w.run(packet.Afterwards - 10*time.Millisecond)
+	require.Equal(t, 1, server.held().Exchanges)
+	require.Greater(t, last, w.Now()-packet.Afterwards/2, "it is still said")
+	w.run(packet.Afterwards / 2)
+	require.Zero(t, server.held().Exchanges+client.held().Exchanges)
+	require.LessOrEqual(t, last, done+packet.Afterwards)
+	w.heal()
+	w.deliver(out, server.accepted[0], 1, 1, 100)
+}
+
+func TestAServerAnswersAHandshakeThatFailedForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	server, client := w.add(certified(t, mutual)), w.add(certified(t, func(c *tls.Config) { c.Certificates = nil }))
+	w.fate = func(p *sim.Packet) sim.Verdict {
+		return sim.Verdict{Drop: p.From == server.addr && server.Stats().HandshakesFailed > 0}
+	}
+	out := client.dial(server.addr)
+	w.until(func() bool { return server.Stats().HandshakesFailed == 1 })
+	w.run(packet.FailureLinger / 2)
+	require.Empty(t, out.failures)
+	w.fate = nil
+	w.until(func() bool { return len(out.failures) > 0 })
+	require.EqualValues(t, 16, out.failures[0].Code, "why is told late, too")
+
+	w.partition()
+	w.run(packet.FailureLinger / 3)
+	require.Equal(t, 1, server.held().Accepted)
+	w.run(packet.FailureLinger / 3)
+	require.Zero(t, server.held().Accepted+server.held().Exchanges)
+}
