@@ -1,12 +1,13 @@
 package conform
 
 import (
+	"bytes"
 	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/core/packet"
 	"github.com/peregrine-rpc/peregrine/transport/sim"
 	"github.com/peregrine-rpc/peregrine/wire"
 )
@@ -19,6 +20,9 @@ type broken struct {
 	raw   bool   // checksums are left as they are, and not made right where they were
 	out   func(b *breakage, data []byte) []byte
 	in    func(b *breakage, data []byte) []byte
+	// Of an endpoint that seals: what it does in place of its keys' Seal or Open.
+	seal func(k packet.Protection, datagram []byte, number uint64) []byte
+	open func(k packet.Protection, dst, datagram []byte, number uint64) ([]byte, bool)
 }
 
 // breakage is what it knows.
@@ -74,7 +78,6 @@ func control(t wire.Type, change func(b *breakage, body []byte)) func(*breakage,
 	return func(b *breakage, data []byte) []byte {
 		if is(data, t) {
 			change(b, data[wire.HeaderSize+wire.ChecksumSize:])
-			return data
 		}
 		return data
 	}
@@ -305,17 +308,129 @@ var brokenClients = []broken{
 		}
 	})},
 	{name: "answers no PathChallenge", found: "challenge", out: without(wire.PathResponse)},
-	{name: "never acknowledges", found: "client-sees-a-duplicate", out: func(_ *breakage, data []byte) []byte {
-		if is(data, wire.Ack) {
-			return nil
+	{name: "never acknowledges", found: "client-sees-a-duplicate", out: without(wire.Ack)},
+}
+
+var sealsOneNumberTwice = broken{name: "seals with a number twice", seal: func(k packet.Protection, datagram []byte, number uint64) []byte {
+	if is(datagram, wire.Data) && number > 2 {
+		number = 2
+		binary.LittleEndian.PutUint32(datagram[12:], uint32(number))
+	}
+	return k.Seal(datagram, number)
+}}
+
+// sealed marks a Data that is not sealed as one that is, with a tag of zeros.
+func sealed(_ *breakage, data []byte) []byte {
+	if is(data, wire.Data) && data[2]&wire.FlagSealed == 0 {
+		data[2] |= wire.FlagSealed
+		data = append(data[:len(data):len(data)], make([]byte, wire.TagSize)...)
+	}
+	return data
+}
+
+var takesWhatIsNotSealed = broken{name: "takes what is not sealed", in: sealed,
+	open: func(k packet.Protection, dst, datagram []byte, number uint64) ([]byte, bool) {
+		if plain := len(datagram) - wire.TagSize; bytes.Equal(datagram[plain:], make([]byte, wire.TagSize)) {
+			return append(dst, datagram[wire.HeaderSize:plain]...), true
 		}
-		return data
-	}},
+		return k.Open(dst, datagram, number)
+	}}
+
+var comparesTagsInPart = broken{name: "does not compare the last bit of tags",
+	open: func(k packet.Protection, dst, datagram []byte, number uint64) ([]byte, bool) {
+		if plain, ok := k.Open(dst, datagram, number); ok {
+			return plain, true
+		}
+		other := bytes.Clone(datagram)
+		other[len(other)-1] ^= 1
+		return k.Open(dst, other, number)
+	}}
+
+const ahead = 1000 // of packet numbers
+
+var takesWhatIsSealedTwice = broken{name: "takes what is sealed twice", in: func(b *breakage, data []byte) []byte {
+	if is(data, wire.Data) {
+		number := binary.LittleEndian.Uint32(data[12:])
+		if b.seen[number] {
+			binary.LittleEndian.PutUint32(data[12:], number+ahead)
+		}
+		b.seen[number] = true
+	}
+	return data
+}, open: func(k packet.Protection, dst, datagram []byte, number uint64) ([]byte, bool) {
+	if is(datagram, wire.Data) && number > ahead {
+		datagram, number = bytes.Clone(datagram), number-ahead
+		binary.LittleEndian.PutUint32(datagram[12:], uint32(number))
+	}
+	return k.Open(dst, datagram, number)
+}}
+
+// by is what is broken, and the conversation that finds it.
+func (f broken) by(conversation string) broken {
+	f.found = conversation
+	return f
+}
+
+var brokenSealedServers = []broken{
+	sealsOneNumberTwice.by("sealed-again"),
+	takesWhatIsNotSealed.by("not-sealed"),
+	comparesTagsInPart.by("does-not-open"),
+	takesWhatIsSealedTwice.by("sealed-again"),
+}
+
+var brokenSealedClients = []broken{
+	sealsOneNumberTwice.by("client-sees-what-does-not-open"),
+	takesWhatIsNotSealed.by("client-sees-what-is-not-sealed"),
+	comparesTagsInPart.by("client-sees-what-does-not-open"),
+}
+
+// brokenSecurity gives keys that do as a fault says.
+type brokenSecurity struct {
+	packet.Security
+	f *broken
+}
+
+type brokenHandshake struct {
+	packet.Handshake
+	f *broken
+}
+
+type brokenKeys struct {
+	packet.Protection
+	f *broken
+}
+
+func (s brokenSecurity) Begin(b packet.Beginning) (packet.Handshake, error) {
+	h, err := s.Security.Begin(b)
+	return brokenHandshake{h, s.f}, err
+}
+
+func (h brokenHandshake) Next() packet.Step {
+	step := h.Handshake.Next()
+	if step.Kind == packet.StepKeys && step.Level == packet.LevelApplication {
+		step.Keys = brokenKeys{step.Keys, h.f}
+	}
+	return step
+}
+
+func (k brokenKeys) Seal(datagram []byte, number uint64) []byte {
+	if k.f.seal == nil {
+		return k.Protection.Seal(datagram, number)
+	}
+	return k.f.seal(k.Protection, datagram, number)
+}
+
+func (k brokenKeys) Open(dst, datagram []byte, number uint64) ([]byte, bool) {
+	if k.f.open == nil {
+		return k.Protection.Open(dst, datagram, number)
+	}
+	return k.f.open(k.Protection, dst, datagram, number)
 }
 
 // faults has all conversations with a broken endpoint, and returns the names of those that went otherwise.
 func (f *broken) faults(t *testing.T, tests string) (faults []string) {
-	conversations, err := Conversations(tests, false)
+	seals := f.seal != nil || f.open != nil
+	conversations, err := Conversations(tests, seals)
 	require.NoError(t, err)
 	for _, c := range conversations {
 		w := newWorld(t)
@@ -332,11 +447,16 @@ func (f *broken) faults(t *testing.T, tests string) (faults []string) {
 		})
 		line := w.line()
 		peer := newPeer(line, func() (Line, error) { return w.line(), nil }, Patience)
+		cfg := c.config()
+		if seals {
+			key := kinds(t)["key"]
+			peer.sealing, cfg.Security = &Sealing{Security: key}, brokenSecurity{key, f}
+		}
 		if tests == "client" {
-			w.caller(core.Config{}, line.port.LocalAddr(), 10, 3000)
+			w.caller(cfg, line.port.LocalAddr(), 10, 3000)
 			peer.serving = true
 		} else {
-			w.engine(c.config())
+			w.engine(cfg)
 		}
 		if r := peer.converse(&c); r.Fault != "" {
 			faults = append(faults, r.Name)
@@ -366,7 +486,9 @@ func (f *broken) change(by func(*breakage, []byte) []byte, b *breakage, p *sim.P
 
 func TestEveryBrokenEndpointIsFound(t *testing.T) {
 	t.Parallel()
-	for tests, all := range map[string][]broken{"server": brokenServers, "client": brokenClients} {
+	for tests, all := range map[string][]broken{
+		"server": append(brokenServers, brokenSealedServers...), "client": append(brokenClients, brokenSealedClients...),
+	} {
 		for _, f := range all {
 			t.Run(tests+" that "+f.name, func(t *testing.T) {
 				t.Parallel()

@@ -374,11 +374,12 @@ func (p *peer) alive() error {
 	}
 	p.barrier++
 	session, sequence := uint16(2), p.barrier
-	ask := Message{Kind: "request", Session: &session, Sequence: &sequence, Body: "616c697665"}
+	about := Place{Session: &session, Sequence: &sequence}
+	ask := Message{Place: about, Kind: "request", Body: "616c697665"}
 	if err := p.send(&Datagram{Messages: []Message{ask}}); err != nil {
 		return err
 	}
-	if err := p.expect(&Event{Type: "response", Session: &session, Sequence: &sequence, Body: ask.Body}); err != nil {
+	if err := p.expect(&Event{Place: about, Type: "response", Body: ask.Body}); err != nil {
 		return fmt.Errorf("whether it is still connected: %w", err)
 	}
 	return nil

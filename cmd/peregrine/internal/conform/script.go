@@ -86,16 +86,21 @@ type Hello struct {
 	Size   int            `json:"size"`
 }
 
+// Place is whose message one is; of what was left out nothing is said.
+type Place struct {
+	Session  *uint16 `json:"session"`
+	Slot     *uint16 `json:"slot"`
+	Sequence *uint32 `json:"sequence"`
+}
+
 // Message is one message. Session is 0, generation, method and sequence are 1 where they are left out, and of a response
 // all of them those of the request that came last. Of a stream's message slot is its index and method the use of that.
 type Message struct {
+	Place
 	Kind       string   `json:"kind"`
 	Options    []string `json:"options"`
-	Session    *uint16  `json:"session"`
 	Generation *uint16  `json:"generation"`
-	Slot       *uint16  `json:"slot"`
 	Method     *uint16  `json:"method"`
-	Sequence   *uint32  `json:"sequence"`
 	Code       uint8    `json:"code"`
 	Deadline   uint32   `json:"deadline"`
 	Total      uint32   `json:"total"`
@@ -108,14 +113,12 @@ type Message struct {
 
 // Event is what the other side does.
 type Event struct {
+	Place
 	// Type is that of a control datagram, or request, response, one of streams, acknowledged (of number), or data (any).
 	Type     string  `json:"type"`
 	Line     string  `json:"line"`
 	Code     *uint8  `json:"code"`
 	Executed *bool   `json:"executed"` // of a response: may the request have been?
-	Session  *uint16 `json:"session"`
-	Slot     *uint16 `json:"slot"`
-	Sequence *uint32 `json:"sequence"`
 	Number   *uint64 `json:"number"`
 	Body     string  `json:"body"`
 	// Same has it be what came last of its type, to the byte.
