@@ -8,7 +8,7 @@
 // with peregrine.WithMetrics, slow calls and events one with
 // peregrine.WithFlightRecorder.
 //
-// Without a token the page is for this host alone: it answers who comes from a
-// loopback address and names one. A proxy on this host comes from there, too: give
+// Without a token the page is for this host, which comes from a loopback address and
+// names one, and for clients whose certificate the HTTP server has verified. A proxy on this host comes from there, too: give
 // a token where there is one.
 package live

@@ -21,7 +21,7 @@ type Options struct {
 	metrics.Source
 	// Token, if set, is what a browser has to show: once as ?token=, from then on in a
 	// cookie; programs as "Authorization: Bearer". Without one only this host is
-	// answered.
+	// answered. Who has shown a client certificate that the server verified needs none.
 	Token string
 }
 
@@ -61,9 +61,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("Cache-Control", "no-store")
 	switch {
+	case r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
 	case h.options.Token == "":
 		if !local(r) {
-			http.Error(w, "without a token this page is for this host alone: come by http://127.0.0.1, or have the program set a token", http.StatusForbidden)
+			http.Error(w, "without a token or a client certificate this page is for this host alone: come by http://127.0.0.1, or have the program set a token", http.StatusForbidden)
 			return
 		}
 	case h.is(r.URL.Query().Get("token")):

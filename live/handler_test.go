@@ -2,6 +2,8 @@ package live_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -149,6 +151,22 @@ func TestWithoutATokenOnlyThisHostIsAnswered(t *testing.T) {
 	answer := httptest.NewRecorder()
 	live.New(live.Options{}).ServeHTTP(answer, elsewhere)
 	require.Equal(t, http.StatusForbidden, answer.Code)
+	elsewhere.TLS = new(tls.ConnectionState) // who shows no certificate, or one that was not verified, is as strange
+	answer = httptest.NewRecorder()
+	live.New(live.Options{}).ServeHTTP(answer, elsewhere)
+	require.Equal(t, http.StatusForbidden, answer.Code)
+}
+
+func TestAVerifiedCertificateIsAsGoodAsAToken(t *testing.T) {
+	t.Parallel()
+	for _, token := range []string{"", "sixteen or more bytes"} {
+		elsewhere := httptest.NewRequest(http.MethodGet, "https://server.example/", nil)
+		elsewhere.RemoteAddr = "10.0.0.9:1234"
+		elsewhere.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{}}}}
+		answer := httptest.NewRecorder()
+		live.New(live.Options{Token: token}).ServeHTTP(answer, elsewhere)
+		require.Equal(t, http.StatusOK, answer.Code)
+	}
 }
 
 func TestATokenIsDemanded(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,13 +14,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/peregrine-rpc/peregrine/internal/testcert"
 	"github.com/peregrine-rpc/peregrine/live"
 )
 
 // shown starts a server with a page, and says where that is.
 func shown(t *testing.T, env ...string) (s *running, page string) {
 	t.Helper()
-	cmd := program(t, "serve", "udp://127.0.0.1:0", "--until-eof", "--patience", "1m", "--http", "127.0.0.1:0")
+	return shownAt(t, env, "127.0.0.1:0")
+}
+
+// shownAt does so at an address, with further flags.
+func shownAt(t *testing.T, env []string, address string, args ...string) (s *running, page string) {
+	t.Helper()
+	cmd := program(t, append([]string{"serve", "udp://127.0.0.1:0", "--until-eof", "--patience", "1m", "--http", address}, args...)...)
 	cmd.Env = append(cmd.Env, env...)
 	reader, writer := io.Pipe()
 	lines := bufio.NewReader(reader)
@@ -108,6 +116,60 @@ func TestOthersNeedAToken(t *testing.T) {
 	with.Env = append(with.Env, tokenVariable+"="+token)
 	text, err := with.CombinedOutput()
 	require.NoError(t, err, string(text))
+}
+
+// Where others reach the page, a certificate does as well as a token.
+func TestWhoShowsACertificateNeedsNoToken(t *testing.T) {
+	t.Parallel()
+	folder, authority := t.TempDir(), testcert.New("authority")
+	write := func(name string, text []byte) string {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		return path
+	}
+	cert, key := testcert.PEM(authority.Issue("localhost"))
+	certFile, keyFile, ca := write("cert.pem", cert), write("key.pem", key), write("ca.pem", authority.PEM())
+	strange, strangeKey := testcert.PEM(testcert.New("another").Issue("localhost"))
+	strangeFile, strangeKeyFile := write("strange.pem", strange), write("strange.key", strangeKey)
+
+	_, page := shownAt(t, nil, "0.0.0.0:0", "--http-cert", certFile, "--http-key", keyFile, "--http-ca", ca)
+	rest, ok := strings.CutPrefix(page, "https://")
+	require.True(t, ok, page)
+	_, port, err := net.SplitHostPort(strings.TrimSuffix(rest, "/debug/peregrine/"))
+	require.NoError(t, err)
+	page = "https://127.0.0.1:" + port
+	text, stderr, err := output(t, "top", page, "--count", "2", "--interval", "100ms", "--tls-ca", ca, "--tls-cert", certFile, "--tls-key", keyFile)
+	require.NoError(t, err, stderr)
+	require.Equal(t, 2, strings.Count(text, "\nMETHOD "))
+	for _, line := range []struct {
+		args []string
+		said string
+	}{
+		{[]string{"--tls-ca", ca}, "the page does not answer"},
+		{[]string{"--tls-ca", ca, "--tls-cert", strangeFile, "--tls-key", strangeKeyFile}, "the page does not answer"},
+		{nil, "certificate signed by unknown authority"},
+		{[]string{"--tls-ca", ca, "--tls-cert", certFile}, "--tls-key"},
+		{[]string{"--tls-ca", keyFile}, "--tls-ca: "},
+	} {
+		_, stderr, err := output(t, append([]string{"top", page, "--count", "1"}, line.args...)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, line.said)
+	}
+
+	for _, line := range []struct {
+		args []string
+		said string
+	}{
+		{[]string{"--http", "0.0.0.0:0", "--http-cert", certFile, "--http-key", keyFile}, tokenVariable},
+		{[]string{"--http", "0.0.0.0:0", "--http-ca", ca}, "--http-cert"},
+		{[]string{"--http", "127.0.0.1:0", "--http-key", keyFile}, "--http-cert"},
+		{[]string{"--http", "127.0.0.1:0", "--http-cert", ca, "--http-key", keyFile}, "--http-cert: "},
+		{[]string{"--http-cert", certFile, "--http-key", keyFile}, "give that as well"},
+	} {
+		_, stderr, err := output(t, append([]string{"serve", "udp://127.0.0.1:0"}, line.args...)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, line.said)
+	}
 }
 
 // What peers and servers say does not reach the terminal as commands.

@@ -90,7 +90,7 @@ func (s *serveCommand) register(flags *pflag.FlagSet) {
 func onlyConfig(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "config", "json", "until-eof", "http", "top", "flight", "plain":
+		case "config", "json", "until-eof", "http", "http-cert", "http-key", "http-ca", "top", "flight", "plain":
 		default:
 			err = fmt.Errorf("--%s and --config contradict each other: write it into the file", f.Name)
 		}

@@ -41,7 +41,7 @@ and failed calls. It asks the page of a program that has one, as 'peregrine serv
 --http' does, or the endpoint itself, if that answers as 'peregrine serve --top'
 does. On a terminal it shows it in place; into a pipe it writes it again and
 again. Who demands a token gets the one in ` + tokenVariable + `. The
-flags for transports and security are for the endpoint.`,
+flags for transports are for the endpoint, those for TLS also for a page by https.`,
 		Example: `  peregrine serve --http 127.0.0.1:9090 --top     # in one terminal
   peregrine top http://127.0.0.1:9090             # in another
   peregrine top ` + defaultAddr + `                   # the same without HTTP`,
@@ -57,7 +57,11 @@ flags for transports and security are for the endpoint.`,
 				if err != nil {
 					return misuse(cmd, err)
 				}
-				return c.run(cmd.Context(), func(ctx context.Context) (*live.State, error) { return askPage(ctx, at) })
+				by, err := browser(c.secure.TLS)
+				if err != nil {
+					return misuse(cmd, err)
+				}
+				return c.run(cmd.Context(), func(ctx context.Context) (*live.State, error) { return askPage(ctx, by, at) })
 			}
 			to, err := resolveTarget(cmd.Context(), args[0])
 			if err != nil {
@@ -142,8 +146,8 @@ func (c *topCommand) run(ctx context.Context, look looker) error {
 // mostState is more than a state has bytes.
 const mostState = 1 << 24
 
-func askPage(ctx context.Context, at string) (*live.State, error) {
-	answer, err := get(ctx, at, os.Getenv(tokenVariable))
+func askPage(ctx context.Context, by *http.Client, at string) (*live.State, error) {
+	answer, err := get(ctx, by, at, os.Getenv(tokenVariable))
 	if err != nil {
 		return nil, fmt.Errorf("the page does not answer: is a program there with --http, or live.New? %w", err)
 	}
