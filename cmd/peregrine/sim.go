@@ -72,6 +72,9 @@ const (
 	leastClients, mostClients   = 2, 10_000
 )
 
+// simLines is how often a line says how far an experiment is.
+const simLines = time.Second
+
 // check returns the experiments of that name if the flags fit them.
 func (s *simCommand) check(name string) ([]experiment.Experiment, error) {
 	experiments, err := experiment.Find(name)
@@ -99,13 +102,24 @@ func (s *simCommand) check(name string) ([]experiment.Experiment, error) {
 	return experiments, err
 }
 
+// progress tells of an experiment's runs, in lines for terminals and files alike.
+func (s *simCommand) progress(name string) func(controller string) {
+	var told time.Time
+	return func(controller string) {
+		if now := time.Now(); now.Sub(told) > simLines {
+			told = now
+			fmt.Fprintf(os.Stderr, "%s  %s\n", name, controller)
+		}
+	}
+}
+
 func (s *simCommand) run(ctx context.Context, experiments []experiment.Experiment) error {
 	plan := experiment.Plan{
 		Seed: s.seed, Controllers: s.controllers, Rate: uint64(s.rate * 1e9), Clients: s.clients, Duration: s.duration,
 	}
 	var reports []*experiment.Report
 	for i, e := range experiments {
-		fmt.Fprintf(os.Stderr, "%d/%d  %s\n", i+1, len(experiments), e.Name)
+		plan.Progress = s.progress(fmt.Sprintf("%d/%d  %s", i+1, len(experiments), e.Name))
 		report, err := e.Run(ctx, plan)
 		if err != nil && ctx.Err() == nil {
 			return err

@@ -15,6 +15,7 @@ func TestASimulationPrintsItsFiguresAndWritesThem(t *testing.T) {
 	stdout, stderr, err := output(t, "sim", "loss", "--cc", "swift", "--rate", "1", "--duration", "5ms", "--json", path)
 	require.NoError(t, err, stderr)
 	require.Contains(t, stdout, "Targets")
+	require.Regexp(t, `^(1/1  loss  (none|swift)\n)+$`, stderr, "progress in plain lines, beside the figures")
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var reports []struct {

@@ -22,6 +22,8 @@ type Plan struct {
 	// first two fifths of it are left for the senders to settle, unless it is
 	// that which is measured.
 	Duration time.Duration
+	// Progress, if set, is told of each run before it begins.
+	Progress func(controller string)
 }
 
 // baseline is the controller that others are compared with.
@@ -75,6 +77,9 @@ func (p Plan) each(ctx context.Context, run func(controller string) error) error
 	for _, name := range append([]string{baseline}, rest...) {
 		if ctx.Err() != nil {
 			return nil
+		}
+		if p.Progress != nil {
+			p.Progress(name)
 		}
 		if err := run(name); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("with %s: %w", name, err)
