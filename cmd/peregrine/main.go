@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -12,7 +13,9 @@ func main() {
 	root := newRoot()
 	root.SetArgs(withPerfGRPC(os.Args[1:]))
 	if err := root.ExecuteContext(interruptible()); err != nil {
-		fmt.Fprintln(os.Stderr, "peregrine:", err)
+		if !errors.As(err, new(otherError)) {
+			fmt.Fprintln(os.Stderr, "peregrine:", err)
+		}
 		os.Exit(exitCode(err))
 	}
 }

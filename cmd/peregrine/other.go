@@ -13,6 +13,11 @@ import (
 // Programs of the module that depends on gRPC, which this one must not, run as this one's
 // commands where they are installed.
 
+// otherError is of such a program that has failed, and has said why.
+type otherError struct{ error }
+
+func (e otherError) Unwrap() error { return e.error }
+
 // runOther runs such a program to its end; an interrupt reaches it, too.
 func runOther(cmd *cobra.Command, name string, args []string) error {
 	path, err := findOther(name)
@@ -22,10 +27,15 @@ func runOther(cmd *cobra.Command, name string, args []string) error {
 	program := exec.CommandContext(cmd.Context(), path, args...)
 	program.Cancel = func() error { return program.Process.Signal(os.Interrupt) }
 	program.Stdout, program.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if err := program.Run(); err != nil && cmd.Context().Err() == nil {
-		return fmt.Errorf("%s: %w", name, err)
+	err = program.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil || cmd.Context().Err() != nil:
+		return nil
+	case errors.As(err, &exit) && exit.Exited():
+		return otherError{err}
 	}
-	return nil
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // buildOther is the command that builds such a program. Its module stands on this one as it is in the clone, so that

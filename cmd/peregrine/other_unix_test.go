@@ -14,7 +14,7 @@ import (
 
 func TestBridgeRunsTheProgramOfTheOtherModule(t *testing.T) {
 	folder := t.TempDir()
-	script := "#!/bin/sh\necho \"$@\"\n[ \"$1\" != --broken ]\n"
+	script := "#!/bin/sh\n[ \"$1\" = --killed ] && kill -9 $$\n[ \"$1\" = --broken ] && echo it is broken >&2 && exit 1\necho \"$@\"\n"
 	require.NoError(t, os.WriteFile(filepath.Join(folder, bridgeProgram), []byte(script), 0o755))
 	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 	stdout, _, err := output(t, "bridge", "--http", "127.0.0.1:8080", "--to", "127.0.0.1:31850")
@@ -22,7 +22,10 @@ func TestBridgeRunsTheProgramOfTheOtherModule(t *testing.T) {
 	require.Equal(t, "--http 127.0.0.1:8080 --to 127.0.0.1:31850\n", stdout)
 	_, stderr, err := output(t, "bridge", "--broken")
 	require.Error(t, err)
-	require.Contains(t, stderr, "peregrine-bridge: exit status 1")
+	require.Equal(t, "it is broken\n", stderr, "it has said so itself")
+	_, stderr, err = output(t, "bridge", "--killed")
+	require.Error(t, err)
+	require.Contains(t, stderr, "peregrine-bridge: signal: killed", "it has said nothing")
 }
 
 func TestPerfOfGRPCRunsTheProgramOfTheOtherModule(t *testing.T) {
