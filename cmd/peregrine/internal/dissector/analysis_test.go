@@ -1,6 +1,7 @@
 package dissector_test
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"testing"
@@ -102,4 +103,39 @@ func TestDatagramsThatAreYetToBeCutAreToldApart(t *testing.T) {
 	packets := c.dissect(t, "peregrine.number", "peregrine.slot", "peregrine.malformed", "peregrine.request_in")
 	require.Equal(t, map[string][]string{"peregrine.number": {"1", "2", "3"}, "peregrine.slot": {"0", "1", "2", "3", "4"}}, packets[0])
 	require.Equal(t, []string{"1"}, packets[1]["peregrine.request_in"])
+}
+
+// What a capture has only the beginning of is not taken for malformed, at whatever byte
+// it was cut, and calls are told as far as their headers are there.
+func TestWhatTheCaptureHasCutIsNotMalformed(t *testing.T) {
+	t.Parallel()
+	c := newCapture()
+	long := request(3, 9)
+	long.Body = make([]byte, 100)
+	asked := data(1, request(2, 8), long)
+	hello := bytes.Repeat([]byte{0x10}, 1200) // terms that are not below the least
+	(&wire.Header{Type: wire.Hello, Flags: wire.FlagChecksum, Connection: 1, Token: 2}).Put(hello)
+	wire.Seal(hello, nil)
+	sealed := make([]byte, 64)
+	(&wire.Header{Type: wire.Data, Flags: wire.FlagSealed, Connection: 1, Token: 2}).Put(sealed)
+	whole := 0
+	for _, datagram := range [][]byte{asked, hello, sealed} {
+		for first := 16; first < min(len(datagram), 160); first++ {
+			c.addCut(client, server, datagram, first)
+			whole++
+		}
+	}
+	c.addCut(server, client, data(1, response(3, 9, 0, "a long answer")), 36)
+	const prefix = "peregrine."
+	packets := c.dissect(t, prefix+"malformed", prefix+"checksum.bad", prefix+"cut", prefix+"type", prefix+"sequence", prefix+"request_in", "_ws.malformed")
+	require.Len(t, packets, whole+1)
+	for _, p := range packets {
+		require.Empty(t, p[prefix+"malformed"], p)
+		require.Empty(t, p[prefix+"checksum.bad"], p)
+		require.Empty(t, p["_ws.malformed"], p)
+		require.Len(t, p[prefix+"cut"], 1, p)
+		require.Len(t, p[prefix+"type"], 1, p)
+	}
+	require.Equal(t, []string{"8", "9"}, packets[len(asked)-17][prefix+"sequence"])
+	require.Len(t, packets[whole][prefix+"request_in"], 1)
 }

@@ -37,10 +37,13 @@ func newCapture() *capture {
 }
 
 // add is one datagram, a microsecond after the one before.
-func (c *capture) add(from, to netip.AddrPort, data []byte) {
+func (c *capture) add(from, to netip.AddrPort, data []byte) { c.addCut(from, to, data, len(data)) }
+
+// addCut has the first bytes of it only.
+func (c *capture) addCut(from, to netip.AddrPort, data []byte, first int) {
 	c.at += time.Microsecond
 	size := uint32(20 + 8 + len(data))
-	for _, word := range []uint32{uint32(c.at / time.Second), uint32(c.at % time.Second), size, size} {
+	for _, word := range []uint32{uint32(c.at / time.Second), uint32(c.at % time.Second), uint32(20 + 8 + first), size} {
 		_ = binary.Write(c, binary.LittleEndian, word)
 	}
 	ip := []byte{0x45, 0, byte(size >> 8), byte(size), 0, 0, 0x40, 0, 64, 17, 0, 0}
@@ -55,7 +58,7 @@ func (c *capture) add(from, to netip.AddrPort, data []byte) {
 	udp = binary.BigEndian.AppendUint16(udp, to.Port())
 	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(data)))
 	c.Write(append(udp, 0, 0)) // no checksum
-	c.Write(data)
+	c.Write(data[:first])
 }
 
 // dissect has tshark print fields, of each packet a line: values by field, in order.

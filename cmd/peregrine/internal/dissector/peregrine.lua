@@ -117,6 +117,7 @@ for _, field in pairs(f) do
 end
 
 local e = {
+	cut = ProtoExpert.new("peregrine.cut", "Cut by the capture, which has the beginning only", expert.group.UNDECODED, expert.severity.NOTE),
 	malformed = ProtoExpert.new("peregrine.malformed", "Not as the protocol demands", expert.group.MALFORMED, expert.severity.ERROR),
 	version = ProtoExpert.new("peregrine.other_version", "Another version of the protocol", expert.group.UNDECODED, expert.severity.WARN),
 	checksum = ProtoExpert.new("peregrine.checksum.bad", "The checksum is wrong", expert.group.CHECKSUM, expert.severity.ERROR),
@@ -281,12 +282,23 @@ local function note_message(found, at, pinfo, way, back, m)
 	found.call[at] = call
 end
 
+-- cut is whether the capture has only the beginning of the datagram that is shown.
+local cut = false
+
+-- short says why a datagram shows no more: the capture has cut it, or else it is malformed.
+local function short(tree, why)
+	if cut then
+		return "cut by the capture"
+	end
+	tree:add_proto_expert_info(e.malformed, "length: " .. why)
+	return "malformed: length: " .. why
+end
+
 -- message shows the message at offset, and returns what follows it; nil if it does not decode.
 local function message(tvb, offset, tree, found, pinfo, way, back)
 	local rest = tvb:len() - offset
 	if rest < 16 then
-		tree:add_proto_expert_info(e.malformed, "length: a message needs 16 bytes")
-		return nil
+		return nil, short(tree, "a message needs 16 bytes")
 	end
 	local b = tvb(offset)
 	local m = {
@@ -348,8 +360,7 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 		end
 	end
 	if rest < size then
-		wrong("length: the options end behind the datagram")
-		return nil
+		return nil, short(t, "the options end behind the datagram")
 	end
 	local at = 16
 	if m.deadline then
@@ -381,14 +392,14 @@ local function message(tvb, offset, tree, found, pinfo, way, back)
 		t:add(f.span_id, b(at + 16, 8))
 		t:add(f.trace_flags, b(at + 24, 1)):add(f.recorded, b(at + 24, 1))
 	end
-	if rest < size + m.length then
-		wrong("length: the body ends behind the datagram")
-		return nil
+	if rest < size + m.length and not cut then
+		return nil, short(t, "the body ends behind the datagram")
 	end
-	if m.length > 0 then
-		t:add(f.body, b(size, m.length))
+	local body = math.min(m.length, rest - size)
+	if body > 0 then
+		t:add(f.body, b(size, body))
 		if m.kind == REPLY and m.code ~= 0 and not m.fragment then
-			t:add(f.text, b(size, m.length))
+			t:add(f.text, b(size, body))
 		end
 	end
 
@@ -470,7 +481,7 @@ local function control(tvb, offset, tree, kind)
 		return "malformed"
 	end
 	if rest < needs[kind] then
-		return wrong("length: " .. types[kind] .. " needs " .. needs[kind] .. " bytes behind its header")
+		return short(tree, types[kind] .. " needs " .. needs[kind] .. " bytes behind its header")
 	end
 	local b = tvb(offset)
 	local size, info, bad = needs[kind], "", nil
@@ -480,7 +491,7 @@ local function control(tvb, offset, tree, kind)
 		bad = params(b(8, 32), tree)
 		if kind == HELLO then
 			tree:add(f.cookie, b(40, 24))
-			if tvb:len() < 1200 then
+			if tvb:len() < 1200 and not cut then
 				bad = "length: a Hello has 1200 bytes or more"
 			end
 		end
@@ -490,8 +501,11 @@ local function control(tvb, offset, tree, kind)
 		tree:add(f.code, b(0, 1))
 		local length = b(1, 2):le_uint()
 		info = codes[b(0, 1):uint()] or "a code that is none"
-		if length > 256 or 3 + length > rest then
-			return wrong("length: the reason has at most 256 bytes, and they end with the datagram")
+		if length > 256 then
+			return wrong("length: the reason has at most 256 bytes")
+		end
+		if 3 + length > rest then
+			return short(tree, "the reason ends behind the datagram")
 		end
 		if length > 0 then
 			tree:add(f.reason, b(3, length))
@@ -512,8 +526,11 @@ local function control(tvb, offset, tree, kind)
 		if b(16, 1):uint() > 63 or b(17, 1):bitfield(0, 6) ~= 0 then
 			return wrong("type: there is no such piece")
 		end
-		if length > 1024 or 20 + length > rest then
-			return wrong("length: a piece has at most 1024 bytes, and they end with the datagram")
+		if length > 1024 then
+			return wrong("length: a piece has at most 1024 bytes")
+		end
+		if 20 + length > rest then
+			return short(tree, "the piece ends behind the datagram")
 		end
 		if length > 0 then
 			tree:add(f.piece_data, b(20, length))
@@ -541,8 +558,11 @@ local function datagram(tvb, pinfo, root, found)
 		tree:add_proto_expert_info(e.malformed, why)
 		return "malformed: " .. why
 	end
+	if cut then
+		tree:add_proto_expert_info(e.cut)
+	end
 	if tvb:len() < 16 then
-		return wrong("length: a header has 16 bytes")
+		return short(tree, "a header has 16 bytes")
 	end
 	tree:add(f.magic, tvb(0, 1))
 	if tvb(0, 1):uint() ~= 0xF7 then
@@ -584,22 +604,29 @@ local function datagram(tvb, pinfo, root, found)
 		if not sealed or tvb(2, 1):bitfield(7, 1) == 1 or kind > ACK and kind < CLOSE then
 			return wrong("type: this is not sealed so")
 		end
-		if tvb:len() < 32 or words > 8 or kind >= HELLO and words > 0 then
-			return wrong("length: a tag has 16 bytes, and this many words are not allowed here")
+		if words > 8 or kind >= HELLO and words > 0 then
+			return wrong("length: this many words are not allowed here")
 		end
-		tree:add(f.sealed, tvb(16))
+		if tvb:len() < 32 and not cut then
+			return short(tree, "a tag has 16 bytes")
+		end
+		if tvb:len() > 16 then
+			tree:add(f.sealed, tvb(16))
+		end
 		return types[kind] .. " " .. tvb(12, 4):le_uint() .. ": sealed"
 	end
 	local offset = 16
 	if tvb(2, 1):bitfield(7, 1) == 1 then
 		if tvb:len() < 20 then
-			return wrong("length: no room for the checksum")
+			return short(tree, "no room for the checksum")
 		end
-		local good = tvb(16, 4):le_uint() == crc32c(tvb)
 		local item = tree:add_le(f.checksum, tvb(16, 4))
-		tree:add(f.checksum_good, good):set_generated()
-		if not good then
-			item:add_proto_expert_info(e.checksum)
+		if not cut then
+			local good = tvb(16, 4):le_uint() == crc32c(tvb)
+			tree:add(f.checksum_good, good):set_generated()
+			if not good then
+				item:add_proto_expert_info(e.checksum)
+			end
 		end
 		offset = 20
 	end
@@ -612,7 +639,7 @@ local function datagram(tvb, pinfo, root, found)
 	local info = types[kind]
 	if words > 0 then
 		if tvb:len() < offset + 8 + 8 * words then
-			return wrong("length: the acknowledgement block ends behind the datagram")
+			return short(tree, "the acknowledgement block ends behind the datagram")
 		end
 		local size, text = acks(tvb(offset), tree, words)
 		offset = offset + size
@@ -690,6 +717,7 @@ function proto.dissector(tvb, pinfo, root)
 		local size = extent(rest)
 		local key = pinfo.number .. "." .. #infos
 		noted[key] = noted[key] or { again = {}, call = {} }
+		cut = offset + size >= tvb:len() and tvb:reported_len() > tvb:len()
 		table.insert(infos, datagram(rest(0, size):tvb(), pinfo, root, noted[key]))
 		offset = offset + size
 	until offset >= tvb:len()
