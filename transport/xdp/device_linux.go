@@ -36,6 +36,9 @@ type device struct {
 
 // findDevice looks for an interface in the calling thread's namespace.
 func findDevice(handle *netlink.Handle, name string) (*device, error) {
+	if _, err := netip.ParseAddrPort(name); err == nil {
+		return nil, wrong("interface", "%s is an address, and AF_XDP serves an interface: write its name and the port, such as xdp://eth1?port=31850", name)
+	}
 	link, err := handle.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		return nil, wrong("interface", "there is no %s in this network namespace: see ip link", name)

@@ -152,6 +152,7 @@ func TestEveryQueueNeedsAnEndpoint(t *testing.T) {
 func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 	w := wired(t, 1500, fourAddresses...)
 	requireRefused(t, w.near, func(c *Config) { c.Interface = "nowhere" }, "no nowhere", "ip link")
+	requireRefused(t, w.near, func(c *Config) { c.Interface = "127.0.0.1:31850" }, "is an address", "xdp://eth1?port=31850")
 	requireRefused(t, w.near, func(c *Config) { c.Interface = "lo" }, "lo", "Ethernet")
 	requireRefused(t, w.near, func(c *Config) { c.IP = []string{"10.9.0.77"} }, "does not have 10.9.0.77", "ip addr add")
 	requireRefused(t, w.near, func(c *Config) { c.MTU = 1501 }, "has 1500")
