@@ -29,13 +29,14 @@ const (
 
 var framesPool = sync.Pool{New: func() any { return new(frames) }}
 
-// put appends a message: to the last one, if that is no longer than room then.
+// put appends a message: to the last one, if there may be such and it is no longer than room
+// then. Where room is 0, messages stay as many, those without a byte as well.
 func (l *lane) put(message []byte, room int) {
 	if l.filling == nil {
 		l.filling = framesPool.Get().(*frames)
 	}
 	f := l.filling
-	if joined := len(f.bytes) - f.last - frameHead + len(message); joined <= room && len(f.bytes) > 0 {
+	if joined := len(f.bytes) - f.last - frameHead + len(message); 0 < room && joined <= room && len(f.bytes) > 0 {
 		binary.LittleEndian.PutUint32(f.bytes[f.last:], uint32(joined))
 	} else {
 		f.last = len(f.bytes)

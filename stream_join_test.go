@@ -99,3 +99,28 @@ func TestNextOnALoop(t *testing.T) {
 	_, err := st.Next()
 	require.Equal(t, peregrine.Canceled, peregrine.CodeOf(err))
 }
+
+// Messages that may not travel joined stay as many, though there be no byte in them.
+func TestEmptyMessagesAreCounted(t *testing.T) {
+	t.Parallel()
+	const many = 100
+	_, st := talks(t, serve(t), func(st *peregrine.Stream) error {
+		for range many {
+			if err := st.Send(nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	arrived := 0
+	for {
+		message, err := st.Next()
+		if err == io.EOF {
+			break
+		}
+		require.NoError(t, err)
+		require.Empty(t, message)
+		arrived++
+	}
+	require.Equal(t, many, arrived)
+}
