@@ -119,5 +119,8 @@ func (m Method) binding(ctx context.Context) (binding, error) {
 	}
 	known := &binding{number, connection}
 	m.named.known.Store(known)
+	if m.session.owner { // another session's server may have it for another name
+		m.session.endpoint.names.learn(number, m.named.name)
+	}
 	return *known, nil
 }

@@ -54,7 +54,8 @@ func (e *Endpoint) HandleStreamName(name string, h StreamHandler) error {
 }
 
 // MethodName is the name of a method of this endpoint, by the number that
-// [Request.Method] says; "" if it has none.
+// [Request.Method] says; "" if it has none. For an endpoint of [Dial] it is the server's, if
+// the session has asked for its number: what metrics show of calls.
 func (e *Endpoint) MethodName(number uint16) string {
 	e.names.RLock()
 	defer e.names.RUnlock()
@@ -86,6 +87,16 @@ func (e *Endpoint) number(name string, needs bool) (uint16, error) {
 	n.numbers[name], n.of[number] = number, name
 	n.next--
 	return number, nil
+}
+
+// learn notes the number that a server has for a name.
+func (n *names) learn(number uint16, name string) {
+	n.Lock()
+	defer n.Unlock()
+	if n.of == nil {
+		n.of = map[uint16]string{}
+	}
+	n.of[number] = name
 }
 
 // take notes that a handler is set by number, unless a name has that.

@@ -36,6 +36,7 @@ func TestMethodsAreCalledByName(t *testing.T) {
 	}
 	require.Equal(t, "shop.Cart/Add", add.String())
 	require.Equal(t, session, add.Session())
+	require.Equal(t, "shop.Cart/Add", session.Endpoint().MethodName(add.Number()), "metrics show names at the client, too")
 	handled := uint64(2 + 6)
 	require.Eventually(t, func() bool { return server.Stats().RequestsHandled == handled }, time.Minute, time.Millisecond,
 		"each name is asked for once")
