@@ -37,6 +37,7 @@ type ClientConn struct {
 
 	usual   string // the terms of calls that have none of their own
 	methods methods
+	joins   atomic.Bool // the server has ableToJoin, as it said last
 }
 
 var _ grpc.ClientConnInterface = (*ClientConn)(nil)
@@ -86,7 +87,7 @@ const userAgent = "grpc-go-peregrine/" + grpc.Version
 // terms of a call.
 func (cc *ClientConn) terms(info *callInfo) terms {
 	accepted := cc.accepted
-	t := terms{cc.authority, cc.userAgent, info.encoding, accepted, info.subtype}
+	t := terms{cc.authority, cc.userAgent, info.encoding, accepted, info.subtype, ableToJoin}
 	if info.authority != "" {
 		t.authority = info.authority
 	}
@@ -94,6 +95,13 @@ func (cc *ClientConn) terms(info *callInfo) terms {
 		t.accepted = strings.TrimPrefix(accepted+","+info.encoding, ",")
 	}
 	return t
+}
+
+// says takes in whether the server has said ableToJoin.
+func (cc *ClientConn) says(joins bool) {
+	if cc.joins.Load() != joins { // else all calls would write here
+		cc.joins.Store(joins)
+	}
 }
 
 // maxReceived is the longest message that calls are meant to take by default.

@@ -66,7 +66,7 @@ func (r *clientRPC) prepare(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return contextError(err)
 	}
-	r.out = coding{r.info.codec, r.info.encoding, r.info.compressor}
+	r.out = coding{codec: r.info.codec, encoding: r.info.encoding, compressor: r.info.compressor}
 	r.in.codec = r.info.codec
 	if sh := r.conn.stats; sh != nil {
 		r.began = time.Now()
@@ -87,6 +87,9 @@ func (r *clientRPC) opening(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	b = appendMethod(b, r.method)
+	if r.out.joined {
+		b = append(b, 0)
+	}
 	if r.info.encoding == "" && r.info.subtype == "" && r.info.authority == "" {
 		b = appendString(b, r.conn.usual)
 	} else {

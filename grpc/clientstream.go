@@ -51,6 +51,7 @@ func (cc *ClientConn) openStream(
 }
 
 func (s *clientStream) open() error {
+	s.out.joined = s.conn.joins.Load()
 	opening, err := s.opening(nil)
 	if err != nil {
 		return err
@@ -64,7 +65,9 @@ func (s *clientStream) open() error {
 		s.cancel()
 		return s.failure(err)
 	}
-	s.stream.Join()
+	if s.out.joined {
+		s.stream.Join()
+	}
 	if err := s.connected(); err != nil {
 		s.cancel()
 		return err
@@ -143,14 +146,17 @@ func (s *clientStream) waitHeader() error {
 	case header == nil:
 		s.headless = s.heading(nil)
 	default:
-		s.headless = s.heading(&reader{b: header})
+		from := &reader{b: header}
+		s.headless = s.heading(from)
+		s.arrived.joined = from.abilities()&ableToJoin != 0
+		s.conn.says(s.arrived.joined)
 	}
 	return s.headless
 }
 
 // look finds out whether a message or an end comes first.
 func (s *clientStream) look() {
-	s.arrived.rest, s.firstErr = s.stream.Next()
+	s.firstErr = s.arrived.fill(s.stream)
 	s.looked = true
 }
 
@@ -169,6 +175,9 @@ func (s *clientStream) ending(err error) {
 		s.end = malformed(err)
 	default:
 		s.end = s.failure(err)
+		if status.Code(s.end) == codes.Internal { // as who does not know messages that come joined refuses
+			s.conn.joins.Store(false)
+		}
 	}
 	if s.end == nil {
 		s.end = io.EOF

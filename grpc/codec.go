@@ -61,6 +61,7 @@ type coding struct {
 	codec      codec
 	encoding   string // of its messages; empty: none was named, and no byte says whether one is compressed
 	compressor encoding.Compressor
+	joined     bool // a stream's, with their length in front
 }
 
 // sizes are those of one message.
@@ -101,8 +102,11 @@ func (c *coding) appendMessage(b []byte, m any, limit int) ([]byte, sizes, error
 	return checked(b, start, sizes{len(b) - at, len(b) - at}, limit)
 }
 
-// appendFrame is appendMessage of a stream, whose messages have their length in front.
+// appendFrame is appendMessage of a stream, whose messages may go joined.
 func (c *coding) appendFrame(b []byte, m any, limit int) ([]byte, sizes, error) {
+	if !c.joined {
+		return c.appendMessage(b, m, limit)
+	}
 	start := len(b)
 	b, size, err := c.appendMessage(append(b, 0, 0, 0, 0), m, limit)
 	if err != nil {

@@ -12,9 +12,11 @@ import (
 // strings and blocks have their length in front. Metadata is a number of pairs, and
 // each pair a key and a value, as it is: binary values need no base64.
 //
-//	opening  = [path], terms, metadata    the path if the method is not called by name; before a unary request; a stream's header
-//	terms    = block of: authority, user agent, encoding, accepted encodings, content subtype
-//	heading  = encoding, metadata         a served stream's header
+//	opening  = [path], [0x00: what follows comes joined], terms, metadata
+//	                                      the path if the method is not called by name; before a unary request; a stream's header
+//	terms    = block of: authority, user agent, encoding, accepted encodings, content subtype, [abilities]
+//	heading  = encoding, metadata
+//	header   = heading, [abilities]       a served stream's
 //	ending   = code, text, metadata       a served stream's trailer
 //	reply    = flags, message, [rest, u32: its length]     the rest if a flag asks for it
 //	         | flags, rest
@@ -22,7 +24,13 @@ import (
 //	message  = [0x00 | 0x01: compressed,] bytes    the byte if the heading has an encoding
 //	frame    = u32: length of the message, message
 //
-// A stream's messages are frames, one or several to each of the engine's messages.
+// A stream's messages come joined, as frames, one or several to each of the engine's
+// messages, from who knows that the other side is able to take them apart; else each is one of
+// the engine's, as it is. A server does so if the client's terms have that ability, which its
+// header says then. A client does so if the server has said before, on another stream or in a
+// reply, that it is able, which stands for the server that the client is connected to, and
+// may be another one by now: hence the 0x00, which who is not able takes for terms
+// without anything in them, and refuses.
 //
 // A unary call that fails without metadata is a failure of the engine's kind, with code
 // and text, but for the codes by which the engine tells of its own troubles.
@@ -33,7 +41,13 @@ const (
 	replyTrailer              // the rest has metadata
 	replyFailed               // there is no message, and the rest has an ending
 	replyByStream             // nothing was done: the method's client must open a stream
+	replyJoins                // the server has ableToJoin; to clients that have it
 	replyKnown    = 1<<iota - 1
+)
+
+// What a side is able to, as bits. Those that are not known are of later versions.
+const (
+	ableToJoin = 1 << iota // takes messages of a stream that come joined
 )
 
 const frameHead = 4
@@ -43,6 +57,8 @@ var errFrame = errors.New("malformed frame")
 // terms are what a client says of each of its calls alike.
 type terms struct {
 	authority, userAgent, encoding, accepted, subtype string
+
+	abilities uint64
 }
 
 func appendString(b []byte, s string) []byte {
@@ -58,7 +74,7 @@ func (t *terms) block() []byte {
 	for _, s := range []string{t.authority, t.userAgent, t.encoding, t.accepted, t.subtype} {
 		b = appendString(b, s)
 	}
-	return b
+	return binary.AppendUvarint(b, t.abilities)
 }
 
 // appendMetadata leaves out what is not for users.
@@ -123,7 +139,15 @@ func (r *reader) block() []byte {
 func (r *reader) text() string { return string(r.block()) }
 
 func (r *reader) terms() terms {
-	return terms{r.text(), r.text(), r.text(), r.text(), r.text()}
+	return terms{r.text(), r.text(), r.text(), r.text(), r.text(), r.abilities()}
+}
+
+// abilities come last, where there are any: versions of before did not say theirs.
+func (r *reader) abilities() uint64 {
+	if len(r.b) == 0 {
+		return 0
+	}
+	return r.number()
 }
 
 // metadata adds to md, which it makes if there is something to add.

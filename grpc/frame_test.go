@@ -63,6 +63,7 @@ func TestTermsAreBounded(t *testing.T) {
 func FuzzOpening(f *testing.F) {
 	f.Add(append(request(&testing.T{}, metadata.MD{"a": {"1"}}), "message"...))
 	f.Add([]byte{})
+	f.Add([]byte{1, '/', 0, 5, 0, 0, 0, 0, 0, 0}) // and its messages come joined
 	f.Add([]byte{1, '/', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	s := NewServer()
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -123,7 +124,7 @@ func FuzzDecode(f *testing.F) {
 
 // Whatever a stream's message holds is taken apart to its end, or refused.
 func FuzzFrames(f *testing.F) {
-	c := coding{codec: protobuf}
+	c := coding{codec: protobuf, joined: true}
 	for _, texts := range [][]string{{"a"}, {"a", "", "ccc"}} {
 		var joined []byte
 		for _, text := range texts {

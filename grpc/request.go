@@ -17,6 +17,7 @@ type requestCarrier struct {
 	request peregrine.Request
 	message []byte
 	read    bool
+	joins   bool // the client is to know that this side has ableToJoin
 
 	buf      *buffer // flags and message of the reply
 	headed   bool
@@ -38,7 +39,7 @@ func (l *listener) handleRequest(q peregrine.Request, of *target) {
 	r := &struct {
 		serverRPC
 		carrier requestCarrier
-	}{carrier: requestCarrier{request: q, message: o.rest}}
+	}{carrier: requestCarrier{request: q, message: o.rest, joins: o.terms.joins()}}
 	r.serverRPC.carrier, r.remote = &r.carrier, q.Peer()
 	r.at, r.tls = l, q.TLS()
 	l.serve(&r.carrier, &r.serverRPC, &o)
@@ -96,7 +97,7 @@ func (c *requestCarrier) end(st *status.Status, md metadata.MD) {
 		b[0] |= replyTrailer
 		b = appendMetadata(b, md, nil)
 	}
-	if b[0] != 0 {
+	if b[0] != 0 { // else there is no rest
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(b)-at))
 	}
 	c.reply(b)
@@ -136,6 +137,9 @@ func plain(c codes.Code) bool {
 }
 
 func (c *requestCarrier) reply(b []byte) {
+	if c.joins {
+		b[0] |= replyJoins
+	}
 	c.buf.b = b
 	c.request.ReplyThen(b, c.buf.release)
 }

@@ -136,7 +136,7 @@ func (r *serverRPC) setCoding() error {
 		c = codecNamed("proto")
 	}
 	r.in = coding{codec: c, encoding: r.terms.encoding, compressor: compressorNamed(r.terms.encoding)}
-	r.out = coding{codec: c}
+	r.out = coding{codec: c, joined: r.terms.joins()}
 	switch {
 	case r.in.encoding == "" || r.in.encoding == encoding.Identity:
 	case r.in.compressor == nil:

@@ -10,17 +10,31 @@ import (
 	"github.com/peregrine-rpc/peregrine"
 )
 
-// frames takes messages apart that have come joined.
-type frames struct{ rest []byte }
+// frames takes messages apart where they have come joined.
+type frames struct {
+	joined bool
+	rest   []byte
+	held   bool // rest is to be returned: without joined it may be empty
+}
+
+// fill waits for what next returns.
+func (f *frames) fill(from *peregrine.Stream) (err error) {
+	if !f.held {
+		f.rest, err = from.Next()
+		f.held = err == nil
+	}
+	return err
+}
 
 // next returns the next message, valid until the next call.
 func (f *frames) next(from *peregrine.Stream) (message []byte, err error) {
-	if len(f.rest) == 0 {
-		if f.rest, err = from.Next(); err != nil {
-			return nil, err
-		}
+	if err := f.fill(from); err != nil {
+		return nil, err
 	}
-	message, f.rest, err = cutFrame(f.rest)
+	if message = f.rest; f.joined {
+		message, f.rest, err = cutFrame(message)
+	}
+	f.held = f.joined && len(f.rest) > 0
 	return message, err
 }
 
@@ -28,6 +42,7 @@ func (f *frames) next(from *peregrine.Stream) (message []byte, err error) {
 type streamCarrier struct {
 	stream *peregrine.Stream
 	in     frames
+	joins  bool    // the client takes what is joined
 	out    *buffer // the message that flush sends
 }
 
@@ -41,8 +56,11 @@ func (l *listener) handleStream(st *peregrine.Stream, of *target) error {
 	if err != nil {
 		return &peregrine.Error{Code: peregrine.Internal, Message: malformed(err).Error()}
 	}
-	st.Join()
-	l.serve(st, &serverRPC{carrier: &streamCarrier{stream: st}, at: l, remote: st.Peer(), tls: st.TLS()}, &o)
+	c := &streamCarrier{stream: st, in: frames{joined: o.joined}, joins: o.terms.joins()}
+	if c.joins {
+		st.Join()
+	}
+	l.serve(st, &serverRPC{carrier: c, at: l, remote: st.Peer(), tls: st.TLS()}, &o)
 	return nil
 }
 
@@ -55,7 +73,11 @@ func (c *streamCarrier) encode(of *coding, m any, limit int) (size sizes, err er
 }
 
 func (c *streamCarrier) heading(encoding string, md metadata.MD) error {
-	return c.stream.SendHeader(appendHeading(nil, encoding, md))
+	b := appendHeading(nil, encoding, md)
+	if c.joins {
+		b = append(b, ableToJoin)
+	}
+	return c.stream.SendHeader(b)
 }
 
 func (c *streamCarrier) flush() error {

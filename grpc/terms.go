@@ -13,6 +13,8 @@ type knownTerms struct {
 	md metadata.MD
 }
 
+func (t *knownTerms) joins() bool { return t.abilities&ableToJoin != 0 }
+
 // termsCache keeps terms that came before: those of a client are the same with each call.
 type termsCache struct {
 	of atomic.Pointer[map[string]*knownTerms]
@@ -62,9 +64,10 @@ func (c *termsCache) keep(block []byte, t *knownTerms) {
 // opening is what a client says in front, and what the server makes of it.
 type opening struct {
 	target
-	terms *knownTerms
-	md    metadata.MD // not to be written to
-	rest  []byte
+	joined bool // what the client sends
+	terms  *knownTerms
+	md     metadata.MD // not to be written to
+	rest   []byte
 }
 
 // open reads the opening of an RPC of a target; nil: the path is in it.
@@ -77,6 +80,9 @@ func (s *Server) open(b []byte, of *target) (o opening, err error) {
 		}
 	}
 	block := from.block()
+	if o.joined = len(block) == 0; o.joined {
+		block = from.block()
+	}
 	if from.bad {
 		return o, errFrame
 	}

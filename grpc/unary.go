@@ -82,10 +82,12 @@ func (r *clientRPC) reply(response []byte, reply any) (byStream bool, err error)
 	if len(response) == 0 || response[0] > replyKnown {
 		return false, malformed(errFrame)
 	}
-	flags, message, rest := response[0], response[1:], &reader{}
-	switch {
-	case flags&replyByStream != 0:
+	flags, message, rest := response[0]&^replyJoins, response[1:], &reader{}
+	if flags&replyByStream != 0 {
 		return true, nil
+	}
+	r.conn.says(response[0]&replyJoins != 0)
+	switch {
 	case flags&replyFailed != 0:
 		rest.b = message
 	case flags != 0:

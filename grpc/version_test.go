@@ -41,12 +41,14 @@ func TestAServerOfAnotherVersion(t *testing.T) {
 		require.NoError(t, server.HandleName(path, func(q peregrine.Request) { q.Reply(reply) }))
 	}
 	messages := map[string][]byte{
-		"/old/Unframed": []byte("a message without its length"), // of before messages travelled joined
-		"/old/Short":    {1, 0},
+		"/new/Unframed": []byte("a message without its length, which the header promised"),
+		"/new/Short":    {1, 0},
 		"/new/Stream":   {0, 0, 0, 0},
 	}
 	for path, message := range messages {
-		require.NoError(t, server.HandleStreamName(path, func(st *peregrine.Stream) error { return st.Send(message) }))
+		require.NoError(t, server.HandleStreamName(path, func(st *peregrine.Stream) error {
+			return errors.Join(st.SendHeader([]byte{0, 0, 0xff, 0x01}), st.Send(message)) // and is able to much of later
+		}))
 	}
 	conn, err := pgrpc.NewClient(server.Addr().String(), pgrpc.WithEngine(patient))
 	require.NoError(t, err)
@@ -100,10 +102,9 @@ func TestAClientOfAnotherVersion(t *testing.T) {
 	require.ErrorContains(t, err, "may be of another version")
 	require.Zero(t, calls.Load())
 
-	opening := []byte{5, 0, 0, 0, 0, 0, 0} // terms that say nothing, and no metadata
-	st, err := session.Method(bidi).Stream(ctx, opening)
+	st, err := session.Method(bidi).Stream(ctx, append([]byte{0}, oldest...)) // says that its messages come joined
 	require.NoError(t, err)
-	require.NoError(t, st.Send([]byte("a message without its length"))) // of before messages travelled joined
+	require.NoError(t, st.Send([]byte("a message without its length")))
 	requireOtherVersion(t, <-told)
 	_, err = st.Recv(nil)
 	require.True(t, errors.As(err, &failed), "%v", err)

@@ -59,7 +59,10 @@ func BenchmarkStep(b *testing.B) {
 				c, err := dial(over, addr)
 				require.NoError(b, err)
 				defer c.Close()
-				step, err := l.step(b.Context(), pb.NewBenchmarkServiceClient(c))
+				client := pb.NewBenchmarkServiceClient(c)
+				_, err = client.UnaryCall(b.Context(), &pb.SimpleRequest{}) // a client joins messages once the server has answered
+				require.NoError(b, err)
+				step, err := l.step(b.Context(), client)
 				require.NoError(b, err)
 				b.ReportAllocs()
 				for b.Loop() {
