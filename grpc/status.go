@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -56,7 +57,7 @@ func rpcError(err error) error {
 // engineError says in gRPC's words how a call or a stream has failed.
 func engineError(err *peregrine.Error) error {
 	text := err.Message
-	if err.Cause != nil {
+	if err.Cause != nil && !strings.Contains(text, err.Cause.Error()) {
 		text += ": " + err.Cause.Error()
 	}
 	return status.Error(codes.Code(err.Code), text)
