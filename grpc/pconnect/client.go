@@ -62,6 +62,11 @@ func (c *call) from(p *peer.Peer) {
 	}
 }
 
+func (c *call) Close() error {
+	c.cancel()
+	return nil
+}
+
 // unaryStream is a unary call, which is made once its reply is asked for.
 type unaryStream struct {
 	call
@@ -115,11 +120,6 @@ func (s *unaryStream) Receive(m any) error {
 	return fromStatus(s.ctx, err)
 }
 
-func (s *unaryStream) Close() error {
-	s.cancel()
-	return nil
-}
-
 // clientStream is a stream, which is opened once something is asked of it.
 type clientStream struct {
 	call
@@ -150,17 +150,19 @@ func (s *clientStream) open() error {
 func (s *clientStream) SendHeaders() error { return s.open() }
 
 func (s *clientStream) Send(m any) error {
-	if err := s.open(); err != nil {
-		return err
-	}
-	return fromStatus(s.ctx, s.stream.SendMsg(m))
+	return s.do(func() error { return s.stream.SendMsg(m) })
 }
 
 func (s *clientStream) CloseSend() error {
+	return s.do(func() error { return s.stream.CloseSend() })
+}
+
+// do does something to the stream, which it opens if it is the first.
+func (s *clientStream) do(f func() error) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	return fromStatus(s.ctx, s.stream.CloseSend())
+	return fromStatus(s.ctx, f())
 }
 
 func (s *clientStream) Receive(m any) error {
@@ -186,9 +188,4 @@ func (s *clientStream) Receive(m any) error {
 		s.cancel()
 	}
 	return err
-}
-
-func (s *clientStream) Close() error {
-	s.cancel()
-	return nil
 }
