@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"io"
@@ -21,27 +20,14 @@ import (
 
 	"github.com/peregrine-rpc/peregrine"
 	pgrpc "github.com/peregrine-rpc/peregrine/grpc"
+	"github.com/peregrine-rpc/peregrine/grpc/internal/testprogram"
 	"github.com/peregrine-rpc/peregrine/internal/testcert"
 )
 
 // start runs the program until the test ends, and returns where it serves.
 func start(t *testing.T, args ...string) (address string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	read, write := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, args, write)
-		write.Close()
-	}()
-	line, err := bufio.NewReader(read).ReadString('\n')
-	require.NoError(t, err)
-	go io.Copy(io.Discard, read)
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	return regexp.MustCompile(`at ([0-9.:]+),`).FindStringSubmatch(line)[1]
+	return regexp.MustCompile(`at ([0-9.:]+),`).FindStringSubmatch(testprogram.Start(t, run, args...))[1]
 }
 
 // ask asks for a server's health.

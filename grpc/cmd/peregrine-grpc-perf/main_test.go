@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,26 +11,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/peregrine-rpc/peregrine/grpc/internal/testprogram"
 )
 
 // serve runs the server until the test ends, and returns its address.
 func serve(t *testing.T, args ...string) (addr string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	read, write := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, args, write)
-		write.Close()
-	}()
-	line, err := bufio.NewReader(read).ReadString('\n')
-	require.NoError(t, err)
-	go io.Copy(io.Discard, read)
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	return strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	return strings.TrimSpace(strings.TrimPrefix(testprogram.Start(t, run, args...), "listening on "))
 }
 
 func measured(t *testing.T, args ...string) result {

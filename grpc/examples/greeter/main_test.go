@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"io"
 	"strings"
 	"testing"
@@ -10,17 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/peregrine-rpc/peregrine/grpc/internal/testprogram"
 )
 
 func TestOneIsGreetedAndMany(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithCancel(t.Context())
-	output, out := io.Pipe()
-	served := make(chan error, 1)
-	go func() { served <- run(ctx, []string{"--serve", "udp://127.0.0.1:0"}, out) }()
-	line, err := bufio.NewReader(output).ReadString('\n')
-	require.NoError(t, err)
-	addr := strings.TrimSpace(strings.TrimPrefix(line, "serving at "))
+	addr := strings.TrimSpace(strings.TrimPrefix(testprogram.Start(t, run, "--serve", "udp://127.0.0.1:0"), "serving at "))
 
 	var heard strings.Builder
 	require.NoError(t, run(t.Context(), []string{addr, "Ada"}, &heard))
@@ -30,7 +24,4 @@ func TestOneIsGreetedAndMany(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(run(t.Context(), []string{addr, ""}, &heard)))
 	require.Equal(t, codes.InvalidArgument, status.Code(run(t.Context(), []string{addr, "Ada", ""}, io.Discard)))
 	require.ErrorContains(t, run(t.Context(), nil, io.Discard), "want")
-
-	stop()
-	require.NoError(t, <-served)
 }
