@@ -132,7 +132,7 @@ func (u *unfinished) arrives(ours *view) bool {
 		if u.taken(ours) {
 			return true
 		}
-		if u.due == 0 {
+		if u.due == 0 || u.full() {
 			return false
 		}
 		if u.receive(); u.arrived == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/peregrine-rpc/peregrine/conformance"
 	"github.com/peregrine-rpc/peregrine/internal/transporttest"
+	"github.com/peregrine-rpc/peregrine/transport"
 )
 
 // unsegmented has a kernel leave the cutting of what it sends to the other end, as it
@@ -49,6 +50,36 @@ func TestWhatAKernelLeavesToADeviceArrives(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Who holds all that there is memory for, and polls on, has the rest once it gives some back.
+func TestWhatIsUnfinishedWaitsForMemory(t *testing.T) {
+	w := wired(t, 1500, "10.9.0.1/24", "10.9.0.2/24")
+	near, far := opened(t, w.near.udp), opened(t, w.far.xdp(mode("generic"))).(*queue)
+	at := addrPort(w.far.addrs[0], far)
+	reaches(t, near, far, at)
+	route, err := near.Resolve(at, near.LocalAddr().Addr())
+	require.NoError(t, err)
+	pkts := make([]transport.RxPacket, 1)
+	for !far.beside.full() {
+		transporttest.Send(t, near, route, "held")
+		transporttest.Within(t, func() bool { return received(t, far, pkts) == 1 })
+	}
+	transporttest.Send(t, near, route, "late")
+	for range 2 * passedLooks {
+		require.Zero(t, received(t, far, pkts))
+	}
+	far.Release(pkts)
+	transporttest.Within(t, func() bool { return received(t, far, pkts) == 1 })
+	require.Equal(t, "late", string(pkts[0].Data))
+}
+
+// received is how many datagrams a poll finds, of which the last stay in pkts.
+func received(t *testing.T, tr transport.Transport, pkts []transport.RxPacket) int {
+	t.Helper()
+	n, err := tr.Recv(pkts)
+	require.NoError(t, err)
+	return n
 }
 
 func TestConformanceWithUnsegmentedSenders(t *testing.T) {
