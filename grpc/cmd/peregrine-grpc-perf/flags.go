@@ -29,28 +29,19 @@ type load struct {
 
 // register adds the flags, which have ghz's names, long and short.
 func (l *load) register(flags *flag.FlagSet) {
-	both := func(long, short string) string { return long + "; -" + short + " is the same" }
+	both := func(long, short, usage string, add func(name, usage string)) {
+		add(long, usage+"; -"+short+" is the same")
+		add(short, "short for --"+long)
+	}
 	flags.StringVar(&l.over, "over", "peregrine", "peregrine, or grpc for gRPC's own HTTP/2")
 	flags.StringVar(&l.call, "call", "UnaryCall", "`method`: "+strings.Join(methods, ", "))
 	flags.IntVar(&l.size, "size", 32, "bytes of a payload")
-	for _, name := range []string{"concurrency", "c"} {
-		flags.IntVar(&l.concurrency, name, 50, both("goroutines that call, or streams", "c"))
-	}
-	for _, name := range []string{"total", "n"} {
-		flags.IntVar(&l.total, name, 200, both("calls in all, or messages of streams", "n"))
-	}
-	for _, name := range []string{"duration", "z"} {
-		flags.DurationVar(&l.duration, name, 0, both("how long to call, in place of --total", "z"))
-	}
-	for _, name := range []string{"rps", "r"} {
-		flags.IntVar(&l.rps, name, 0, both("calls per second at most; 0: as many as there can be", "r"))
-	}
-	for _, name := range []string{"timeout", "t"} {
-		flags.DurationVar(&l.timeout, name, 20*time.Second, both("how long a unary call may take", "t"))
-	}
-	for _, name := range []string{"metadata", "m"} {
-		flags.StringVar(&l.metadata, name, "", both(`metadata of each call in JSON, such as '{"tenant":"a"}'`, "m"))
-	}
+	both("concurrency", "c", "goroutines that call, or streams", func(name, usage string) { flags.IntVar(&l.concurrency, name, 50, usage) })
+	both("total", "n", "calls in all, or messages of streams", func(name, usage string) { flags.IntVar(&l.total, name, 200, usage) })
+	both("duration", "z", "how long to call, in place of --total", func(name, usage string) { flags.DurationVar(&l.duration, name, 0, usage) })
+	both("rps", "r", "calls per second at most; 0: as many as there can be", func(name, usage string) { flags.IntVar(&l.rps, name, 0, usage) })
+	both("timeout", "t", "how long a unary call may take", func(name, usage string) { flags.DurationVar(&l.timeout, name, 20*time.Second, usage) })
+	both("metadata", "m", `metadata of each call in JSON, such as '{"tenant":"a"}'`, func(name, usage string) { flags.StringVar(&l.metadata, name, "", usage) })
 	flags.IntVar(&l.connections, "connections", 1, "connections that the calls are spread over")
 	l.secure.Register(flags)
 	l.secure.RegisterServer(flags)

@@ -106,5 +106,8 @@ func TestWhatCannotBeMeasuredIsTold(t *testing.T) {
 	} {
 		require.ErrorContains(t, run(t.Context(), args, io.Discard), want)
 	}
-	require.NoError(t, run(t.Context(), []string{"--help"}, io.Discard))
+	var help strings.Builder
+	require.NoError(t, run(t.Context(), []string{"--help"}, &help))
+	require.Contains(t, help.String(), "calls in all, or messages of streams; -n is the same")
+	require.Contains(t, help.String(), "short for --total")
 }

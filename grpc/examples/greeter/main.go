@@ -34,7 +34,12 @@ func main() {
 // run is the program; what it prints goes to out.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("greeter", flag.ContinueOnError)
-	url := flags.String("serve", "", "URL to serve at, such as udp://127.0.0.1:50051")
+	flags.SetOutput(out)
+	flags.Usage = func() {
+		fmt.Fprintln(out, "Usage: greeter --serve URL\n       greeter ADDR NAME...")
+		flags.PrintDefaults()
+	}
+	url := flags.String("serve", "", "`URL` to serve at, such as udp://127.0.0.1:50051")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil

@@ -24,4 +24,7 @@ func TestOneIsGreetedAndMany(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(run(t.Context(), []string{addr, ""}, &heard)))
 	require.Equal(t, codes.InvalidArgument, status.Code(run(t.Context(), []string{addr, "Ada", ""}, io.Discard)))
 	require.ErrorContains(t, run(t.Context(), nil, io.Discard), "want")
+	var help strings.Builder
+	require.NoError(t, run(t.Context(), []string{"-h"}, &help))
+	require.Contains(t, help.String(), "greeter ADDR NAME...")
 }
