@@ -12,9 +12,15 @@ import (
 // vhost starts a server on a vhost device and returns the URL for the other end.
 func vhost(t *testing.T, args ...string) (s *running, url string) {
 	t.Helper()
+	return vhostBy(t, "serve", args...)
+}
+
+// vhostBy does so with another command that serves.
+func vhostBy(t *testing.T, command string, args ...string) (s *running, url string) {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "vhost")
 	server := "dpdk://net_vhost0,iface=" + socket + "?ip=10.9.0.1/24&port=31850&hugepages=off&memory=128"
-	return serveWith(t, append([]string{"serve", server, "--plain", "--until-eof"}, args...)...),
+	return serveWith(t, append([]string{command, server, "--plain", "--until-eof"}, args...)...),
 		"dpdk://net_virtio_user0,path=" + socket + ",packed_vq=1?ip=10.9.0.2/24&hugepages=off&memory=128"
 }
 
@@ -32,6 +38,16 @@ func TestAServerIsMeasuredOverDPDK(t *testing.T) {
 		require.Equal(t, "dpdk", result["parameters"].(map[string]any)["backend"])
 	}
 	require.Contains(t, s.terminate(t), "served")
+}
+
+// The device is the process's own: nothing else sees its datagrams.
+func TestAServerRecordsWhatItsClientsAskOverDPDK(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f.pcapng")
+	s, url := vhostBy(t, "capture", "-w", path, "--snap", "128")
+	require.Positive(t, perf(t, s.addr, "--mode", "latency", "--transport", url)["calls"])
+	require.Contains(t, s.end(t), "recorded ")
+	require.Positive(t, recordedIn(t, path))
 }
 
 func TestRawDatagramsAreMeasuredOverDPDK(t *testing.T) {
