@@ -78,9 +78,6 @@ func (f *httpFlags) tls() (*tls.Config, error) {
 
 // tlsOf reads the files that flags with a prefix name.
 func tlsOf(files peregrine.TLSFiles, prefix string) (*tls.Config, error) {
-	if (files.Cert == "") != (files.Key == "") {
-		return nil, fmt.Errorf("a certificate and its private key belong together: give both --%[1]s-cert and --%[1]s-key", prefix)
-	}
 	config, err := files.Config()
 	if wrong := (*peregrine.ConfigError)(nil); errors.As(err, &wrong) {
 		return nil, fmt.Errorf("--%s: %s", strings.Replace(wrong.Key, "tls.", prefix+"-", 1), wrong.Problem)
