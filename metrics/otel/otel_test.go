@@ -202,6 +202,7 @@ func TestATraceFollowsACallThroughServers(t *testing.T) {
 	spans := map[trace.SpanID]tracetest.SpanStub{}
 	for _, span := range exporter.GetSpans() {
 		require.Equal(t, root.SpanContext().TraceID(), span.SpanContext.TraceID(), span.Name)
+		require.Equal(t, span.SpanKind == trace.SpanKindServer, span.Parent.IsRemote(), span.Name)
 		spans[span.SpanContext.SpanID()] = span
 	}
 	ways := map[string]int{}

@@ -40,17 +40,18 @@ func (t *tracing) begin(ctx context.Context, kind trace.SpanKind, name string, n
 	if name == "" {
 		name = t.names.MethodName(int(number))
 	}
-	if !trace.SpanContextFromContext(ctx).IsValid() { // as of a handler's, which knows its client's alone
-		ctx = trace.ContextWithRemoteSpanContext(ctx, spanContext(peregrine.TraceFromContext(ctx)))
+	if parent := peregrine.TraceFromContext(ctx); parent.IsValid() && !trace.SpanContextFromContext(ctx).IsValid() {
+		// A handler's is its client's, and that of a call in a handler the handler's.
+		ctx = trace.ContextWithSpanContext(ctx, spanContext(parent, kind == trace.SpanKindServer))
 	}
 	ctx, span := t.Start(ctx, "peregrine/"+name, trace.WithSpanKind(kind), trace.WithAttributes(
 		attribute.String("rpc.system.name", "peregrine"), attribute.String("rpc.method", name), attribute.String("network.peer.address", peer)))
 	return peregrine.ContextWithTrace(ctx, traceOf(span)), span
 }
 
-// spanContext is a trace as OpenTelemetry has it.
-func spanContext(t peregrine.Trace) trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t.TraceID, SpanID: t.SpanID, TraceFlags: trace.TraceFlags(t.Flags), Remote: true})
+// spanContext is a trace, of another host or this one, as OpenTelemetry has it.
+func spanContext(t peregrine.Trace, remote bool) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t.TraceID, SpanID: t.SpanID, TraceFlags: trace.TraceFlags(t.Flags), Remote: remote})
 }
 
 // traceOf is what the wire says of a span.
