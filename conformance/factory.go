@@ -84,6 +84,10 @@ type Factory struct {
 	// Security. May be nil.
 	Configure func(*core.Config)
 
+	// Brief leaves out of the RPC suite what another test of the backend tells at length:
+	// each fault by itself, messages around the edges of datagrams, numbers of sessions, and settings.
+	Brief bool
+
 	// Inject sends a datagram to an address by other means than this backend,
 	// such as a plain socket. It may be longer than MaxPayload; an error says
 	// that it did not leave. Nil where there are no such means.

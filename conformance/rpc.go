@@ -45,11 +45,14 @@ func RPC(t *testing.T, f Factory) {
 			story(newStage(t, f, seed))
 		})
 	}
-	faultStories(tell)
-	sizeStories(tell)
-	sessionStories(tell)
+	faultStories(tell, f.Brief)
+	longStory(tell)
+	if !f.Brief {
+		edgeStory(tell)
+		sessionStories(tell)
+		settingStories(tell)
+	}
 	streamStories(tell)
-	settingStories(tell)
 	endingStories(tell)
 	restartStories(tell)
 	if !f.OneProcess {

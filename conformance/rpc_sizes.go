@@ -12,8 +12,8 @@ const largestDatagram = 65507
 // overhead is more than what the headers of a datagram of one message take.
 const overhead = 80
 
-// sizeStories: messages of every length arrive.
-func sizeStories(tell tell) {
+// edgeStory: messages of every length arrive.
+func edgeStory(tell tell) {
 	tell("MessagesAroundTheEdgesOfDatagramsArrive", func(s *stage) {
 		service := s.serve(Far, setup{Config: core.Config{MaxDatagram: largestDatagram}})
 		client := s.start(Near, setup{Config: core.Config{MaxDatagram: largestDatagram}})
@@ -40,7 +40,10 @@ func sizeStories(tell tell) {
 			s.Errorf("%d datagrams within Caps().MaxPayload were refused for their size", stats.Transport.TxTooLarge)
 		}
 	})
+}
 
+// longStory: so do those of many datagrams, up to the limit.
+func longStory(tell tell) {
 	tell("LongMessagesArrive", func(s *stage) {
 		service := s.serve(Far, setup{})
 		client := s.start(Near, setup{})

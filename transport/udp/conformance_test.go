@@ -1,10 +1,16 @@
 package udp
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/peregrine-rpc/peregrine/conformance"
+	"github.com/peregrine-rpc/peregrine/core"
+	"github.com/peregrine-rpc/peregrine/internal/handshake"
+	"github.com/peregrine-rpc/peregrine/internal/testcert"
 	"github.com/peregrine-rpc/peregrine/transport"
 )
 
@@ -35,6 +41,19 @@ func TestConformance(t *testing.T) {
 // The engine sees no more of a variant than the contract.
 func TestConformanceOfRPC(t *testing.T) {
 	conformance.RPC(t, variants[0].factory("127.0.0.1:0"))
+}
+
+// What is sealed comes in other sizes, is copied elsewhere, and proves more. The copies of the test binary
+// have authorities of their own: whom they trust is not looked at here.
+func TestConformanceOfSealedRPC(t *testing.T) {
+	security, err := handshake.New(handshake.Config{TLS: &tls.Config{
+		Certificates: []tls.Certificate{testcert.New("authority").Issue("node")}, ClientAuth: tls.RequireAnyClientCert, InsecureSkipVerify: true,
+	}})
+	require.NoError(t, err)
+	f := variants[0].factory("127.0.0.1:0")
+	f.Brief = testing.Short()
+	f.Configure = func(c *core.Config) { c.Security = security }
+	conformance.RPC(t, f)
 }
 
 // factory opens both sides at an address as the variant does.
