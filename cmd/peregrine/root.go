@@ -29,6 +29,6 @@ implementations.`,
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newPerf(), newPerfGRPC(), newPing(), newRelay(), newBridge(), newDemo(), newDoctor(), newSim(), newTop(), newCapture(), newExplain(), newDissector(), newConform(), newMan())
+	root.AddCommand(newServe(), newPerf(), newPerfGRPC(), newPing(), newRelay(), newBridge(), newDemo(), newDoctor(), newSim(), newTop(), newCapture(), newExplain(), newDissector(), newUnseal(), newConform(), newMan())
 	return root
 }
