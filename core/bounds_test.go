@@ -269,15 +269,51 @@ func TestPingsAndCancelsBeyondTheBoundOfControlMessagesAreLeftOut(t *testing.T) 
 	n.submit(s, &call)
 	n.run(time.Millisecond)
 	n.partition()
-	for range maxControls + 100 {
+	for range maxPings + 100 {
 		s.mux.Ping(0)
 	}
-	require.Equal(t, maxControls, s.mux.controls)
+	require.Equal(t, maxPings, s.mux.controls)
 	s.Cancel(&call)
-	require.Equal(t, maxControls, s.mux.controls)
+	require.Equal(t, maxPings, s.mux.controls)
 	require.Equal(t, Canceled, failure(t, &call).Code)
 	n.heal()
 	n.run(2 * time.Second)
 	require.LessOrEqual(t, s.mux.controls, 1, "as they arrive there is room again")
 	n.echoes(s, 10)
+}
+
+// All that is queued travels in large datagrams, and there is more of it than probes would
+// get through in time: a ping has to overtake it.
+func TestAPathThatNarrowsUnderManySmallMessagesIsFoundTo(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	server, _ := n.slowServer(Config{Requests: 4 * maxControls})
+	client := n.add(Config{})
+	s := n.connect(client, server)
+	n.run(time.Second)
+	require.Greater(t, s.MTU(), wire.MinHello)
+	sessions := []*Session{s}
+	var calls []*Call
+	for len(calls) < maxControls+500 {
+		if !s.hasSlot() {
+			s = n.connect(client, server)
+			sessions = append(sessions, s)
+		}
+		call := &Call{Method: later}
+		n.submit(s, call)
+		calls = append(calls, call)
+	}
+	n.run(10 * time.Millisecond)
+	n.drop = func(_, _ netip.AddrPort, data []byte) bool { return len(data) > wire.MinHello }
+	for _, call := range calls {
+		call.session.Cancel(call)
+		require.Equal(t, Canceled, failure(t, call).Code)
+	}
+	require.GreaterOrEqual(t, s.mux.controls, maxControls)
+	for _, s := range sessions {
+		n.echoes(s, 10)
+	}
+	require.Zero(t, client.Stats().PeersFailed)
+	require.EqualValues(t, 1, client.Stats().MTUReductions)
+	require.Zero(t, s.mux.controls)
 }

@@ -3,9 +3,13 @@ package core
 import "github.com/peregrine-rpc/peregrine/wire"
 
 // maxControls bounds the control messages under way to a remote, which takes them in and
-// may acknowledge none. Of what is over the bound, a ping or a cancel is not sent, since
-// either only hastens what happens anyway; the end of a session waits.
-const maxControls = 1 << 12
+// may acknowledge none. Of what is over the bound, a cancel is not sent, since it only
+// hastens what happens anyway, and the end of a session waits. Pings have a bound that is a
+// little higher: where the path has narrowed nothing else may pass.
+const (
+	maxControls = 1 << 12
+	maxPings    = maxControls + 1<<6
+)
 
 // What bounds the refusals under way, which a server owes for requests that it
 // does not remember: those of a client, those of all clients, and those that a
@@ -17,9 +21,9 @@ const (
 	fewRefusals = 16
 )
 
-// control returns a new control message, or nil if there are too many.
-func (m *mux) control(lead wire.MessageLead) *outgoing {
-	if m.controls >= maxControls {
+// control returns a new control message, or nil if there are most, or more.
+func (m *mux) control(lead wire.MessageLead, most int) *outgoing {
+	if m.controls >= most {
 		return nil
 	}
 	return m.newControl(lead)

@@ -65,12 +65,22 @@ func (m *mux) limitOf(o *outgoing) int {
 // stride is the length of the fragments of o, if it is longer.
 func (m *mux) stride(o *outgoing) int { return m.limitOf(o) - wire.FragmentSize }
 
-// Ping queues a message whose arrival is all that matters.
+// Ping queues a message whose arrival is all that matters. One that is to be alone in a
+// datagram which every path carries goes behind the next datagram and no more: where the
+// path has narrowed nothing else may pass, and what it overtakes is found out to be lost.
 func (m *mux) Ping(size int) {
-	if o := m.control(wire.NewMessageLead(wire.Ping, 0, 0, 0, 0, 0)); o != nil {
-		o.padding = int32(size)
-		m.enqueue(o)
+	o := m.control(wire.NewMessageLead(wire.Ping, 0, 0, 0, 0, 0), maxPings)
+	if o == nil {
+		return
 	}
+	o.padding = int32(size)
+	if size == 0 || size > wire.MinHello {
+		m.enqueue(o)
+		return
+	}
+	o.size = o.padding
+	m.queue.pushSoon(o, m.conn.Settled(), m.conn.Room())
+	m.conn.Touch()
 }
 
 // Next is the head of the queues.

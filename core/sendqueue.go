@@ -46,6 +46,24 @@ func (q *sendQueue) put(o *outgoing) {
 	q.length++
 }
 
+// pushSoon is push in front of what waits, but for so many bytes of it.
+func (q *sendQueue) pushSoon(o *outgoing, settled uint32, bytes int) {
+	q.push(o, settled)
+	place := q.head
+	for ; place != q.tail-1; place++ {
+		held := q.at(place)
+		if held.message.id != held.id {
+			continue
+		}
+		if bytes -= int(held.message.size); bytes < 0 {
+			break
+		}
+	}
+	for i := q.tail - 1; i != place; i-- {
+		*q.at(i), *q.at(i - 1) = *q.at(i - 1), *q.at(i)
+	}
+}
+
 // note adds a fragment that a datagram holds, where nothing waits.
 func (q *sendQueue) note(o *outgoing, fragment int, settled uint32) {
 	q.head, q.tail = q.sent, q.sent

@@ -20,11 +20,16 @@ func TestTheSendQueueAgreesWithTwoLists(t *testing.T) {
 		var waiting []*outgoing
 		some := func(most int) int { return rapid.IntRange(0, most).Draw(t, "some") }
 		for step := range rapid.IntRange(1, 300).Draw(t, "steps") {
-			switch rapid.IntRange(0, 6).Draw(t, "what") {
+			switch rapid.IntRange(-1, 6).Draw(t, "what") {
+			case -1:
+				lastID++
+				o, place := &outgoing{id: lastID, size: 1}, some(len(waiting))
+				q.pushSoon(o, settled, place)
+				waiting = slices.Insert(waiting, place, o)
 			case 0:
 				for range some(40) {
 					lastID++
-					o := &outgoing{id: lastID}
+					o := &outgoing{id: lastID, size: 1}
 					q.push(o, settled)
 					waiting = append(waiting, o)
 				}

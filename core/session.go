@@ -356,7 +356,7 @@ func (s *Session) abandon(c *Call, failure *Error) {
 // tellCanceled tells the server that nobody waits for the request in slot.
 func (s *Session) tellCanceled(slot *clientSlot) {
 	lead := wire.NewMessageLead(wire.Cancel, s.index, s.generation, slot.index, 0, s.slots[slot.index].sequence)
-	if o := s.mux.control(lead); o != nil {
+	if o := s.mux.control(lead, maxControls); o != nil {
 		s.mux.enqueue(o)
 	}
 }

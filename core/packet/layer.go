@@ -34,7 +34,8 @@ type Layer interface {
 	Lost(first uint32, count int)
 	// Ping has the layer send a wire.Ping, in its turn: a message that the other side
 	// ignores. If size is not 0 it is to have a datagram for itself and fill size
-	// bytes of it, whatever Room says. It is not sent again when it is lost.
+	// bytes of it, whatever Room says, and to go with the next datagram if every path
+	// carries so many. It is not sent again when it is lost.
 	Ping(size int)
 
 	// Take takes in what a datagram holds. b is receive memory, valid until Take
