@@ -145,11 +145,7 @@ func setStruct(key string, v reflect.Value, raw any) error {
 				"; known keys are " + strings.Join(known, ", ")})
 			continue
 		}
-		err := setYAML(below, field, mapping[name])
-		if err == nil && v.Type() == reflect.TypeFor[Config]() && mapping[name] != nil && field.Kind() != reflect.Bool && field.IsZero() {
-			err = &ConfigError{Key: below, Problem: "0 is taken for the default: leave the key out to have that, or write another value"}
-		}
-		errs = append(errs, err)
+		errs = append(errs, setYAML(below, field, mapping[name]))
 	}
 	return errors.Join(errs...)
 }

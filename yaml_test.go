@@ -36,8 +36,6 @@ func TestAFilesErrorsAreInItsUsersTerms(t *testing.T) {
 		"engine: 3":                           `key "engine": 3 is not keys and values`,
 		"engine: {slot: 1}":                   `key "engine.slot": unknown key (did you mean "slots"?)`,
 		"engine: {slots: many}":               `key "engine.slots": "many" is not a whole number`,
-		"engine: {slots: 0}":                  `key "engine.slots": 0 is taken for the default: leave the key out`,
-		"engine: {keep_alive: 0s}":            `key "engine.keep_alive": 0 is taken for the default`,
 		"engine: {keep_alive: 3}":             `key "engine.keep_alive": 3 is not a duration: write a number with its unit`,
 		"engine: {keep_alive: 5 s}":           `key "engine.keep_alive": "5 s" is not a duration`,
 		"engine: {checksum: maybe}":           `key "engine.checksum": "maybe" is not a truth value`,
