@@ -76,7 +76,7 @@ are about plain ones are left out.`,
 
 func (c *conformCommand) run(addr netip.AddrPort) error {
 	var all []conform.Result
-	faults, skipped := 0, 0
+	faults, skipped, once := 0, 0, 0
 	var why []string
 	told := func(r conform.Result) {
 		all = append(all, r)
@@ -85,6 +85,9 @@ func (c *conformCommand) run(addr netip.AddrPort) error {
 			if !slices.Contains(why, r.Skipped) {
 				why = append(why, r.Skipped)
 			}
+		}
+		if r.Once != "" {
+			once++
 		}
 		if r.Fault != "" {
 			faults++
@@ -96,6 +99,9 @@ func (c *conformCommand) run(addr netip.AddrPort) error {
 	left := ""
 	if skipped > 0 {
 		left = fmt.Sprintf(", and %d left out: %s", skipped, strings.Join(why, "; "))
+	}
+	if once > 0 {
+		left += fmt.Sprintf("; %d went otherwise once, and not when had again", once)
 	}
 	fmt.Fprintf(c.out, "%d of %s as the document says%s\n", len(all)-faults-skipped, measure.Plural(len(all)-skipped, "conversation"), left)
 	if err == nil && faults > 0 {

@@ -82,7 +82,9 @@ func TestARelayOfTwoInterfacesLeavesNothingBehind(t *testing.T) {
 			}
 			said := r.interrupted(t)
 			require.Contains(t, said, "datagrams to the server are sent as they lie, to clients sent as they lie")
-			require.Contains(t, said, " without copy and 0 copied once; 6 flows opened")
+			if mode == "native" { // in generic mode what these kernels send comes by a socket of this one's
+				require.Contains(t, said, " without copy and 0 copied once; 6 flows opened")
+			}
 			s.untouched(t)
 
 			// Killed, it leaves as little, and the interfaces can be had at once.

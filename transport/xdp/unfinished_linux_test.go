@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,11 @@ func TestWhatAKernelLeavesToADeviceArrives(t *testing.T) {
 					reaches(t, near, far, at)
 					route, err := near.Resolve(at, near.LocalAddr().Addr())
 					require.NoError(t, err)
+					transporttest.Send(t, near, route, "last") // behind what reaches sent more than once
+					transporttest.Within(t, func() bool {
+						texts, _ := take(t, far)
+						return slices.Contains(texts, "last")
+					})
 					for _, size := range []int{20, 100, 600, 1400} {
 						before := far.Stats()
 						want := transporttest.Numbered(40, size)

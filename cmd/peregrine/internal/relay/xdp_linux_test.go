@@ -172,8 +172,10 @@ func TestFramesPassBetweenTwoInterfacesWithoutACopy(t *testing.T) {
 				call(t, s.dial(r), 8<<20)
 				stats := settled(r)
 				require.EqualValues(t, 4, stats.FlowsOpen)
-				require.Zero(t, stats.Copied)
-				require.Equal(t, stats.ToServer+stats.ToClients, stats.WithoutCopy+dropped(&stats.Inside)+dropped(stats.Outside))
+				if mode == "native" { // in generic mode what these kernels send comes by a socket of this one's
+					require.Zero(t, stats.Copied)
+				}
+				require.Equal(t, stats.ToServer+stats.ToClients, stats.WithoutCopy+stats.Copied+dropped(&stats.Inside)+dropped(stats.Outside))
 				require.Zero(t, stats.Foreign+stats.Strangers+stats.NoFlow)
 			})
 		}

@@ -18,9 +18,8 @@ var suites = map[int][]seal.Suite{
 // Opener opens sealed datagrams, in about the order in which they were sent. The
 // zero value is of no use.
 type Opener struct {
-	log        *Log
-	flows      map[name]*flow
-	directions int // whose keys were found
+	log   *Log
+	flows map[name]*flow
 }
 
 // NewOpener makes one that uses the secrets of log up.
