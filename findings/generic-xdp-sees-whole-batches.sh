@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # In generic mode AF_XDP receives a neighbour's run of UDP_SEGMENT datagrams as one datagram, or not at all.
 #
-# Expected: UDP_SEGMENT sends datagrams that "are split ... as late as possible" (kernel's documentation), by the device or
-# before it; who receives sees datagrams, as sockets do, also behind a veth pair. An XDP program sees packets as long as the
+# Expected: what UDP_SEGMENT sends is cut apart by the device, or before it where that cannot; who receives sees
+# datagrams, as sockets do, also behind a veth pair. An XDP program sees packets as long as the
 # MTU, or several fragments where it says so; a packet too long for a socket's frame is counted in its rx_dropped.
 #
 # Seen (Linux 6.18.44, asavie/xdp 0.3.3, Python 3.11, 2026-11-28): veth hands the run on as one packet. In native mode the
