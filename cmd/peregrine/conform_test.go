@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,12 +64,7 @@ func TestOurClientConforms(t *testing.T) {
 
 func TestOurSealedEndpointsConform(t *testing.T) {
 	t.Parallel()
-	folder, authority := t.TempDir(), testcert.New("authority")
-	write := func(name string, text []byte) string {
-		path := filepath.Join(folder, name)
-		require.NoError(t, os.WriteFile(path, text, 0o600))
-		return path
-	}
+	write, authority := writer(t), testcert.New("authority")
 	cert, key := testcert.PEM(authority.Issue("localhost"))
 	shown := []string{"--tls-cert", write("cert.pem", cert), "--tls-key", write("key.pem", key)}
 	ca := write("ca.pem", authority.PEM())

@@ -121,12 +121,7 @@ func TestOthersNeedAToken(t *testing.T) {
 // Where others reach the page, a certificate does as well as a token.
 func TestWhoShowsACertificateNeedsNoToken(t *testing.T) {
 	t.Parallel()
-	folder, authority := t.TempDir(), testcert.New("authority")
-	write := func(name string, text []byte) string {
-		path := filepath.Join(folder, name)
-		require.NoError(t, os.WriteFile(path, text, 0o600))
-		return path
-	}
+	write, authority := writer(t), testcert.New("authority")
 	cert, key := testcert.PEM(authority.Issue("localhost"))
 	certFile, keyFile, ca := write("cert.pem", cert), write("key.pem", key), write("ca.pem", authority.PEM())
 	strange, strangeKey := testcert.PEM(testcert.New("another").Issue("localhost"))

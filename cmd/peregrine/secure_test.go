@@ -44,14 +44,19 @@ func TestServePingAndPerfWithAPreSharedKey(t *testing.T) {
 	require.Contains(t, s.terminate(t), "connections: pre-shared key")
 }
 
-func TestServeAndPerfWithCertificates(t *testing.T) {
-	t.Parallel()
-	folder, authority := t.TempDir(), testcert.New("authority")
-	write := func(name string, text []byte) string {
+// writer writes files, which only their owner reads, into a folder of the test's, and returns their paths.
+func writer(t *testing.T) func(name string, text []byte) string {
+	folder := t.TempDir()
+	return func(name string, text []byte) string {
 		path := filepath.Join(folder, name)
 		require.NoError(t, os.WriteFile(path, text, 0o600))
 		return path
 	}
+}
+
+func TestServeAndPerfWithCertificates(t *testing.T) {
+	t.Parallel()
+	write, authority := writer(t), testcert.New("authority")
 	cert, key := testcert.PEM(authority.Issue("localhost"))
 	files := []string{"--tls-cert", write("cert.pem", cert), "--tls-key", write("key.pem", key), "--tls-ca", write("ca.pem", authority.PEM())}
 	s := serveWith(t, append([]string{"serve", "udp://127.0.0.1:0", "--tls-mutual", "--until-eof", "--patience", "1m"}, files...)...)
